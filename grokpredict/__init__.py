@@ -1,0 +1,1 @@
+"""Says from the first steps of a training run whether it will grok, and stops the doomed ones."""

@@ -1,0 +1,303 @@
+"""The data model: a training run is a set of curves over optimiser steps.
+
+A :class:`Run` keeps each channel on the grid it was recorded on: the training loss perhaps at
+every step, the validation metrics at every fiftieth. :func:`window` cuts the first steps of many
+runs into the array ``(n_runs, n_channels, n_steps)`` that conditioning and features work on.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+FloatArray = NDArray[np.float64]
+IntArray = NDArray[np.int64]
+
+#: Channels that grokpredict knows. ``train_loss`` is in every run, the others may be.
+CHANNELS = ("train_loss", "val_loss", "train_acc", "val_acc", "weight_norm", "grad_norm")
+
+#: Hyperparameters that tell repetitions of one configuration apart.
+REPETITION_KEYS = frozenset(
+    {"seed", "random_seed", "run", "run_id", "run_name", "name", "version", "id"}
+)
+
+
+class UnsuitableRunError(ValueError):
+    """A run that cannot be looked at, with the reason as its message."""
+
+
+@dataclass(frozen=True, eq=False)
+class Curve:
+    """One channel of a run.
+
+    Parameters
+    ----------
+    steps : ndarray of int64, shape (n,)
+        Optimiser steps at which the channel was recorded, strictly increasing.
+    values : ndarray of float64, shape (n,)
+        What was recorded there. NaN and infinity are allowed: runs diverge.
+
+    Raises
+    ------
+    ValueError
+        If the shapes differ, are not one-dimensional, or the steps do not increase.
+    """
+
+    steps: IntArray
+    values: FloatArray
+
+    def __post_init__(self) -> None:
+        steps = np.array(self.steps, dtype=np.int64)
+        values = np.array(self.values, dtype=np.float64)
+        if steps.ndim != 1 or steps.shape != values.shape:
+            raise ValueError(
+                "steps and values of a curve must be one-dimensional and equally long, "
+                f"got shapes {steps.shape} and {values.shape}"
+            )
+        if steps.size and (steps[0] < 0 or np.any(np.diff(steps) <= 0)):
+            raise ValueError("steps of a curve must be non-negative and strictly increasing")
+        steps.flags.writeable = values.flags.writeable = False
+        object.__setattr__(self, "steps", steps)
+        object.__setattr__(self, "values", values)
+
+    def __len__(self) -> int:
+        return int(self.steps.size)
+
+    @property
+    def stride(self) -> int:
+        """Steps between two samples, from the first two; 1 for a shorter curve.
+
+        A log that begins with step 0 and goes on with 50, 100, ... has stride 50, and so has
+        Lightning's 49, 99, ....
+        """
+        return int(self.steps[1] - self.steps[0]) if len(self) > 1 else 1
+
+
+@dataclass(frozen=True)
+class Context:
+    """What is known of a run before its first step; None where it is not known.
+
+    Parameters
+    ----------
+    optimizer : str, optional
+        Lower-case name: ``"adamw"``, ``"adam"``, ``"sgd"``, ``"lion"``, ....
+    learning_rate, weight_decay : float, optional
+        As the optimiser was given them; the peak rate where there is a schedule.
+    momentum : float, optional
+        SGD's momentum, or the first beta of Adam's family.
+    batch_size, train_size : int, optional
+        Samples per optimiser step and in the training set.
+    n_parameters : int, optional
+        Trainable parameters.
+    """
+
+    optimizer: str | None = None
+    learning_rate: float | None = None
+    weight_decay: float | None = None
+    momentum: float | None = None
+    batch_size: int | None = None
+    train_size: int | None = None
+    n_parameters: int | None = None
+
+    @classmethod
+    def from_mapping(cls, hparams: Mapping[str, Any]) -> Context:
+        """Pick the fields out of a run's hyperparameters, under the names that people use."""
+        found: dict[str, Any] = {}
+        lowered = {str(key).lower().replace("-", "_"): value for key, value in hparams.items()}
+        for name, aliases in _CONTEXT_ALIASES.items():
+            for alias in (name, *aliases):
+                value = _plain(lowered.get(alias), text=name == "optimizer")
+                if value is not None:
+                    found[name] = value
+                    break
+        return cls(**found)
+
+    def known(self) -> dict[str, Any]:
+        """Return the fields that are not None."""
+        values = {f.name: getattr(self, f.name) for f in fields(self)}
+        return {name: value for name, value in values.items() if value is not None}
+
+
+_CONTEXT_ALIASES: dict[str, tuple[str, ...]] = {
+    "optimizer": ("optimiser", "optim", "optimizer_name"),
+    "learning_rate": ("lr", "max_lr", "base_lr", "peak_lr"),
+    "weight_decay": ("wd", "weightdecay", "l2"),
+    "momentum": ("beta1", "beta_1", "adam_beta1"),
+    "batch_size": ("batchsize", "bs", "train_batch_size"),
+    "train_size": ("n_train", "num_train", "train_samples", "train_set_size"),
+    "n_parameters": ("num_parameters", "n_params", "num_params", "parameters"),
+}
+
+
+def _plain(value: Any, *, text: bool) -> Any:
+    """Return ``value`` as a lower-case word or a finite number, or None if it is neither."""
+    if text:
+        return value.rsplit(".", 1)[-1].lower() if isinstance(value, str) and value else None
+    if isinstance(value, bool) or value is None:
+        return None
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        return None
+    return number if np.isfinite(number) else None
+
+
+@dataclass(frozen=True, eq=False)
+class Run:
+    """One training run as it was logged.
+
+    Parameters
+    ----------
+    channels : mapping of str to Curve
+        Must hold ``train_loss``.
+    context : Context
+        Optimiser, learning rate and so on, as far as they are known.
+    hparams : mapping
+        The whole configuration as it was logged. Runs that differ in nothing but
+        :data:`REPETITION_KEYS` are repetitions of one configuration.
+    max_steps : int, optional
+        Steps for which the run was planned, its budget.
+    name : str
+        Shown to people: a path, or a path and a row.
+
+    Raises
+    ------
+    ValueError
+        If there is no training loss.
+    """
+
+    channels: Mapping[str, Curve]
+    context: Context = field(default_factory=Context)
+    hparams: Mapping[str, Any] = field(default_factory=dict)
+    max_steps: int | None = None
+    name: str = "run"
+
+    def __post_init__(self) -> None:
+        if "train_loss" not in self.channels or len(self.channels["train_loss"]) == 0:
+            raise ValueError(f"a run must have a training loss, {self.name} has none")
+        object.__setattr__(self, "channels", MappingProxyType(dict(self.channels)))
+        object.__setattr__(self, "hparams", MappingProxyType(dict(self.hparams)))
+
+    @property
+    def loss(self) -> Curve:
+        """The training loss."""
+        return self.channels["train_loss"]
+
+    @property
+    def last_step(self) -> int:
+        """The last optimiser step at which anything was recorded."""
+        return max(int(curve.steps[-1]) for curve in self.channels.values() if len(curve))
+
+    @property
+    def configuration(self) -> str:
+        """Digest of the hyperparameters without the seed; the run's name where it has none."""
+        told = {k: v for k, v in self.hparams.items() if str(k).lower() not in REPETITION_KEYS}
+        text = json.dumps(told, sort_keys=True, default=str) if told else self.name
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+    @property
+    def diverged(self) -> bool:
+        """Whether the training loss ended in NaN or infinity, from which no run comes back."""
+        return not bool(np.isfinite(self.loss.values[-1]))
+
+
+@dataclass(frozen=True)
+class LeftOut:
+    """A run that was not used, and why."""
+
+    path: str
+    reason: str
+
+
+@dataclass(frozen=True, eq=False)
+class Sweep:
+    """Runs that were read, and those that were left out."""
+
+    runs: Sequence[Run]
+    left_out: Sequence[LeftOut] = ()
+
+    def __len__(self) -> int:
+        return len(self.runs)
+
+
+def check_window(curve: Curve, horizon: int, stride: int) -> int:
+    """Return how many samples of ``curve`` make one sample of a grid, or say why it cannot be.
+
+    Parameters
+    ----------
+    curve : Curve
+        The channel as it was recorded.
+    horizon : int
+        Steps that the window spans.
+    stride : int
+        Steps between two samples of the window.
+
+    Returns
+    -------
+    int
+        Every how many samples of ``curve`` one is taken.
+
+    Raises
+    ------
+    UnsuitableRunError
+        If the curve is too short, lacks its start, has gaps, or is on a coarser or another grid.
+    """
+    own = curve.stride
+    if stride % own:
+        raise UnsuitableRunError(
+            f"the loss was recorded every {own} steps, which does not divide into a grid of "
+            f"{stride}; log it every step, or train a classifier on runs with this grid"
+        )
+    need = horizon // stride * (stride // own)
+    if len(curve) < need:
+        raise UnsuitableRunError(
+            f"a window of {horizon} steps needs {need} recorded losses, the run has {len(curve)}"
+        )
+    steps = curve.steps[:need]
+    # 0-based loggers start at 0, 1-based ones at 1, strided ones at one stride or one less.
+    if steps[0] > own:
+        raise UnsuitableRunError(
+            f"the first recorded step is {int(steps[0])}; a run must be logged from its start"
+        )
+    if np.any(np.diff(steps) != own):
+        gap = int(steps[np.flatnonzero(np.diff(steps) != own)[0]])
+        raise UnsuitableRunError(
+            f"steps must be evenly spaced, after step {gap} they are not; log every {own} steps"
+        )
+    return stride // own
+
+
+def window(runs: Sequence[Run], horizon: int, stride: int = 1) -> FloatArray:
+    """Cut the first ``horizon`` steps of the training loss out of every run.
+
+    Parameters
+    ----------
+    runs : sequence of Run
+        Finer grids are thinned: of each ``stride`` steps the last is taken, as Lightning's
+        ``log_every_n_steps`` does.
+    horizon, stride : int
+        Steps that the window spans, and between two samples of it.
+
+    Returns
+    -------
+    ndarray, shape (n_runs, 1, horizon // stride)
+        Channel 0 is the training loss.
+
+    Raises
+    ------
+    UnsuitableRunError
+        As :func:`check_window`, for the first run that does not fit.
+    """
+    n_samples = horizon // stride
+    epochs = np.empty((len(runs), 1, n_samples))
+    for row, run in enumerate(runs):
+        every = check_window(run.loss, horizon, stride)
+        epochs[row, 0] = run.loss.values[every - 1 : n_samples * every : every]
+    return epochs
