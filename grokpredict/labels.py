@@ -8,7 +8,6 @@ from enum import Enum
 from typing import Literal
 
 import numpy as np
-
 from numpy.typing import NDArray
 
 from grokpredict.curves import Curve, FloatArray, Run
