@@ -1,0 +1,280 @@
+"""The bundle: many runs in one ``.npz`` file that numpy alone can read.
+
+======================  ================  =======================================================
+``train_loss``          (n_runs, n)       NaN-padded at the end
+``train_loss_steps``    (n,)              optional, 0, 1, 2, ... without it
+``val_acc``, ...        (n_runs, m)       likewise, with ``val_acc_steps``, for every other channel
+``n_steps``             (n_runs,)         optional: optimiser steps that each run made
+``hparams``             (n_runs,) text    optional: one JSON object a run
+``names``               (n_runs,) text    optional
+======================  ================  =======================================================
+
+A file with one run may hold one-dimensional arrays.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import zipfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from grokpredict.curves import CHANNELS, Context, Curve, LeftOut, Run, Sweep
+from grokpredict.logs.errors import LogError
+
+#: Explicit bits of the mantissa that a bundle keeps: values are right to one part in 2 ** 13.
+MANTISSA_BITS = 12
+
+_DROPPED_BITS = 23 - MANTISSA_BITS
+_ZIP_EPOCH = (1980, 1, 1, 0, 0, 0)
+
+
+def round_mantissa(values: ArrayLike) -> NDArray[np.float32]:
+    """Round to the nearest float32 with :data:`MANTISSA_BITS` bits after the leading one.
+
+    Parameters
+    ----------
+    values : array_like
+        Any shape. NaN and infinity stay what they are, what exceeds float32 becomes infinite.
+
+    Returns
+    -------
+    ndarray of float32, same shape
+        Relative error at most 2 ** -13 for values above 1.2e-38. The zero bits at the end are
+        what lets a compressor work on it.
+
+    Examples
+    --------
+    >>> float(round_mantissa(1 / 3))
+    0.33331298828125
+    """
+    with np.errstate(over="ignore"):
+        rounded = np.array(values, dtype=np.float32, order="C")
+    flat = rounded.reshape(-1)
+    finite = np.isfinite(flat)
+    bits = flat.view(np.uint32)[finite]
+    half = np.uint32((1 << (_DROPPED_BITS - 1)) - 1)
+    bits += half + ((bits >> np.uint32(_DROPPED_BITS)) & np.uint32(1))
+    bits &= np.uint32(0xFFFFFFFF << _DROPPED_BITS & 0xFFFFFFFF)
+    flat[finite] = bits.view(np.float32)
+    return rounded
+
+
+def write_bundle(
+    path: str | os.PathLike[str],
+    *,
+    channels: Mapping[str, tuple[ArrayLike, ArrayLike]],
+    n_steps: ArrayLike | None = None,
+    hparams: Sequence[Mapping[str, Any]] | None = None,
+    names: Sequence[str] | None = None,
+) -> None:
+    """Write runs into one compressed file, wholly or not at all.
+
+    Parameters
+    ----------
+    path : path-like
+        Replaced in one go once everything is on disk.
+    channels : mapping of str to (steps, values)
+        Steps of shape (n,), values of shape (n_runs, n), padded with NaN. Values are stored as
+        :func:`round_mantissa` leaves them.
+    n_steps : array_like of int, shape (n_runs,), optional
+        Optimiser steps that each run made; what stands at later steps is padding.
+    hparams : sequence of mapping, optional
+        The configuration of each run; ``max_steps`` in it is the planned budget.
+    names : sequence of str, optional
+        A name for each run.
+
+    Raises
+    ------
+    ValueError
+        If a channel is unknown, ``train_loss`` is missing or shapes do not agree.
+    """
+    arrays = _members(channels, n_steps, hparams, names)
+    target = Path(path)
+    temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
+    try:
+        with temporary.open("wb") as file:
+            with zipfile.ZipFile(file, "w") as archive:
+                for name, array in arrays.items():
+                    # A fixed date makes equal runs equal files.
+                    member = zipfile.ZipInfo(f"{name}.npy", date_time=_ZIP_EPOCH)
+                    member.compress_type = zipfile.ZIP_LZMA
+                    with archive.open(member, "w", force_zip64=True) as out:
+                        np.lib.format.write_array(cast(Any, out), array, allow_pickle=False)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(target)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+
+
+def _members(
+    channels: Mapping[str, tuple[ArrayLike, ArrayLike]],
+    n_steps: ArrayLike | None,
+    hparams: Sequence[Mapping[str, Any]] | None,
+    names: Sequence[str] | None,
+) -> dict[str, NDArray[Any]]:
+    if "train_loss" not in channels:
+        raise ValueError("a bundle must hold train_loss, got " + (", ".join(channels) or "nothing"))
+    arrays: dict[str, NDArray[Any]] = {}
+    n_runs = np.asarray(channels["train_loss"][1]).shape[0]
+    for name, (steps, values) in channels.items():
+        if name not in CHANNELS:
+            raise ValueError(f"a channel must be one of {', '.join(CHANNELS)}, got {name!r}")
+        grid, table = np.asarray(steps, dtype=np.int64), np.asarray(values)
+        if grid.ndim != 1 or table.shape != (n_runs, grid.size):
+            raise ValueError(
+                f"{name} must have shape (n_runs, n_steps) = ({n_runs}, {grid.size}), "
+                f"got {table.shape}"
+            )
+        arrays[name] = round_mantissa(table)
+        arrays[f"{name}_steps"] = grid
+    if n_steps is not None:
+        arrays["n_steps"] = np.asarray(n_steps, dtype=np.int64)
+    if hparams is not None:
+        lines = [json.dumps(dict(each), default=_jsonable) for each in hparams]
+        arrays["hparams"] = np.array(lines, dtype=np.str_)
+    if names is not None:
+        arrays["names"] = np.array(list(names), dtype=np.str_)
+    for name in ("n_steps", "hparams", "names"):
+        if name in arrays and arrays[name].shape != (n_runs,):
+            raise ValueError(f"{name} must have shape ({n_runs},), got {arrays[name].shape}")
+    return arrays
+
+
+def _jsonable(value: Any) -> Any:
+    return value.item() if isinstance(value, np.generic) else str(value)
+
+
+def read_bundle(path: str | os.PathLike[str]) -> Sweep:
+    """Read every run of a bundle.
+
+    Parameters
+    ----------
+    path : path-like
+        An ``.npz`` file. Nothing in it is executed.
+
+    Returns
+    -------
+    Sweep
+        The runs in the order of the file; runs that cannot be used are in ``left_out``.
+
+    Raises
+    ------
+    LogError
+        If the file cannot be read, or its arrays do not fit together.
+    """
+    arrays = _load(path)
+    if "train_loss" not in arrays:
+        raise LogError(f"a bundle must hold an array train_loss, {path} holds {_listed(arrays)}")
+    n_runs = np.atleast_2d(arrays["train_loss"]).shape[0]
+    tables = {name: _table(path, arrays, name, n_runs) for name in CHANNELS if name in arrays}
+    n_steps = _column(path, arrays, "n_steps", n_runs)
+    hparams = _column(path, arrays, "hparams", n_runs)
+    names = _column(path, arrays, "names", n_runs)
+    runs: list[Run] = []
+    left_out: list[LeftOut] = []
+    for row in range(n_runs):
+        name = f"{path}[{row if names is None else names[row]}]"
+        try:
+            told = {} if hparams is None else _parse(str(hparams[row]))
+            end = None if n_steps is None else int(n_steps[row])
+            curves = {key: _cut(*table, row, end) for key, table in tables.items()}
+            runs.append(_run(curves, told, name))
+        except LogError as error:
+            left_out.append(LeftOut(name, str(error)))
+    return Sweep(runs, left_out)
+
+
+def _load(path: str | os.PathLike[str]) -> dict[str, NDArray[Any]]:
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            if not isinstance(archive, np.lib.npyio.NpzFile):
+                raise LogError(f"a bundle must be an .npz file with named arrays, {path} is not")
+            return {name: archive[name] for name in archive.files}
+    except LogError:
+        raise
+    # numpy, zipfile and the decompressors each raise their own kinds on a damaged file.
+    except Exception as error:
+        raise LogError(f"{path} cannot be read as an .npz bundle: {error}") from error
+
+
+def _table(
+    path: str | os.PathLike[str], arrays: Mapping[str, NDArray[Any]], name: str, n_runs: int
+) -> tuple[NDArray[np.int64], NDArray[Any]]:
+    values = np.atleast_2d(arrays[name])
+    if values.ndim != 2 or values.shape[0] != n_runs or values.dtype.kind not in "fiu":
+        raise LogError(
+            f"{name} in {path} must be numbers of shape ({n_runs}, n), "
+            f"got {arrays[name].dtype} of shape {arrays[name].shape}"
+        )
+    steps = arrays.get(f"{name}_steps", np.arange(values.shape[1]))
+    if steps.shape != (values.shape[1],):
+        raise LogError(
+            f"{name}_steps in {path} must have shape ({values.shape[1]},), got {steps.shape}"
+        )
+    if not np.array_equal(steps, np.floor(steps)) or (
+        steps.size and (steps[0] < 0 or np.any(np.diff(steps) <= 0))
+    ):
+        raise LogError(f"{name}_steps in {path} must be whole numbers from 0 up that increase")
+    return steps.astype(np.int64), values
+
+
+def _column(
+    path: str | os.PathLike[str], arrays: Mapping[str, NDArray[Any]], name: str, n_runs: int
+) -> NDArray[Any] | None:
+    if name not in arrays:
+        return None
+    column = np.atleast_1d(arrays[name])
+    kinds = "iu" if name == "n_steps" else "U"
+    if column.shape != (n_runs,) or column.dtype.kind not in kinds:
+        kind = "whole numbers" if name == "n_steps" else "text"
+        raise LogError(
+            f"{name} in {path} must be {kind} of shape ({n_runs},), "
+            f"got {column.dtype} of shape {column.shape}"
+        )
+    return column
+
+
+def _cut(steps: NDArray[np.int64], values: NDArray[Any], row: int, end: int | None) -> Curve:
+    line = values[row]
+    if end is not None:
+        n = int(np.searchsorted(steps, end))
+    else:
+        told = np.flatnonzero(~np.isnan(line))
+        n = int(told[-1]) + 1 if told.size else 0
+    return Curve(steps[:n], line[:n])
+
+
+def _run(curves: Mapping[str, Curve], told: Mapping[str, Any], name: str) -> Run:
+    if not len(curves["train_loss"]):
+        raise LogError("the training loss holds no value")
+    budget = told.get("max_steps")
+    planned = isinstance(budget, (int, float)) and not isinstance(budget, bool) and budget > 0
+    return Run(
+        channels={key: curve for key, curve in curves.items() if len(curve)},
+        context=Context.from_mapping(told),
+        hparams=told,
+        max_steps=int(budget) if planned and budget is not None else None,
+        name=name,
+    )
+
+
+def _parse(line: str) -> dict[str, Any]:
+    try:
+        told = json.loads(line) if line else {}
+    except json.JSONDecodeError as error:
+        raise LogError(f"its hparams are not JSON: {error}") from error
+    if not isinstance(told, dict):
+        raise LogError(f"its hparams must be a JSON object, got {line[:40]!r}")
+    return told
+
+
+def _listed(arrays: Mapping[str, NDArray[Any]]) -> str:
+    return ", ".join(arrays) or "nothing"
