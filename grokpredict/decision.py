@@ -7,13 +7,28 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 import numpy as np
+from numpy.typing import ArrayLike
 
-from grokpredict.curves import FloatArray
+from grokpredict.classifier import GrokClassifier
+from grokpredict.curves import Context
+from grokpredict.thresholds import (
+    CONFIDENCE,
+    abort_threshold,
+    calibration_runs_needed,
+    check_max_false_abort,
+)
 
 Action = Literal["continue", "abort", "abstain"]
 
-#: Confidence with which the bound on lost runs holds over draws of the calibration runs.
-CONFIDENCE = 0.95
+__all__ = [
+    "CONFIDENCE",
+    "Action",
+    "Verdict",
+    "abort_threshold",
+    "calibration_runs_needed",
+    "check_max_false_abort",
+    "judge",
+]
 
 
 @dataclass(frozen=True)
@@ -47,65 +62,99 @@ class Verdict:
     features: Mapping[str, float] = field(default_factory=dict, repr=False)
 
 
-def abort_threshold(
-    lowest_scores: FloatArray, max_false_abort: float, confidence: float = CONFIDENCE
-) -> float | None:
-    """Return the score under which runs may be stopped, or None if none may.
+def judge(
+    classifier: GrokClassifier,
+    losses: ArrayLike,
+    *,
+    horizon: int,
+    stride: int = 1,
+    context: Context | None = None,
+    budget: int,
+    max_false_abort: float = 0.05,
+) -> Verdict:
+    """Look at one run and decide.
 
     Parameters
     ----------
-    lowest_scores : ndarray, shape (n_runs,)
-        For each calibration run that generalised, the lowest score at any look before it did.
-        The fit must not have seen these runs.
+    classifier : GrokClassifier
+        Fitted on runs like this one.
+    losses : array, shape (horizon // stride,)
+        Training loss of the first ``horizon`` steps, every ``stride`` steps.
+    horizon, stride : int
+        One of the classifier's, see :meth:`GrokClassifier.horizons_on`.
+    context : Context, optional
+        What is known of the configuration.
+    budget : int
+        Step by which the run would have to generalise, beyond the horizon.
     max_false_abort : float
-        Largest share of generalising runs that may be lost, in (0, 1).
-    confidence : float
-        Probability, over draws of the calibration runs, with which the share stays below that.
+        Largest share of the generalising runs that may be lost, with 95 % confidence.
 
     Returns
     -------
-    float or None
-        An order statistic of the scores: stopping what lies strictly below the k-th smallest
-        loses more than ``max_false_abort`` only with the probability that a binomial variable
-        with n trials has fewer than k successes, which must be at most ``1 - confidence``. None
-        when n is too small even for k = 1.
+    Verdict
+        Abstain if the loss is not finite or the run is unlike the training runs. Continue, with
+        the reason, if there are too few calibration runs to ever abort.
 
-    Notes
-    -----
-    Tong, Feng & Li 2018, "Neyman-Pearson classification algorithms and NP receiver operating
-    characteristics", Science Advances 4(2), doi:10.1126/sciadv.aao1659. The guarantee holds for
-    runs exchangeable with the calibration runs, and for the whole sequence of looks, since the
-    score of a run is the lowest that it ever gets.
-
-    Examples
-    --------
-    >>> abort_threshold(np.linspace(0, 1, 58), 0.05) is None
-    True
-    >>> abort_threshold(np.linspace(0, 1, 59), 0.05)
-    0.0
+    Raises
+    ------
+    UnsuitableRunError
+        If the classifier does not know the horizon or the grid.
+    ValueError
+        If the shape, the budget or ``max_false_abort`` is impossible.
     """
-    check_max_false_abort(max_false_abort)
-    from scipy.special import bdtr
+    epochs = np.asarray(losses, dtype=float)[None, None]
+    looks = classifier.look(
+        epochs, horizon=horizon, stride=stride, contexts=[context], budget=budget
+    )
+    with_context = bool(looks.with_context[0])
+    threshold = classifier.threshold(
+        stride, with_context=with_context, max_false_abort=max_false_abort
+    )
+    chance = float(looks.probability[0])
+    action, reason = _decide(
+        chance,
+        threshold,
+        stranger=looks.stranger[0],
+        look=f"generalising by step {budget} after the first {horizon} steps",
+        max_false_abort=max_false_abort,
+        n_calibration=classifier.n_calibration(stride, with_context=with_context),
+    )
+    row = zip(classifier.feature_names, looks.features[0].tolist(), strict=True)
+    return Verdict(
+        action=action,
+        reason=reason,
+        horizon=horizon,
+        budget=budget,
+        probability=chance if np.isfinite(chance) else None,
+        threshold=threshold,
+        features={name: value for name, value in row if np.isfinite(value)},
+    )
 
-    scores = np.sort(np.asarray(lowest_scores, dtype=float))
-    ranks = np.arange(scores.size)
-    # P(Bin(n, alpha) <= k - 1): the chance that the k-th smallest lies above the alpha-quantile.
-    violation = bdtr(ranks, scores.size, max_false_abort)
-    allowed = np.flatnonzero(violation <= 1 - confidence)
-    return float(scores[allowed[-1]]) if allowed.size else None
 
-
-def calibration_runs_needed(max_false_abort: float, confidence: float = CONFIDENCE) -> int:
-    """Return the fewest generalising calibration runs with which any run may be stopped.
-
-    >>> calibration_runs_needed(0.05)
-    59
-    """
-    check_max_false_abort(max_false_abort)
-    return int(np.ceil(np.log(1 - confidence) / np.log1p(-max_false_abort)))
-
-
-def check_max_false_abort(value: float) -> None:
-    """Raise ValueError unless ``value`` is a share strictly between 0 and 1."""
-    if not 0 < value < 1:
-        raise ValueError(f"max_false_abort must be a share between 0 and 1, got {value}")
+def _decide(
+    chance: float,
+    threshold: float | None,
+    *,
+    stranger: str | None,
+    look: str,
+    max_false_abort: float,
+    n_calibration: int,
+) -> tuple[Action, str]:
+    """Return the action and its reason."""
+    if stranger is not None:
+        return "abstain", stranger
+    if threshold is None:
+        return "continue", (
+            f"the probability of {look} is {chance:.3g}, but nothing is ever aborted: "
+            f"{n_calibration} generalising configurations were kept for calibration, "
+            f"a max_false_abort of {max_false_abort:g} needs "
+            f"{calibration_runs_needed(max_false_abort)}"
+        )
+    if chance < threshold:
+        return "abort", (
+            f"the probability of {look} is {chance:.3g}, below the {threshold:.3g} that "
+            f"all but {max_false_abort:.3g} of the generalising runs keep above"
+        )
+    return "continue", (
+        f"the probability of {look} is {chance:.3g}, not below the threshold of {threshold:.3g}"
+    )

@@ -1,0 +1,360 @@
+"""The classifier: P(generalises by a budget | the first steps of a run)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from grokpredict import features as loss_features
+from grokpredict.archive import (
+    damaged,
+    incompatible,
+    read_archive,
+    write_archive,
+)
+from grokpredict.conditioning import SignalSettings
+from grokpredict.curves import Context, FloatArray, UnsuitableRunError
+from grokpredict.labels import LabelRule
+from grokpredict.strangers import Familiar
+from grokpredict.terms import (
+    BUDGET_TERMS,
+    CONTEXT_TERMS,
+    GRID_TERMS,
+    context_terms,
+    grid_and_budget,
+    has_context,
+)
+from grokpredict.thresholds import abort_threshold
+from grokpredict.trees import Trees
+
+#: Channels that the features read.
+CHANNELS = ("train_loss",)
+
+#: The horizons at which a classifier looks unless it was trained for others.
+DEFAULT_HORIZONS = (200, 400, 800, 1600, 3200)
+
+#: The step grids that a classifier knows, as far as the training runs serve them.
+DEFAULT_STRIDES = (1, 5, 10, 25, 50, 100)
+
+_PRETRAINED = Path(__file__).parent / "pretrained"
+
+
+@dataclass(frozen=True, eq=False)
+class Looks:
+    """What a classifier saw in the first steps of some runs.
+
+    Attributes
+    ----------
+    probability : ndarray, shape (n_runs,)
+        P(generalises by the budget); NaN where the loss is not finite.
+    stranger : tuple of (str or None), length n_runs
+        Why a run must not be judged; None for a run like the training runs.
+    features : ndarray, shape (n_runs, n_features)
+        In the order of :attr:`GrokClassifier.feature_names`; NaN where not known or not used.
+    with_context : ndarray of bool, shape (n_runs,)
+        Whether the configuration was known and read.
+    """
+
+    probability: FloatArray
+    stranger: tuple[str | None, ...]
+    features: FloatArray
+    with_context: NDArray[np.bool_]
+
+
+@dataclass(frozen=True, eq=False)
+class GrokClassifier:
+    """A fitted classifier, as plain arrays.
+
+    Parameters
+    ----------
+    grids : tuple of (int, int)
+        The (horizon, stride) pairs that it was trained on.
+    rule : LabelRule
+        What it takes for having generalised.
+    budget : int
+        The step by which a run has to generalise where the user names none.
+    settings : SignalSettings
+        Filters and cut-offs of the features.
+    loss_only, with_context : Trees
+        The ensemble that reads the loss, and the one that reads the configuration too.
+    familiar : Familiar
+        What the training runs looked like.
+    lowest_scores : mapping of (bool, int) to ndarray
+        By with_context and stride: for each configuration that generalised and that the fit did
+        not see, the lowest probability at any look before it did.
+    card : mapping
+        Counts, figures and versions: what :func:`json.dumps` takes.
+    """
+
+    grids: tuple[tuple[int, int], ...]
+    rule: LabelRule
+    budget: int
+    settings: SignalSettings
+    loss_only: Trees
+    with_context: Trees
+    familiar: Familiar
+    lowest_scores: Mapping[tuple[bool, int], FloatArray]
+    card: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "lowest_scores", MappingProxyType(dict(self.lowest_scores)))
+        object.__setattr__(self, "card", MappingProxyType(dict(self.card)))
+
+    @property
+    def horizons(self) -> tuple[int, ...]:
+        """Steps after which it looks, ascending."""
+        return tuple(sorted({horizon for horizon, _ in self.grids}))
+
+    @property
+    def strides(self) -> tuple[int, ...]:
+        """Steps between two recorded losses that it was trained for, ascending."""
+        return tuple(sorted({stride for _, stride in self.grids}))
+
+    @property
+    def loss_feature_names(self) -> tuple[str, ...]:
+        """Names of the features of the loss."""
+        return tuple(loss_features.feature_names(len(CHANNELS)))
+
+    @property
+    def feature_names(self) -> tuple[str, ...]:
+        """Names of the columns of :attr:`Looks.features`."""
+        return all_feature_names()
+
+    def horizons_on(self, stride: int) -> tuple[int, ...]:
+        """Return the horizons at which it can look at a loss recorded every ``stride`` steps.
+
+        Raises
+        ------
+        UnsuitableRunError
+            If it was not trained for this grid.
+        """
+        found = tuple(sorted(horizon for horizon, own in self.grids if own == stride))
+        if not found:
+            known = ", ".join(map(str, self.strides))
+            raise UnsuitableRunError(
+                f"the classifier knows losses recorded every {known} steps, not every {stride}; "
+                "log on one of these grids, or train a classifier on runs with this one"
+            )
+        return found
+
+    def look(
+        self,
+        epochs: FloatArray,
+        *,
+        horizon: int,
+        stride: int = 1,
+        contexts: Sequence[Context | None] | None = None,
+        budget: ArrayLike | None = None,
+    ) -> Looks:
+        """Say how likely some runs are to generalise.
+
+        Parameters
+        ----------
+        epochs : ndarray, shape (n_runs, 1, horizon // stride)
+            Training loss of the first ``horizon`` steps, as :func:`grokpredict.curves.window`
+            cuts it.
+        horizon, stride : int
+            Steps that the window spans, and between two samples of it.
+        contexts : sequence of (Context or None), optional
+            What is known of each configuration. Without learning rate and weight decay the loss
+            alone is read.
+        budget : int or array of int, shape (n_runs,), optional
+            Step by which the runs would have to generalise, the classifier's own by default.
+
+        Returns
+        -------
+        Looks
+            One row a run.
+
+        Raises
+        ------
+        UnsuitableRunError
+            If the classifier was not trained for this horizon and stride.
+        ValueError
+            If the shapes do not fit, or a budget does not lie beyond the horizon.
+        """
+        if horizon not in self.horizons_on(stride):
+            known = ", ".join(map(str, self.horizons_on(stride)))
+            raise UnsuitableRunError(
+                f"on a grid of {stride} the classifier looks after {known} steps, not {horizon}"
+            )
+        samples = np.asarray(epochs, dtype=float)
+        if samples.ndim != 3 or samples.shape[1:] != (len(CHANNELS), horizon // stride):
+            raise ValueError(
+                f"epochs must have the shape (n_runs, {len(CHANNELS)}, {horizon // stride}), "
+                f"got {samples.shape}"
+            )
+        n_runs = len(samples)
+        budgets = np.broadcast_to(
+            np.asarray(self.budget if budget is None else budget, dtype=float), (n_runs,)
+        )
+        if not np.all(budgets > horizon):
+            raise ValueError(
+                f"the budget must lie beyond the horizon of {horizon}, got {budgets.min():.0f}"
+            )
+        told: list[Context | None] = list(contexts) if contexts is not None else [None] * n_runs
+        if len(told) != n_runs:
+            raise ValueError(f"there must be one context a run, got {len(told)} for {n_runs}")
+        return self._look(samples, horizon, stride, told, budgets)
+
+    def _look(
+        self,
+        samples: FloatArray,
+        horizon: int,
+        stride: int,
+        contexts: list[Context | None],
+        budgets: FloatArray,
+    ) -> Looks:
+        with_context = np.array([has_context(context) for context in contexts], dtype=np.bool_)
+        extracted = loss_features.extract(samples, self.settings)
+        shared = np.column_stack([extracted, grid_and_budget(horizon, stride, budgets)])
+        configuration = context_terms(contexts, horizon, budgets)
+        configuration[~with_context] = np.nan
+        rows = np.column_stack([shared, configuration])
+        finite = np.isfinite(extracted).all(axis=1)
+        probability = np.full(len(samples), np.nan)
+        for trees, columns, chosen in (
+            (self.loss_only, shared, finite & ~with_context),
+            (self.with_context, rows, finite & with_context),
+        ):
+            if chosen.any():
+                probability[chosen] = trees.probability(columns[chosen])
+        budget_terms = shared[:, extracted.shape[1] + len(GRID_TERMS) :]
+        grid = self.grids.index((horizon, stride))
+        reasons = zip(
+            self.familiar.reasons(extracted, grid, self.loss_feature_names),
+            self.familiar.context_reasons(configuration),
+            self.familiar.budget_reasons(budget_terms),
+            strict=True,
+        )
+        stranger = tuple(next(filter(None, found), None) for found in reasons)
+        return Looks(probability, stranger, rows, with_context)
+
+    def threshold(self, stride: int, *, with_context: bool, max_false_abort: float) -> float | None:
+        """Return the probability below which a run may be stopped, or None if none may.
+
+        Parameters
+        ----------
+        stride : int
+            Steps between two recorded losses.
+        with_context : bool
+            Whether the configuration is read, see :attr:`Looks.with_context`.
+        max_false_abort : float
+            Largest share of the generalising runs that may be lost, with 95 % confidence.
+
+        Returns
+        -------
+        float or None
+            As :func:`grokpredict.thresholds.abort_threshold`.
+        """
+        return abort_threshold(self._scores(stride, with_context), max_false_abort)
+
+    def n_calibration(self, stride: int, *, with_context: bool) -> int:
+        """Return how many generalising configurations the threshold rests on."""
+        return int(self._scores(stride, with_context).size)
+
+    def _scores(self, stride: int, with_context: bool) -> FloatArray:
+        self.horizons_on(stride)
+        return self.lowest_scores.get((with_context, stride), np.empty(0))
+
+    def save(self, path: str | Path) -> None:
+        """Write the classifier to a file; an older one is replaced whole or not at all."""
+        header = {
+            "channels": CHANNELS,
+            "feature_names": self.feature_names,
+            "grids": self.grids,
+            "rule": asdict(self.rule),
+            "budget": self.budget,
+            "signal": asdict(self.settings),
+            "scores": [[told, stride] for told, stride in self.lowest_scores],
+            "card": dict(self.card),
+        }
+        parts: dict[str, Mapping[str, NDArray[np.generic]]] = {
+            "loss_only": self.loss_only.arrays(),
+            "with_context": self.with_context.arrays(),
+            "familiar": self.familiar.arrays(),
+            "scores": {str(i): own for i, own in enumerate(self.lowest_scores.values())},
+        }
+        arrays = {f"{part}.{name}": a for part, own in parts.items() for name, a in own.items()}
+        write_archive(Path(path), header, arrays)
+
+    @classmethod
+    def load(cls, path: str | Path) -> GrokClassifier:
+        """Read a classifier that :meth:`save` wrote; nothing in the file is executed.
+
+        Raises
+        ------
+        ClassifierFileError
+            If the file is missing, broken, or written by a version that computes other features.
+        """
+        header, arrays = read_archive(Path(path))
+        if tuple(header.get("feature_names", ())) != all_feature_names():
+            raise incompatible(Path(path), "was trained on features that this version lacks")
+        if set(header.get("signal", ())) != {own.name for own in fields(SignalSettings)}:
+            raise incompatible(Path(path), "has signal settings that this version lacks")
+        try:
+            return cls(**_rebuilt(header, arrays))
+        except (KeyError, TypeError, ValueError, OverflowError) as error:
+            raise damaged(Path(path), error) from error
+
+
+def _rebuilt(header: dict[str, Any], arrays: dict[str, NDArray[np.generic]]) -> dict[str, Any]:
+    """Return the fields of a classifier out of its file, checked."""
+    parts: dict[str, dict[str, NDArray[np.generic]]] = {}
+    for name, array in arrays.items():
+        part, _, own = name.partition(".")
+        parts.setdefault(part, {})[own] = array
+    grids = tuple((int(horizon), int(stride)) for horizon, stride in header["grids"])
+    if not grids or any(stride < 1 or horizon < stride for horizon, stride in grids):
+        raise ValueError("it knows no horizon")
+    n_loss = len(loss_features.feature_names(len(CHANNELS)))
+    n_shared = n_loss + len(GRID_TERMS) + len(BUDGET_TERMS)
+    scores = {}
+    for i, (told, stride) in enumerate(header["scores"]):
+        lowest = parts["scores"][str(i)].astype(np.float64)
+        if lowest.ndim != 1 or not np.all((lowest >= 0) & (lowest <= 1)):
+            raise ValueError("calibration scores must be probabilities")
+        scores[bool(told), int(stride)] = lowest
+    return {
+        "grids": grids,
+        "rule": LabelRule(**header["rule"]),
+        "budget": int(header["budget"]),
+        "settings": SignalSettings(**header["signal"]),
+        "loss_only": Trees.from_arrays(parts["loss_only"], n_shared),
+        "with_context": Trees.from_arrays(parts["with_context"], n_shared + len(CONTEXT_TERMS)),
+        "familiar": Familiar.from_arrays(parts["familiar"], len(grids), n_loss),
+        "lowest_scores": scores,
+        "card": dict(header["card"]),
+    }
+
+
+def all_feature_names() -> tuple[str, ...]:
+    """Return the names of all that a classifier reads: loss, grid, budget, context."""
+    return (
+        *loss_features.feature_names(len(CHANNELS)),
+        *GRID_TERMS,
+        *BUDGET_TERMS,
+        *CONTEXT_TERMS,
+    )
+
+
+def load_classifier(which: str | Path | GrokClassifier = "default") -> GrokClassifier:
+    """Return a classifier by name or path; ``"default"`` is the one that comes along.
+
+    Parameters
+    ----------
+    which : str, Path or GrokClassifier
+        ``"default"``, a file written by :meth:`GrokClassifier.save`, or a classifier, which is
+        returned as it is.
+    """
+    if isinstance(which, GrokClassifier):
+        return which
+    if which == "default":
+        return GrokClassifier.load(_PRETRAINED / "default.npz")
+    return GrokClassifier.load(which)
