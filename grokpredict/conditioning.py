@@ -145,15 +145,26 @@ def detrend(epochs: FloatArray, settings: SignalSettings) -> FloatArray:
     >>> bool(np.allclose(detrend(np.arange(64.0), SignalSettings()), 0))
     True
     """
-    from scipy.signal import detrend as straight
-
     epochs = np.asarray(epochs, dtype=float)
     finite = np.isfinite(epochs).all(axis=-1, keepdims=True)
-    level = straight(np.where(finite, epochs, 0.0), axis=-1)
+    curves = np.where(finite, epochs, 0.0)
+    level = curves - _straight_line(curves)
     fast = level - low_pass(level, settings.trend_cutoff, settings.order)
     # A constant would come out as rounding errors of the fit, and their spectrum is not flat.
-    moving = np.where(finite, np.ptp(np.where(finite, epochs, 0.0), axis=-1, keepdims=True) > 0, 1)
-    return np.where(finite, np.where(moving, fast, 0.0), np.nan)
+    flat = np.ptp(curves, axis=-1, keepdims=True) == 0
+    return np.where(finite, np.where(flat, 0.0, fast), np.nan)
+
+
+def _straight_line(curves: FloatArray) -> FloatArray:
+    """Return the least-squares line through every row.
+
+    As in scipy.signal.detrend, but with sums along rows only: there a matrix product rounds a row
+    differently from batch to batch, and one run must score the same alone and in a sweep.
+    """
+    n_samples = curves.shape[-1]
+    time = np.arange(n_samples) - (n_samples - 1) / 2
+    slope = (curves * (time / (time @ time))).sum(axis=-1, keepdims=True)
+    return np.asarray(curves.mean(axis=-1, keepdims=True) + slope * time)
 
 
 def condition(epochs: FloatArray, settings: SignalSettings | None = None) -> FloatArray:

@@ -238,8 +238,9 @@ def band_energy(
         Sum of the density times its spacing; signal squared. The energy of Notsawo et al. 2023
         is this times the number of samples, which would make windows incomparable.
     """
-    inside = (frequencies >= low) & ((frequencies < high) | (high >= 0.5))
-    return np.asarray(density[:, inside].sum(axis=1) * (frequencies[1] - frequencies[0]))
+    first = np.searchsorted(frequencies, low)
+    last = frequencies.size if high >= 0.5 else np.searchsorted(frequencies, high)
+    return np.asarray(density[:, first:last].sum(axis=1) * (frequencies[1] - frequencies[0]))
 
 
 def extract(epochs: FloatArray, settings: SignalSettings | None = None) -> FloatArray:

@@ -10,7 +10,6 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numpy.lib.stride_tricks import sliding_window_view
 
 from grokpredict.curves import FloatArray
 
@@ -67,7 +66,13 @@ def end_level(log_loss: FloatArray) -> FloatArray:
 
 def short_mean(log_loss: FloatArray) -> FloatArray:
     """Return the running mean over :data:`FEW` samples, shape (n_rows, n_samples - FEW + 1)."""
-    return np.asarray(sliding_window_view(log_loss, FEW, axis=1).mean(axis=2))
+    return np.asarray(sum(_shifted(log_loss)) / FEW)
+
+
+def _shifted(curves: FloatArray) -> list[FloatArray]:
+    """Return the windows of :data:`FEW` samples as that many shifted views, which is fast."""
+    width = curves.shape[1] - FEW + 1
+    return [curves[:, first : first + width] for first in range(FEW)]
 
 
 def slope(log_loss: FloatArray, share: float) -> FloatArray:
@@ -93,7 +98,12 @@ def loglog_slope(log_loss: FloatArray, share: float) -> FloatArray:
 
 def _regress(values: FloatArray, on: FloatArray) -> FloatArray:
     centred = on - on.mean()
-    return np.asarray(values @ (centred / (centred @ centred)))
+    return _weigh(values, centred / (centred @ centred))
+
+
+def _weigh(values: FloatArray, weights: FloatArray) -> FloatArray:
+    """Return the weighted sum of every row; a matrix product would round by batch."""
+    return np.asarray((values * weights).sum(axis=1))
 
 
 def curvature(log_loss: FloatArray) -> FloatArray:
@@ -103,7 +113,7 @@ def curvature(log_loss: FloatArray) -> FloatArray:
     """
     u = np.linspace(-1, 1, log_loss.shape[1])
     basis = np.stack([np.ones_like(u), u, (3 * u**2 - 1) / 2])
-    return np.asarray(log_loss @ np.linalg.pinv(basis)[:, 2])
+    return _weigh(log_loss, np.asarray(np.linalg.pinv(basis)[:, 2], dtype=float))
 
 
 def fall(smooth: FloatArray, level: FloatArray, n_samples: int) -> FloatArray:
@@ -157,7 +167,7 @@ def spikes(log_loss: FloatArray) -> dict[str, FloatArray]:
     the rise over the lowest of the :data:`FEW` samples before begins to exceed :data:`SPIKE`.
     ``spike_size``: the largest such rise in decades, 0 if there is none.
     """
-    lowest = sliding_window_view(log_loss[:, :-1], FEW, axis=1).min(axis=2)
+    lowest = np.minimum.reduce(_shifted(log_loss[:, :-1]))
     rise = log_loss[:, FEW:] - lowest
     above = rise > SPIKE
     begins = above[:, 0].astype(float) + (above[:, 1:] & ~above[:, :-1]).sum(axis=1)
