@@ -10,6 +10,11 @@
 ======================  ================  =======================================================
 
 A file with one run may hold one-dimensional arrays.
+
+A *compact* bundle, for publishing, holds in place of ``train_loss`` an array
+``train_loss_delta`` of int32: the differences along the steps between the bits that
+:func:`round_mantissa` keeps. A smooth loss shrinks to a third of its size. Numpy alone gets it
+back: ``(np.cumsum(delta, axis=1).astype(np.uint32) << 11).view(np.float32)``.
 """
 
 from __future__ import annotations
@@ -24,8 +29,10 @@ from typing import Any, cast
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from grokpredict.curves import CHANNELS, Context, Curve, LeftOut, Run, Sweep
+from grokpredict.curves import CHANNELS, Curve, LeftOut, Run, Sweep
+from grokpredict.logs.columns import Columns
 from grokpredict.logs.errors import LogError
+from grokpredict.logs.table import make_run
 
 #: Explicit bits of the mantissa that a bundle keeps: values are right to one part in 2 ** 13.
 MANTISSA_BITS = 12
@@ -65,6 +72,16 @@ def round_mantissa(values: ArrayLike) -> NDArray[np.float32]:
     return rounded
 
 
+def recognises(path: Path) -> bool:
+    """Say whether a file in a sweep folder is one of these, by its name."""
+    return path.suffix.lower() == ".npz"
+
+
+def read(path: Path, columns: Columns) -> Sweep:
+    """Read all runs of a file; the names of its arrays are fixed, so ``columns`` is not used."""
+    return read_bundle(path)
+
+
 def write_bundle(
     path: str | os.PathLike[str],
     *,
@@ -72,6 +89,7 @@ def write_bundle(
     n_steps: ArrayLike | None = None,
     hparams: Sequence[Mapping[str, Any]] | None = None,
     names: Sequence[str] | None = None,
+    compact: bool = False,
 ) -> None:
     """Write runs into one compressed file, wholly or not at all.
 
@@ -88,6 +106,8 @@ def write_bundle(
         The configuration of each run; ``max_steps`` in it is the planned budget.
     names : sequence of str, optional
         A name for each run.
+    compact : bool
+        Store differences, at no further loss; about a third of the size for smooth losses.
 
     Raises
     ------
@@ -95,6 +115,9 @@ def write_bundle(
         If a channel is unknown, ``train_loss`` is missing or shapes do not agree.
     """
     arrays = _members(channels, n_steps, hparams, names)
+    if compact:
+        for name in channels:
+            arrays[f"{name}_delta"] = _deltas(arrays.pop(name))
     target = Path(path)
     temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
     try:
@@ -112,6 +135,18 @@ def write_bundle(
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
+
+
+def _deltas(rounded: NDArray[np.float32]) -> NDArray[np.int32]:
+    kept = (rounded.view(np.uint32) >> np.uint32(_DROPPED_BITS)).astype(np.int32)
+    deltas: NDArray[np.int32] = np.diff(kept, axis=1, prepend=np.int32(0))
+    return deltas
+
+
+def _undo_deltas(deltas: NDArray[Any]) -> NDArray[np.float32]:
+    kept = np.cumsum(deltas, axis=-1, dtype=np.int64).astype(np.uint32)
+    values: NDArray[np.float32] = (kept << np.uint32(_DROPPED_BITS)).view(np.float32)
+    return values
 
 
 def _members(
@@ -186,7 +221,7 @@ def read_bundle(path: str | os.PathLike[str]) -> Sweep:
             told = {} if hparams is None else _parse(str(hparams[row]))
             end = None if n_steps is None else int(n_steps[row])
             curves = {key: _cut(*table, row, end) for key, table in tables.items()}
-            runs.append(_run(curves, told, name))
+            runs.append(make_run(curves, told, name))
         except LogError as error:
             left_out.append(LeftOut(name, str(error)))
     return Sweep(runs, left_out)
@@ -197,12 +232,17 @@ def _load(path: str | os.PathLike[str]) -> dict[str, NDArray[Any]]:
         with np.load(path, allow_pickle=False) as archive:
             if not isinstance(archive, np.lib.npyio.NpzFile):
                 raise LogError(f"a bundle must be an .npz file with named arrays, {path} is not")
-            return {name: archive[name] for name in archive.files}
+            arrays = {name: archive[name] for name in archive.files}
     except LogError:
         raise
     # numpy, zipfile and the decompressors each raise their own kinds on a damaged file.
     except Exception as error:
         raise LogError(f"{path} cannot be read as an .npz bundle: {error}") from error
+    for name in CHANNELS:
+        deltas = arrays.pop(f"{name}_delta", None)
+        if deltas is not None and deltas.dtype.kind == "i" and name not in arrays:
+            arrays[name] = _undo_deltas(deltas)
+    return arrays
 
 
 def _table(
@@ -250,20 +290,6 @@ def _cut(steps: NDArray[np.int64], values: NDArray[Any], row: int, end: int | No
         told = np.flatnonzero(~np.isnan(line))
         n = int(told[-1]) + 1 if told.size else 0
     return Curve(steps[:n], line[:n])
-
-
-def _run(curves: Mapping[str, Curve], told: Mapping[str, Any], name: str) -> Run:
-    if not len(curves["train_loss"]):
-        raise LogError("the training loss holds no value")
-    budget = told.get("max_steps")
-    planned = isinstance(budget, (int, float)) and not isinstance(budget, bool) and budget > 0
-    return Run(
-        channels={key: curve for key, curve in curves.items() if len(curve)},
-        context=Context.from_mapping(told),
-        hparams=told,
-        max_steps=int(budget) if planned and budget is not None else None,
-        name=name,
-    )
 
 
 def _parse(line: str) -> dict[str, Any]:

@@ -1,0 +1,106 @@
+"""Comma-separated values, one row a step or sparse rows; also what Lightning's CSVLogger writes."""
+
+from __future__ import annotations
+
+import csv
+import io
+from operator import itemgetter
+from pathlib import Path
+
+from grokpredict.curves import Sweep
+from grokpredict.logs.columns import Columns
+from grokpredict.logs.errors import LogError
+from grokpredict.logs.hparams import hparams_beside, plain_value
+from grokpredict.logs.source import STDIN, read_text, shown, suffix
+from grokpredict.logs.table import Table, run_from_table
+
+
+def recognises(path: Path) -> bool:
+    """Say whether a file in a sweep folder is one of these, by its name."""
+    return suffix(path) in (".csv", ".tsv")
+
+
+def read(path: Path, columns: Columns) -> Sweep:
+    """Read the one run of a file; see :mod:`grokpredict.logs` for the rules."""
+    return read_parsed(read_text(path), path, columns, shown(path))
+
+
+def read_parsed(text: str, path: Path, columns: Columns, name: str) -> Sweep:
+    """Read a run from the text of a file, with the configuration that lies beside ``path``."""
+    table = parse(text, name)
+    hparams = {} if path == STDIN else hparams_beside(path)
+    return Sweep([run_from_table(table, columns, hparams, name)])
+
+
+def parse(text: str, name: str) -> Table:
+    """Split a text into columns of cells.
+
+    Parameters
+    ----------
+    text : str
+        With a header, or a single column of numbers without one, which is the loss then.
+        Delimiter: the comma, semicolon or tab that the first line has most of.
+    name : str
+        Of the file, for messages.
+
+    Raises
+    ------
+    LogError
+        If a row has more or fewer cells than the header.
+    """
+    first = text.lstrip("\r\n").partition("\n")[0]
+    delimiter = max(",;\t", key=first.count)
+    try:
+        rows = [row for row in csv.reader(io.StringIO(text), delimiter=delimiter) if row]
+    except csv.Error as error:
+        raise LogError(f"{name} cannot be read as CSV: {error}") from error
+    header = [cell.strip() for cell in rows[0]]
+    headless = len(header) == 1 and _is_number(header[0])
+    if headless:
+        header = ["loss"]
+    elif all(_is_number(cell) for cell in header):
+        raise LogError(
+            f"a CSV file with several columns must have a header with their names, {name} "
+            f"begins with {first.strip()[:40]!r}"
+        )
+    body = rows if headless else rows[1:]
+    if body and len(body[-1]) < len(header) and not text.endswith("\n"):
+        body.pop()  # a run that was killed in the middle of a line
+
+    def line(row: int) -> int:
+        return _line_of(text, delimiter, row + (0 if headless else 1))
+
+    for number, row in enumerate(body):
+        if len(row) != len(header):
+            raise LogError(
+                f"every row must have as many cells as the header, which has {len(header)}; "
+                f"line {line(number)} of {name} has {len(row)}"
+            )
+    cells = {title: list(map(itemgetter(i), body)) for i, title in enumerate(header)}
+    return Table(cells, line, _constants(cells))
+
+
+def _constants(cells: dict[str, list[str]]) -> dict[str, object]:
+    found = {}
+    for title, column in cells.items():
+        if len(column) > 1 and column[0] and column.count(column[0]) == len(column):
+            found[title] = plain_value(column[0])
+    return found
+
+
+def _line_of(text: str, delimiter: str, row: int) -> int:
+    reader = csv.reader(io.StringIO(text), delimiter=delimiter)
+    seen = -1
+    for cells in reader:
+        seen += bool(cells)
+        if seen == row:
+            break
+    return reader.line_num
+
+
+def _is_number(cell: str) -> bool:
+    try:
+        float(cell)
+    except ValueError:
+        return False
+    return True

@@ -1,0 +1,140 @@
+"""The configuration of a run, read without executing anything that it contains."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from grokpredict.logs.errors import LogError
+
+#: Looked for beside a log, after a file that is named like the log itself.
+BESIDE = ("hparams.yaml", "hparams.yml", "hparams.json", "config.yaml", "config.yml", "config.json")
+
+#: Keys under which people nest the configuration in a metadata object.
+NESTED = ("hparams", "hyperparameters", "hyper_parameters", "config", "args", "params")
+
+
+# libyaml reads ten thousand files in a second, the Python parser in ten; both are safe.
+_Safe: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+
+class _PlainLoader(_Safe):  # type: ignore[misc]
+    """Safe loading that keeps what stands under an unknown tag and drops the tag.
+
+    ``save_hyperparameters`` writes enums, paths and classes as ``!!python/...`` tags. Refusing
+    them would lose the learning rate that stands on the next line.
+    """
+
+
+def _untagged(loader: yaml.SafeLoader, suffix: str, node: yaml.Node) -> Any:
+    if isinstance(node, yaml.MappingNode):
+        return loader.construct_mapping(node, deep=True)
+    if isinstance(node, yaml.SequenceNode):
+        items = loader.construct_sequence(node, deep=True)
+        return items[0] if len(items) == 1 else items
+    # "!!python/name:torch.optim.adamw.AdamW ''" says all it has to say in its tag.
+    return node.value or suffix.rpartition(":")[2] or None
+
+
+_PlainLoader.add_multi_constructor("", _untagged)
+
+
+def read_hparams(path: str | Path) -> dict[str, Any]:
+    """Read a YAML or JSON file with one mapping.
+
+    Parameters
+    ----------
+    path : path-like
+        JSON when it is named so, YAML otherwise.
+
+    Returns
+    -------
+    dict
+        Keys as text. An empty file gives an empty one. Unknown YAML tags are dropped.
+
+    Raises
+    ------
+    LogError
+        If the file cannot be read or is something else than a mapping.
+    """
+    path = Path(path)
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+        if path.suffix == ".json":
+            told = json.loads(text) if text.strip() else None
+        else:
+            told = yaml.load(text, Loader=_PlainLoader)  # a SafeLoader: executes nothing
+    except OSError as error:
+        raise LogError(f"{path} cannot be opened: {error.strerror or error}") from error
+    except UnicodeDecodeError as error:
+        raise LogError(f"{path} is not a text file") from error
+    except (yaml.YAMLError, json.JSONDecodeError, RecursionError, ValueError) as error:
+        told_where = " ".join(str(error).split())
+        raise LogError(
+            f"hyperparameters must be YAML or JSON, {path} is not: {told_where}"
+        ) from error
+    if told is None:
+        return {}
+    if not isinstance(told, Mapping):
+        raise LogError(
+            f"hyperparameters must be a mapping of names to values, {path} holds a "
+            f"{type(told).__name__}"
+        )
+    return {str(key): value for key, value in told.items()}
+
+
+def hparams_beside(log: Path) -> dict[str, Any]:
+    """Read the configuration that lies beside a log; empty if there is none.
+
+    Parameters
+    ----------
+    log : Path
+        ``runs/a.csv`` takes ``runs/a.yaml`` or ``runs/a.json``, else ``runs/hparams.yaml`` or
+        ``runs/config.yaml`` (or ``.yml``, ``.json``).
+    """
+    stem = log.name.split(".")[0]
+    own = [f"{stem}.yaml", f"{stem}.yml", f"{stem}.json"]
+    for name in (*own, *BESIDE):
+        candidate = log.with_name(name)
+        if candidate != log and candidate.is_file():
+            return read_hparams(candidate)
+    return {}
+
+
+def unnested(told: Mapping[str, Any]) -> dict[str, Any]:
+    """Lift a configuration that is nested in a metadata object to the top."""
+    flat = dict(told)
+    for key in NESTED:
+        if isinstance(flat.get(key), Mapping):
+            flat.update({str(k): v for k, v in flat.pop(key).items()})
+    return flat
+
+
+def planned_steps(hparams: Mapping[str, Any]) -> int | None:
+    """Return ``max_steps``, the steps that a run was planned for; None if it does not say."""
+    value = hparams.get("max_steps")
+    # YAML 1.1 takes 1e4 for text.
+    number = plain_value(value) if isinstance(value, str) else value
+    if isinstance(number, bool) or not isinstance(number, int | float) or not 0 < number < 2**62:
+        return None
+    return int(number)
+
+
+def plain_value(text: str) -> Any:
+    """Read a cell of a constant column: a number, true or false, else the text itself.
+
+    >>> plain_value("0.5"), plain_value("True"), plain_value("adamw")
+    (0.5, True, 'adamw')
+    """
+    if text.strip().lower() in ("true", "false"):
+        return text.strip().lower() == "true"
+    for kind in (int, float):
+        try:
+            return kind(text)
+        except ValueError:
+            continue
+    return text.strip()

@@ -1,0 +1,28 @@
+"""The folder that Lightning's ``CSVLogger`` writes: ``metrics.csv`` and ``hparams.yaml``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from grokpredict.curves import Sweep
+from grokpredict.logs import csv_file
+from grokpredict.logs.columns import Columns
+from grokpredict.logs.source import read_text
+
+METRICS = "metrics.csv"
+
+
+def recognises(path: Path) -> bool:
+    """Say whether a path is a folder with ``metrics.csv``."""
+    return path.is_dir() and (path / METRICS).is_file()
+
+
+def read(path: Path, columns: Columns) -> Sweep:
+    """Read the one run of a version folder, which gives the run its name.
+
+    Its rows are sparse: one for what was logged in a training step, one for what was logged in
+    an evaluation, often with the same ``step``. Steps count from 0, and with
+    ``log_every_n_steps=50`` the first one is 49.
+    """
+    metrics = path / METRICS
+    return csv_file.read_parsed(read_text(metrics), metrics, columns, str(path))

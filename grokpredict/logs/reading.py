@@ -1,0 +1,226 @@
+"""Finding the runs under a path and reading each with the reader that knows it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import islice
+from pathlib import Path
+from typing import Any, Protocol
+
+from grokpredict.curves import Curve, LeftOut, Run, Sweep
+from grokpredict.logs import bundle, csv_file, json_lines, lightning
+from grokpredict.logs.columns import Columns
+from grokpredict.logs.errors import LogError
+from grokpredict.logs.source import STDIN, read_text, shown
+from grokpredict.logs.table import make_run
+
+PathLike = str | os.PathLike[str]
+
+
+class Format(Protocol):
+    """What a module that reads one format offers."""
+
+    def recognises(self, path: Path) -> bool:
+        """Say whether a path in a sweep folder is in this format, without opening it."""
+
+    def read(self, path: Path, columns: Columns) -> Sweep:
+        """Read all runs of a path, or raise LogError."""
+
+
+#: Formats of which a run, or a bundle of runs, is a folder; asked in this order.
+FOLDER_FORMATS: tuple[Format, ...] = (lightning,)
+
+#: Formats of which a run, or a bundle of runs, is a file.
+FILE_FORMATS: tuple[Format, ...] = (bundle, csv_file, json_lines)
+
+#: Runs that one task of a parallel reader takes, so that starting it does not cost more.
+CHUNK = 32
+
+Track = Callable[[Iterable[Path], int], Iterable[Path]]
+
+
+def read_run(path: PathLike, columns: Columns | None = None) -> Run:
+    """Read the only run of a path.
+
+    Parameters
+    ----------
+    path : path-like
+        A log file, a Lightning version folder, a bundle with one run, or ``-``.
+    columns : Columns, optional
+        Names of columns that are not to be recognised but taken.
+
+    Raises
+    ------
+    LogError
+        If it cannot be read, or there is more than one run.
+    """
+    found = read_sweep([path], columns)
+    if not found.runs:
+        raise LogError(found.left_out[0].reason)
+    if len(found) > 1:
+        raise LogError(f"there must be one run in {path}, there are {len(found)}; use read_sweep")
+    return found.runs[0]
+
+
+def read_sweep(
+    paths: Iterable[PathLike],
+    columns: Columns | None = None,
+    *,
+    jobs: int = 1,
+    track: Track | None = None,
+) -> Sweep:
+    """Read every run under some paths.
+
+    Parameters
+    ----------
+    paths : iterable of path-like
+        Folders are searched recursively, in the order of their names; hidden ones are skipped.
+        A path that is named twice is read once.
+    columns : Columns, optional
+        Names of columns that are not to be recognised but taken.
+    jobs : int
+        Processes to read with; -1 takes all cores.
+    track : callable, optional
+        Called with what is iterated over and its length, such as a progress bar.
+
+    Returns
+    -------
+    Sweep
+        In the same order whatever ``jobs`` is. Runs that cannot be read are in ``left_out``.
+
+    Raises
+    ------
+    LogError
+        If a path does not exist or a folder holds no log.
+    """
+    runs: list[Run] = []
+    left_out: list[LeftOut] = []
+    for found in iter_sweeps(paths, columns, jobs=jobs, track=track):
+        runs.extend(found.runs)
+        left_out.extend(found.left_out)
+    return Sweep(runs, left_out)
+
+
+def iter_sweeps(
+    paths: Iterable[PathLike],
+    columns: Columns | None = None,
+    *,
+    jobs: int = 1,
+    track: Track | None = None,
+) -> Iterator[Sweep]:
+    """Yield what :func:`read_sweep` gathers, one log after the other, for bounded memory."""
+    columns = columns or Columns()
+    found = find(paths)
+    if jobs == 1 or len(found) <= CHUNK:
+        tracked = track(found, len(found)) if track else found
+        for path in tracked:
+            yield read_log(path, columns)
+        return
+    from joblib import Parallel, delayed
+
+    chunks = list(_chunks(found))
+    results = Parallel(n_jobs=jobs, return_as="generator")(
+        delayed(_read_chunk)(chunk, columns) for chunk in chunks
+    )
+    arriving = (pair for result in results for pair in zip(result[0], result[1], strict=True))
+    sweeps = {}
+
+    def paths_as_read() -> Iterator[Path]:
+        for path, packed in arriving:
+            sweeps[path] = _unpack(packed)
+            yield path
+
+    as_read = paths_as_read()
+    for path in track(as_read, len(found)) if track else as_read:
+        yield sweeps.pop(path)
+
+
+def find(paths: Iterable[PathLike]) -> list[Path]:
+    """List the logs under some paths, each once.
+
+    Raises
+    ------
+    LogError
+        If a path does not exist or a folder holds no log.
+    """
+    found: dict[str, Path] = {}
+    for given in paths:
+        path = Path(given)
+        if path == STDIN:
+            found["-"] = path
+            continue
+        if not path.exists():
+            raise LogError(f"a log must exist, there is no {path}")
+        if path.is_dir():
+            here = list(_search(path))
+            if not here:
+                raise LogError(
+                    f"a sweep folder must hold metrics.csv folders, .csv, .jsonl or .npz files, "
+                    f"there are none under {path}"
+                )
+        else:
+            here = [path]
+        for log in here:
+            found.setdefault(os.path.realpath(log), log)
+    return list(found.values())
+
+
+def _search(folder: Path) -> Iterator[Path]:
+    if any(form.recognises(folder) for form in FOLDER_FORMATS):
+        yield folder
+        return
+    for entry in sorted(folder.iterdir(), key=lambda path: path.name):
+        if entry.name.startswith("."):
+            continue
+        if entry.is_dir() and not entry.is_symlink():
+            yield from _search(entry)
+        elif entry.is_file() and any(form.recognises(entry) for form in FILE_FORMATS):
+            yield entry
+
+
+def read_log(path: Path, columns: Columns) -> Sweep:
+    """Read one log; what is wrong with it becomes a :class:`~grokpredict.curves.LeftOut`."""
+    try:
+        return _format_of(path)(path, columns)
+    except LogError as error:
+        return Sweep([], [LeftOut(shown(path), str(error))])
+
+
+def _format_of(path: Path) -> Callable[[Path, Columns], Sweep]:
+    if path.is_dir():
+        return next(form.read for form in FOLDER_FORMATS if form.recognises(path))
+    if path != STDIN and bundle.recognises(path):
+        return bundle.read
+    return _read_text_log
+
+
+def _read_text_log(path: Path, columns: Columns) -> Sweep:
+    # The name says little (".log", ".txt", standard input); the first character says all.
+    text = read_text(path)
+    read = json_lines.read_parsed if text.lstrip().startswith("{") else csv_file.read_parsed
+    return read(text, path, columns, shown(path))
+
+
+Packed = tuple[list[tuple[dict[str, Curve], dict[str, Any], str]], list[LeftOut]]
+
+
+def _read_chunk(paths: Sequence[Path], columns: Columns) -> tuple[Sequence[Path], list[Packed]]:
+    return paths, [_pack(read_log(path, columns)) for path in paths]
+
+
+def _pack(sweep: Sweep) -> Packed:
+    # A Run holds read-only views of mappings, which do not travel between processes.
+    runs = [(dict(run.channels), dict(run.hparams), run.name) for run in sweep.runs]
+    return runs, list(sweep.left_out)
+
+
+def _unpack(packed: Packed) -> Sweep:
+    runs, left_out = packed
+    return Sweep([make_run(*each) for each in runs], left_out)
+
+
+def _chunks(paths: Iterable[Path]) -> Iterator[list[Path]]:
+    rest = iter(paths)
+    while chunk := list(islice(rest, CHUNK)):
+        yield chunk

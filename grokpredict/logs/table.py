@@ -1,0 +1,186 @@
+"""From the columns of one log to a run: every tabular format ends here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from grokpredict.curves import Context, Curve, FloatArray, IntArray, Run
+from grokpredict.logs.columns import COUNTERS, Columns, normalised
+from grokpredict.logs.errors import LogError
+from grokpredict.logs.hparams import planned_steps
+
+#: An accuracy above this is taken to be in percent.
+PERCENT_ABOVE = 1.5
+
+
+@dataclass(frozen=True)
+class Table:
+    """A log as it was read: text or numbers, nothing interpreted.
+
+    Attributes
+    ----------
+    columns : mapping of str to sequence
+        All equally long. None and ``""`` mean that the row does not tell.
+    line : callable
+        From the number of a row to that of its line in the file, for messages.
+    constants : mapping
+        Columns that say the same in every row, which makes them hyperparameters.
+    """
+
+    columns: Mapping[str, Sequence[Any]]
+    line: Callable[[int], int]
+    constants: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def n_rows(self) -> int:
+        """Rows of the log, without its header."""
+        return len(next(iter(self.columns.values()))) if self.columns else 0
+
+
+def run_from_table(table: Table, columns: Columns, hparams: Mapping[str, Any], name: str) -> Run:
+    """Find the channels in a table and make a run of them.
+
+    Parameters
+    ----------
+    table : Table
+        With sparse rows or full ones, several rows a step or one.
+    columns : Columns
+        Names that the user gave.
+    hparams : mapping
+        What is known of the configuration from elsewhere; it goes before constant columns.
+    name : str
+        Of the run, for people.
+
+    Raises
+    ------
+    LogError
+        With the rule that the log breaks, and where.
+    """
+    header = list(table.columns)
+    channels = columns.channels(header, name)
+    step_column = columns.step_column(header, name)
+    if not table.n_rows:
+        raise LogError(f"a run must have rows, {name} has only a header")
+    steps = None if step_column is None else _steps(table, step_column, name)
+    curves = {
+        channel: _curve(table, column, steps, channel, name) for channel, column in channels.items()
+    }
+    used = {*channels.values(), step_column}
+    told = {
+        key: value
+        for key, value in table.constants.items()
+        if key not in used and normalised(key) not in COUNTERS
+    }
+    told.update(hparams)
+    return make_run(curves, told, name)
+
+
+def make_run(curves: Mapping[str, Curve], hparams: Mapping[str, Any], name: str) -> Run:
+    """Check what every format must deliver, and put a run together.
+
+    Raises
+    ------
+    LogError
+        If the training loss is missing, has a single value, or lacks the start of the run.
+    """
+    loss = curves["train_loss"]
+    if len(loss) == 0:
+        raise LogError(f"a run must have a training loss, the column of {name} is empty")
+    if len(loss) == 1:
+        raise LogError(f"a run must have at least two recorded losses, {name} has one")
+    first = int(loss.steps[0])
+    if first > loss.stride:
+        raise LogError(
+            f"a run must be logged from its start, the first loss of {name} is that of step "
+            f"{first}; was it resumed into a new file?"
+        )
+    return Run(
+        channels={key: curve for key, curve in curves.items() if len(curve)},
+        context=Context.from_mapping(hparams),
+        hparams=hparams,
+        max_steps=planned_steps(hparams),
+        name=name,
+    )
+
+
+def _steps(table: Table, column: str, name: str) -> FloatArray:
+    """Return the step of every row, NaN where the row does not tell."""
+    rows, values = _told(table, column, name)
+    bad = np.flatnonzero((values != np.floor(values)) | (values < 0) | ~np.isfinite(values))
+    if bad.size:
+        raise LogError(
+            f"a step must be a whole number from 0 up, line {table.line(int(rows[bad[0]]))} of "
+            f"{name} has {values[bad[0]]:g} in column {column!r}"
+        )
+    steps = np.full(table.n_rows, np.nan)
+    steps[rows] = values
+    return steps
+
+
+def _curve(table: Table, column: str, steps: FloatArray | None, channel: str, name: str) -> Curve:
+    rows, values = _told(table, column, name)
+    own = rows.astype(np.float64) if steps is None else steps[rows]
+    lost = np.flatnonzero(np.isnan(own))
+    if lost.size:
+        raise LogError(
+            f"a row with a value must have a step, line {table.line(int(rows[lost[0]]))} "
+            f"of {name} has none"
+        )
+    back = np.flatnonzero(np.diff(own) < 0)
+    if back.size:
+        row = int(rows[back[0] + 1])
+        raise LogError(
+            f"steps must not go back, line {table.line(row)} of {name} goes from step "
+            f"{int(own[back[0]])} to {int(own[back[0] + 1])} in column {column!r}"
+        )
+    merged_steps, merged = _merge(own.astype(np.int64), values, mean=channel == "train_loss")
+    return Curve(merged_steps, _share(merged) if channel.endswith("_acc") else merged)
+
+
+def _merge(steps: IntArray, values: FloatArray, *, mean: bool) -> tuple[IntArray, FloatArray]:
+    """Make one sample of all rows with one step.
+
+    Several losses of one optimiser step are those of its micro-batches and are averaged; of
+    several evaluations the last one counts.
+    """
+    if steps.size < 2 or np.all(np.diff(steps) > 0):
+        return steps, values
+    unique, start, counts = np.unique(steps, return_index=True, return_counts=True)
+    if mean:
+        return unique, np.add.reduceat(values, start) / counts
+    return unique, values[start + counts - 1]
+
+
+def _share(accuracy: FloatArray) -> FloatArray:
+    highest = np.max(accuracy, initial=0.0, where=np.isfinite(accuracy))
+    return accuracy / 100 if highest > PERCENT_ABOVE else accuracy
+
+
+def _told(table: Table, column: str, name: str) -> tuple[IntArray, FloatArray]:
+    """Return the rows in which a column holds something, and its numbers there."""
+    cells = table.columns[column]
+    try:
+        values = np.fromiter(map(float, cells), dtype=np.float64, count=len(cells))
+        return np.arange(len(cells)), values
+    except (TypeError, ValueError):
+        pass  # sparse rows, or text
+    rows = [row for row, cell in enumerate(cells) if cell is not None and cell != ""]
+    values = np.empty(len(rows))
+    for i, row in enumerate(rows):
+        try:
+            values[i] = float(cells[row])
+        except (TypeError, ValueError) as error:
+            raise LogError(
+                f"column {column!r} must hold numbers, line {table.line(row)} of {name} has "
+                f"{_short(cells[row])}"
+            ) from error
+    return np.array(rows, dtype=np.int64), values
+
+
+def _short(cell: Any) -> str:
+    text = repr(cell)
+    return text if len(text) <= 40 else text[:37] + "..."
