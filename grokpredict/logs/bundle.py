@@ -228,13 +228,11 @@ def read_bundle(path: str | os.PathLike[str]) -> Sweep:
 
 
 def _load(path: str | os.PathLike[str]) -> dict[str, NDArray[Any]]:
+    if not zipfile.is_zipfile(path):
+        raise LogError(f"a bundle must be an .npz file that numpy can read, {path} is not")
     try:
         with np.load(path, allow_pickle=False) as archive:
-            if not isinstance(archive, np.lib.npyio.NpzFile):
-                raise LogError(f"a bundle must be an .npz file with named arrays, {path} is not")
             arrays = {name: archive[name] for name in archive.files}
-    except LogError:
-        raise
     # numpy, zipfile and the decompressors each raise their own kinds on a damaged file.
     except Exception as error:
         raise LogError(f"{path} cannot be read as an .npz bundle: {error}") from error
