@@ -32,8 +32,8 @@ class SignalSettings:
         parameters. 1/4: mini-batch noise is white, and mobility and complexity weight it with the
         second and fourth power of frequency, so without it they would see little else.
     order : int
-        Order of both Butterworth filters, which run forwards and backwards: the gain is
-        1 / (1 + (f / cutoff)^(2 order)), one half at the cut-off.
+        Order of both Butterworth filters, which run forwards and backwards, so that the gain at
+        the cut-off is one half. 2 rings little at the steep fall with which losses begin.
     noise_floor : float
         Standard deviation, relative to the loss, of the white noise whose moments are added to
         all variances and spectra. 2^-11 is seven times the rounding error of a loss that was
@@ -69,13 +69,23 @@ class SignalSettings:
                 "cut-offs must satisfy 0 < trend_cutoff < smooth_cutoff < 0.5 cycles per sample, "
                 f"got {self.trend_cutoff} and {self.smooth_cutoff}"
             )
-        rising = all(low < high for low, high in pairwise(self.band_edges))
-        if len(self.band_edges) != 4 or not rising or self.band_edges[0] < 0:
-            raise ValueError(f"band_edges must be four rising frequencies, got {self.band_edges}")
+        edges = self.band_edges
+        wide = all(high - low >= 1 / MIN_SAMPLES for low, high in pairwise(edges))
+        if len(edges) != 4 or not wide or edges[0] < 0 or edges[-1] > 0.5:
+            raise ValueError(
+                "band_edges must be four frequencies from 0 to 0.5 cycles per sample that rise by "
+                f"at least 1/{MIN_SAMPLES}, so that no band of the shortest window is empty, "
+                f"got {edges}"
+            )
         if self.order < 1 or self.segment < MIN_SAMPLES:
             raise ValueError(
                 f"order must be at least 1 and segment at least {MIN_SAMPLES} samples, "
                 f"got {self.order} and {self.segment}"
+            )
+        if self.time_bandwidth < 1 or self.time_bandwidth > MIN_SAMPLES / 4:
+            raise ValueError(
+                f"time_bandwidth must lie between 1 and {MIN_SAMPLES // 4}, "
+                f"got {self.time_bandwidth}"
             )
         if self.noise_floor <= 0 or self.log_floor <= 0:
             raise ValueError(

@@ -1,0 +1,496 @@
+"""Features: closed forms, antropy and SciPy as references, and what must not change them."""
+
+import math
+import time
+import tracemalloc
+from itertools import pairwise
+from pathlib import Path
+
+import antropy
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+from scipy.signal.windows import dpss
+
+from grokpredict import shape
+from grokpredict.conditioning import SignalSettings, condition
+from grokpredict.features import (
+    MIN_SAMPLES,
+    band_energy,
+    extract,
+    feature_names,
+    hjorth,
+    hjorth_spectral,
+    spectrum,
+)
+
+DEFAULT = SignalSettings()
+NAMES = feature_names()
+
+
+def named(losses, **changes):
+    """Features of one curve by name."""
+    row = extract(np.asarray(losses, dtype=float)[None, None], SignalSettings(**changes))[0]
+    return dict(zip(NAMES, row, strict=True))
+
+
+def curves(seed, n_runs=20, n_samples=400):
+    """Falling losses with multiplicative noise, from nearly none to a lot."""
+    rng = np.random.default_rng(seed)
+    t = np.arange(n_samples) / n_samples
+    rate = 10 ** rng.uniform(-1, 1.5, (n_runs, 1))
+    sigma = 10 ** rng.uniform(-4, -0.5, (n_runs, 1))
+    floor = 10 ** rng.uniform(-4, 0, (n_runs, 1))
+    trend = 4.6 * np.exp(-rate * t) + floor
+    return (trend * np.exp(sigma * rng.standard_normal((n_runs, n_samples))))[:, None]
+
+
+def twelve_bits(losses):
+    """Round to 12 stored bits of mantissa, a relative error of 2^-13 at most."""
+    mantissa, exponent = np.frexp(losses)
+    return np.ldexp(np.round(mantissa * 2**13) / 2**13, exponent)
+
+
+# Hjorth's parameters
+
+
+@pytest.mark.parametrize("parameters", [hjorth, hjorth_spectral])
+@pytest.mark.parametrize("w", [0.1, 0.7, 2.0])
+def test_hjorth_of_a_sine(parameters, w):
+    got = parameters(3 * np.sin(w * np.arange(20000)))
+    assert got.activity == pytest.approx(4.5, rel=1e-3)
+    assert got.mobility == pytest.approx(2 * math.sin(w / 2), rel=1e-3)
+    assert got.complexity == pytest.approx(1, rel=2e-3)
+
+
+@pytest.mark.parametrize("parameters", [hjorth, hjorth_spectral])
+@pytest.mark.parametrize("phi", [0.0, 0.5, 0.9, -0.6])
+def test_hjorth_of_a_first_order_autoregression(parameters, phi):
+    rng = np.random.default_rng(0)
+    x = np.zeros((8, 30000))
+    drive = rng.standard_normal(x.shape)
+    for i in range(1, x.shape[1]):
+        x[:, i] = phi * x[:, i - 1] + drive[:, i]
+    got = parameters(x[:, 200:])
+    assert got.activity.mean() == pytest.approx(1 / (1 - phi**2), rel=0.03)
+    assert got.mobility.mean() == pytest.approx(math.sqrt(2 * (1 - phi)), rel=0.01)
+    expected = math.sqrt((3 - phi) / (2 * (1 - phi)))
+    assert got.complexity.mean() == pytest.approx(expected, rel=0.01)
+
+
+def test_hjorth_is_antropys():
+    signal = condition(curves(1))[:, 0]
+    mobility, complexity = antropy.hjorth_params(signal, axis=-1)
+    got = hjorth(signal)
+    np.testing.assert_allclose(got.mobility, mobility, rtol=1e-12)
+    np.testing.assert_allclose(got.complexity, complexity, rtol=1e-12)
+    np.testing.assert_allclose(got.activity, signal.var(axis=-1), rtol=1e-12)
+
+
+@pytest.mark.parametrize(("n_samples", "rtol"), [(32, 0.15), (400, 0.01), (3200, 0.01)])
+def test_variances_and_spectral_moments_agree_when_conditioned(n_samples, rtol):
+    losses = curves(2, 200, n_samples)
+    for signal in (condition(losses), condition(np.log(losses))):
+        one, other = hjorth(signal), hjorth_spectral(signal)
+        np.testing.assert_allclose(one.activity, other.activity, rtol=1e-9)
+        np.testing.assert_allclose(one.mobility, other.mobility, rtol=rtol)
+        np.testing.assert_allclose(one.complexity, other.complexity, rtol=rtol)
+
+
+@settings(deadline=None, max_examples=50)
+@given(
+    seed=st.integers(0, 2**32 - 1),
+    k=st.floats(1e-3, 1e3),
+    offset=st.floats(-100, 100),
+    parameters=st.sampled_from([hjorth, hjorth_spectral]),
+)
+def test_hjorth_under_scaling_and_offset(seed, k, offset, parameters):
+    x = np.random.default_rng(seed).standard_normal(100)
+    one, other = parameters(x), parameters(k * (x + offset))
+    assert other.activity == pytest.approx(k**2 * one.activity, rel=1e-6)
+    assert other.mobility == pytest.approx(one.mobility, rel=1e-6)
+    assert other.complexity == pytest.approx(one.complexity, rel=1e-6)
+
+
+@pytest.mark.parametrize("parameters", [hjorth, hjorth_spectral])
+def test_hjorth_of_flat_broken_and_short_rows(parameters):
+    rows = np.stack([np.zeros(50), np.arange(50.0) % 3, np.arange(50.0) % 3, np.arange(50.0) % 3])
+    rows[2, 4], rows[3, 4] = np.nan, np.inf
+    got = parameters(rows)
+    assert got.activity[0] == 0
+    np.testing.assert_array_equal(np.isnan(got.activity), [False, False, True, True])
+    for values in (got.mobility, got.complexity):
+        np.testing.assert_array_equal(np.isnan(values), [True, False, True, True])
+    with pytest.raises(ValueError, match="three samples, got 2"):
+        parameters(np.zeros(2))
+
+
+# Spectrum
+
+
+@pytest.mark.parametrize("n_samples", [32, 33, 400, 1000, 3200])
+def test_white_noise_has_density_two_and_energy_in_proportion_to_bandwidth(n_samples):
+    x = np.random.default_rng(0).standard_normal((2000 if n_samples < 1000 else 200, n_samples))
+    frequencies, density = spectrum(x, DEFAULT)
+    inner = (frequencies > 0.1) & (frequencies < 0.5)
+    assert density.mean(axis=0)[inner].mean() == pytest.approx(2, rel=0.03)
+    low = band_energy(frequencies, density, 1 / 4, 3 / 8).mean()
+    assert low == pytest.approx(1 / 4, rel=0.1)
+    total = band_energy(frequencies, density, 0, 1 / 2).mean()
+    assert total == pytest.approx(x.var(axis=1).mean(), rel=0.06 if n_samples < 100 else 0.02)
+
+
+@pytest.mark.parametrize("frequency", [0.06, 0.18, 0.4])
+def test_the_energy_of_a_sine_is_half_its_square_and_in_its_band(frequency):
+    x = 3 * np.sin(2 * np.pi * frequency * np.arange(1500))[None]
+    bands = [band_energy(*spectrum(x, DEFAULT), *b)[0] for b in ((1 / 32, 1 / 8), (1 / 8, 1 / 4))]
+    bands.append(band_energy(*spectrum(x, DEFAULT), 1 / 4, 1 / 2)[0])
+    where = int(np.argmax(bands))
+    assert where == (0 if frequency < 1 / 8 else 1 if frequency < 1 / 4 else 2)
+    assert bands[where] == pytest.approx(4.5, rel=0.02)
+
+
+def test_spectrum_is_the_mean_of_tapered_periodograms():
+    x = np.random.default_rng(3).standard_normal(400)
+    tapers, weights = dpss(400, 2.0, 4, sym=False, return_ratios=True)
+    tapers, weights = tapers[weights > 0.9], weights[weights > 0.9]
+    power = 2 * np.abs(np.fft.rfft(tapers * (x - x.mean()))) ** 2
+    expected = (weights[:, None] * power).sum(axis=0) / weights.sum()
+    _, density = spectrum(x[None], DEFAULT)
+    np.testing.assert_allclose(density[0, 1:-1], expected[1:-1], rtol=1e-3)
+
+
+@pytest.mark.parametrize("middle", [100, 500, 900])
+def test_no_part_of_a_long_window_is_left_out_of_the_spectrum(middle):
+    x = np.zeros((1, 1001))
+    x[0, middle - 20 : middle + 20] = np.sin(np.arange(40))
+    frequencies, density = spectrum(x, DEFAULT)
+    assert band_energy(frequencies, density, 1 / 8, 1 / 4)[0] > 0.2 * x.var()
+
+
+# The signature that extract gives
+
+
+def test_signature_of_a_modulated_loss():
+    w, depth = 2 * np.pi * 0.1, 0.05
+    got = named(np.exp(depth * np.sin(w * np.arange(3000))), noise_floor=1e-9)
+    band = (1 - 1 / (1 + (math.tan(math.pi * 0.1) / math.tan(math.pi / 32)) ** 4)) / (
+        1 + math.tan(math.pi * 0.1) ** 4
+    )
+    power = depth**2 / 2 * band**2
+    decades = 2 * math.log10(math.log(10))
+    assert got["log_activity"] == pytest.approx(math.log10(power) - decades, abs=0.01)
+    assert got["log_mobility"] == pytest.approx(2 * math.sin(w / 2), rel=0.01)
+    assert got["log_complexity"] == pytest.approx(1, abs=0.02)
+    assert got["loss_activity"] == pytest.approx(math.log10(power), abs=0.01)
+    assert got["loss_mobility"] == pytest.approx(2 * math.sin(w / 2), rel=0.01)
+    assert got["log_energy_low"] == pytest.approx(got["log_energy"], abs=0.001)
+    assert got["log_energy_low"] == pytest.approx(math.log10(depth**2 / 2) - decades, abs=0.02)
+    assert got["log_energy_middle"] < got["log_energy_low"] - 2
+
+
+def test_energies_add_up_and_fall_into_their_bands():
+    for name, frequency in (("low", 0.06), ("middle", 0.18), ("high", 0.4)):
+        wave = np.exp(0.1 * np.sin(2 * np.pi * frequency * np.arange(800)))
+        got = named(wave)
+        for prefix in ("relative", "log"):
+            bands = {b: got[f"{prefix}_energy_{b}"] for b in ("low", "middle", "high")}
+            assert max(bands, key=bands.get) == name
+        assert 10 ** got["log_energy"] == pytest.approx(
+            sum(10 ** got[f"log_energy_{b}"] for b in ("low", "middle", "high"))
+        )
+        scale = 2 * math.log10(wave.mean())
+        assert 10 ** (got["loss_energy"] - scale) == pytest.approx(
+            sum(10 ** got[f"relative_energy_{b}"] for b in ("low", "middle", "high"))
+        )
+
+
+def test_signature_is_antropys_on_the_conditioned_loss_where_noise_is_above_the_floor():
+    losses = curves(4)
+    got = extract(losses, SignalSettings(noise_floor=1e-12))
+    for prefix, raw in (("loss", losses), ("log", np.log10(losses))):
+        signal = condition(raw)[:, 0]
+        mobility, complexity = antropy.hjorth_params(signal, axis=-1)
+        expected = {
+            "activity": np.log10(signal.var(axis=-1)),
+            "mobility": mobility,
+            "complexity": complexity,
+        }
+        for name, values in expected.items():
+            np.testing.assert_allclose(got[:, NAMES.index(f"{prefix}_{name}")], values, rtol=1e-6)
+
+
+def test_a_flat_loss_looks_like_white_noise_at_the_floor():
+    got = named(np.full(400, 4.6))
+    s = 2.0**-11
+    assert got["loss_activity"] == pytest.approx(2 * math.log10(4.6 * s))
+    assert got["relative_activity"] == pytest.approx(2 * math.log10(s))
+    assert got["log_activity"] == pytest.approx(2 * math.log10(s / math.log(10)))
+    for prefix in ("loss", "log"):
+        assert got[f"{prefix}_mobility"] == pytest.approx(math.sqrt(2))
+        assert got[f"{prefix}_complexity"] == pytest.approx(math.sqrt(1.5))
+    widths = {"low": 3 / 32, "middle": 1 / 8, "high": 1 / 4}
+    for band, width in widths.items():
+        expected = math.log10(2 * width) + 2 * math.log10(s)
+        assert got[f"relative_energy_{band}"] == pytest.approx(expected, abs=0.02)
+    assert got["up_share"] == got["spike_rate"] == got["spike_size"] == got["drop"] == 0
+
+
+# Shape
+
+
+def test_shape_of_an_exponential_fall():
+    n, rate = 400, 3.0
+    t = np.arange(n)
+    got = named(5 * 10 ** (-rate * t / n))
+    start = math.log10(5) - rate * 2 / n
+    end = math.log10(5) - rate * 389.5 / n
+    assert got["start_level"] == pytest.approx(start)
+    assert got["end_level"] == pytest.approx(end)
+    assert got["drop"] == pytest.approx(start - end)
+    assert got["slope_half"] == pytest.approx(-rate)
+    assert got["slope_quarter"] == pytest.approx(-rate)
+    assert got["curvature"] == pytest.approx(0, abs=1e-9)
+    for factor in (2, 10, 100):
+        steps = 3 + math.ceil(math.log10(factor) / rate * n - 1e-9)
+        assert got[f"fall_{factor}"] == pytest.approx(math.log10(steps / n))
+    assert got["rebound"] == pytest.approx(7.5 * rate / n)
+    assert got["roughness_change"] == pytest.approx(0, abs=1e-9)
+
+
+@pytest.mark.parametrize("n_samples", [64, 400, 3200])
+def test_log_log_slope_of_a_power_law_is_its_exponent(n_samples):
+    got = named(3 * np.arange(1, n_samples + 1.0) ** -1.5)
+    assert got["loglog_slope"] == pytest.approx(-1.5)
+    assert got["loglog_slope_half"] == pytest.approx(-1.5)
+    assert got["curvature"] > 0.1
+
+
+def test_a_loss_that_does_not_fall_never_reaches_a_half():
+    got = named(np.full(100, 2.0))
+    assert got["fall_2"] == got["fall_10"] == got["fall_100"] == 0
+
+
+def test_curvature_of_a_parabola():
+    u = np.linspace(-1, 1, 300)
+    got = named(10 ** (1 - u + 0.7 * (3 * u**2 - 1) / 2))
+    assert got["curvature"] == pytest.approx(0.7)
+
+
+def test_roughness_of_white_noise_that_grows():
+    rng = np.random.default_rng(0)
+    sigma = np.where(np.arange(40000) < 20000, 0.01, 0.1)
+    got = named(10 ** (sigma * rng.standard_normal(40000)))
+    assert got["roughness"] == pytest.approx(math.log10(0.1 * math.sqrt(2)), abs=0.01)
+    assert got["roughness_change"] == pytest.approx(1, abs=0.01)
+    assert got["up_share"] == pytest.approx(0.49, abs=0.01)
+
+
+def test_rebound_is_how_far_the_end_lies_above_the_best():
+    log_loss = np.concatenate([np.linspace(0, -3, 200), np.full(10, -3.0), np.full(190, -1.0)])
+    assert named(10**log_loss)["rebound"] == pytest.approx(2)
+
+
+def test_slingshots_are_counted_once_each_and_measured():
+    log_loss = np.full(400, -2.0)
+    for begin, size in ((50, 0.5), (150, 1.5), (300, 0.4), (350, 0.2)):
+        log_loss[begin : begin + 3] += size
+    got = named(10**log_loss)
+    assert got["spike_rate"] == pytest.approx(100 * 3 / 400)
+    assert got["spike_size"] == pytest.approx(1.5)
+    ramp = 10 ** np.linspace(-2, -1.5, 400)
+    assert named(ramp)["spike_rate"] == 0
+    assert named(10 ** np.concatenate([[-2.0] * 5, [-1.0] * 395]))["spike_rate"] == 0.25
+
+
+def test_shape_against_a_slow_second_implementation():
+    log_loss = np.log10(curves(5, 10, 237)[:, 0])
+    for row in log_loss:
+        got = {k: v[0] for k, v in shape.shape_features(row[None], 1e-4).items()}
+        n = row.size
+        position = np.arange(n)
+        for name, share in (("slope_half", 2), ("slope_quarter", 4)):
+            last = position[-round(n / share) :]
+            assert got[name] == pytest.approx(n * np.polyfit(last, row[last], 1)[0])
+        last = position[-round(n / 2) :]
+        expected = np.polyfit(np.log10(last + 1), row[last], 1)[0]
+        assert got["loglog_slope_half"] == pytest.approx(expected)
+        expected = np.polynomial.legendre.legfit(np.linspace(-1, 1, n), row, 2)[2]
+        assert got["curvature"] == pytest.approx(expected)
+        smooth = [np.mean(row[i : i + 5]) for i in range(n - 4)]
+        assert got["rebound"] == pytest.approx(np.median(row[-12:]) - min(smooth))
+        below = [i for i, v in enumerate(smooth) if v <= got["start_level"] - 1]
+        assert got["fall_10"] == pytest.approx(math.log10((below[0] + 3) / n) if below else 0)
+        rises = [row[i] - min(row[i - 5 : i]) for i in range(5, n)]
+        assert got["spike_size"] == pytest.approx(max(0, *rises))
+        starts = [
+            r > shape.SPIKE and (i == 0 or rises[i - 1] <= shape.SPIKE) for i, r in enumerate(rises)
+        ]
+        assert got["spike_rate"] == pytest.approx(100 * sum(starts) / n)
+        ups = [b - a > 3 * math.sqrt(2) * 1e-4 for a, b in pairwise(row)]
+        assert got["up_share"] == pytest.approx(np.mean(ups))
+
+
+# What must not change the features
+
+
+@settings(deadline=None, max_examples=40)
+@given(seed=st.integers(0, 2**32 - 1), decades=st.floats(-6, 6))
+def test_scaling_the_loss_shifts_what_has_a_unit_and_nothing_else(seed, decades):
+    losses = curves(seed, 4, 200)
+    shift = dict.fromkeys(NAMES, 0.0)
+    shift |= {"loss_activity": 2, "loss_energy": 2, "start_level": 1, "end_level": 1}
+    expected = extract(losses) + decades * np.array(list(shift.values()))
+    np.testing.assert_allclose(extract(losses * 10**decades), expected, atol=1e-6)
+
+
+def test_twelve_bits_of_mantissa_move_no_feature_materially():
+    t = np.arange(400)
+    smooth = [
+        4.6 * np.exp(-t / 80),
+        4.6 * np.exp(-t / 20) + 0.01,
+        4.6 / (1 + t / 10) ** 1.3,
+        4.6 - 0.3 * np.tanh((t - 200) / 50),
+        4.6 * np.exp(-t / 100) * (1 + 0.02 * np.sin(0.8 * t)),
+    ]
+    rng = np.random.default_rng(0)
+    for sigma in (0.0, 5e-4, 2e-3, 1e-2, 1e-1):
+        noisy = np.exp(sigma * rng.standard_normal((20, 1, 400)))
+        for losses in smooth:
+            raw = losses * noisy
+            moved = np.abs(extract(twelve_bits(raw)) - extract(raw)).max(axis=0)
+            assert moved.max() < 0.03, (sigma, NAMES[int(moved.argmax())], moved.max())
+
+
+def test_without_the_floor_rounding_would_be_taken_for_oscillation():
+    losses = (4.6 * np.exp(-np.arange(400) / 80))[None, None]
+    tiny = SignalSettings(noise_floor=1e-12)
+    moved = np.abs(extract(twelve_bits(losses), tiny) - extract(losses, tiny))
+    assert moved[0, NAMES.index("log_activity")] > 1
+
+
+@pytest.mark.parametrize("stride", [10, 100])
+def test_a_strided_grid_keeps_the_shape(stride):
+    step = np.arange(100 * stride)
+    losses = 4.6 * np.exp(-3 * step / step.size) + 0.05
+    fine, coarse = named(losses), named(losses[stride - 1 :: stride])
+    kept = ("start_level", "end_level", "drop", "slope_half", "slope_quarter", "curvature")
+    for name in (*kept, "loglog_slope_half", "fall_2", "fall_10", "rebound"):
+        assert coarse[name] == pytest.approx(fine[name], abs=0.1), name
+
+
+def test_a_stationary_loss_has_the_same_signature_in_a_longer_window():
+    rng = np.random.default_rng(0)
+    noise = np.exp(0.1 * rng.standard_normal((200, 1, 3200)))
+    short, long = extract(noise[..., :400]).mean(axis=0), extract(noise).mean(axis=0)
+    signature = [i for i, name in enumerate(NAMES) if name.startswith(("loss_", "log_", "rel"))]
+    assert len(signature) == 15
+    np.testing.assert_allclose(short[signature], long[signature], atol=0.03)
+
+
+def test_a_row_does_not_depend_on_the_other_rows():
+    losses = curves(6, 1400, 400)
+    together = extract(losses)
+    for row in (0, 1, 654, 655, 656, 1399):
+        np.testing.assert_array_equal(extract(losses[row : row + 1])[0], together[row])
+
+
+# Curves that are not nice
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+def test_a_broken_run_is_nan_throughout_and_leaves_the_others_alone(bad):
+    losses = curves(7, 5)
+    expected = extract(losses)
+    losses[2, 0, 399] = bad
+    got = extract(losses)
+    assert np.isnan(got[2]).all()
+    np.testing.assert_array_equal(np.delete(got, 2, axis=0), np.delete(expected, 2, axis=0))
+
+
+@settings(deadline=None, max_examples=100)
+@given(
+    hnp.arrays(
+        float,
+        st.tuples(st.just(1), st.just(1), st.integers(MIN_SAMPLES, 70)),
+        elements=st.floats(allow_nan=False, allow_infinity=False),
+    )
+)
+def test_every_finite_curve_has_finite_features(losses):
+    assert np.isfinite(extract(losses)).all()
+
+
+@pytest.mark.parametrize("level", [0.0, -1.0, 5e-324, 1e-300, 1.7e308])
+def test_flat_curves_of_every_size_have_finite_features(level):
+    assert np.isfinite(extract(np.full((1, 1, 64), level))).all()
+
+
+def test_zero_and_negative_losses_count_as_the_floor():
+    losses = np.full(400, 2.0)
+    losses[200:] = 2e-8
+    expected = named(losses)
+    for low in (0.0, -1e-9, 1e-12):
+        losses[200:] = low
+        got = named(losses)
+        assert got["end_level"] == pytest.approx(math.log10(2e-8))
+        assert got["log_activity"] == pytest.approx(expected["log_activity"])
+
+
+def test_shapes_and_errors():
+    assert extract(np.empty((0, 1, 400))).shape == (0, len(NAMES))
+    with pytest.raises(ValueError, match="at least 32 samples, got 20"):
+        extract(np.ones((1, 1, 20)))
+    with pytest.raises(ValueError, match=r"losses\[None, None, :\]"):
+        extract(np.ones(400))
+
+
+def test_several_channels_stand_side_by_side():
+    losses = curves(8, 6)
+    both = np.concatenate([losses[:3], losses[3:]], axis=1)
+    got = extract(both)
+    names = feature_names(2)
+    assert names[: len(NAMES)] == NAMES
+    assert names[len(NAMES)] == "channel1_loss_activity"
+    assert got.shape == (3, len(names))
+    np.testing.assert_array_equal(got, np.hstack([extract(losses[:3]), extract(losses[3:])]))
+
+
+# Cost
+
+
+def test_memory_is_bounded_by_chunks():
+    losses = np.tile(curves(9, 10), (400, 1, 1))
+    extract(losses[:1])
+    tracemalloc.start()
+    extract(losses)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 50e6  # about 13 MB of input a thousand rows: ten copies would be 128 MB
+
+
+def test_a_look_at_the_longest_window_takes_less_than_ten_milliseconds():
+    losses = curves(10, 1, 3200)
+    extract(losses)
+    spent = []
+    for _ in range(20):
+        begin = time.perf_counter()
+        extract(losses)
+        spent.append(time.perf_counter() - begin)
+    assert min(spent) < 0.010
+
+
+# Names and documentation
+
+
+def test_names_are_unique_and_stable():
+    assert len(set(NAMES)) == len(NAMES) == 32
+    assert all(name.isidentifier() for name in feature_names(3))
+
+
+def test_every_feature_and_every_setting_stands_in_the_docs():
+    text = (Path(__file__).parents[1] / "docs" / "features.md").read_text(encoding="utf-8")
+    missing = [name for name in NAMES if f"`{name}`" not in text]
+    missing += [name for name in SignalSettings.__dataclass_fields__ if f"`{name}`" not in text]
+    assert not missing
