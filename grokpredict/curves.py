@@ -113,7 +113,7 @@ class Context:
         lowered = {str(key).lower().replace("-", "_"): value for key, value in hparams.items()}
         for name, aliases in _CONTEXT_ALIASES.items():
             for alias in (name, *aliases):
-                value = _plain(lowered.get(alias), text=name == "optimizer")
+                value = _plain(lowered.get(alias), name)
                 if value is not None:
                     found[name] = value
                     break
@@ -129,24 +129,31 @@ _CONTEXT_ALIASES: dict[str, tuple[str, ...]] = {
     "optimizer": ("optimiser", "optim", "optimizer_name"),
     "learning_rate": ("lr", "max_lr", "base_lr", "peak_lr"),
     "weight_decay": ("wd", "weightdecay", "l2"),
-    "momentum": ("beta1", "beta_1", "adam_beta1"),
+    "momentum": ("beta1", "beta_1", "adam_beta1", "betas"),
     "batch_size": ("batchsize", "bs", "train_batch_size"),
     "train_size": ("n_train", "num_train", "train_samples", "train_set_size"),
     "n_parameters": ("num_parameters", "n_params", "num_params", "parameters"),
 }
 
 
-def _plain(value: Any, *, text: bool) -> Any:
-    """Return ``value`` as a lower-case word or a finite number, or None if it is neither."""
-    if text:
+def _plain(value: Any, name: str) -> Any:
+    """Return ``value`` as what the field ``name`` holds, or None if it is nothing of the kind."""
+    if name == "optimizer":
         return value.rsplit(".", 1)[-1].lower() if isinstance(value, str) and value else None
+    if name == "momentum" and isinstance(value, (list, tuple)) and value:
+        value = value[0]  # Adam's betas, of which the first is the momentum
     if isinstance(value, bool) or value is None:
         return None
     try:
         number = float(value)
     except (TypeError, ValueError):
         return None
-    return number if np.isfinite(number) else None
+    if not np.isfinite(number):
+        return None
+    if name in ("batch_size", "train_size", "n_parameters"):
+        # A train_size of 0.3 is a share of the data, which tells no number of samples.
+        return int(number) if number.is_integer() else None
+    return number
 
 
 @dataclass(frozen=True, eq=False)
@@ -184,6 +191,11 @@ class Run:
             raise ValueError(f"a run must have a training loss, {self.name} has none")
         object.__setattr__(self, "channels", MappingProxyType(dict(self.channels)))
         object.__setattr__(self, "hparams", MappingProxyType(dict(self.hparams)))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Runs travel between worker processes, and a mapping proxy cannot be pickled.
+        parts = (dict(self.channels), self.context, dict(self.hparams), self.max_steps, self.name)
+        return Run, parts
 
     @property
     def loss(self) -> Curve:
@@ -254,6 +266,10 @@ def check_window(curve: Curve, horizon: int, stride: int) -> int:
         raise UnsuitableRunError(
             f"the loss was recorded every {own} steps, which does not divide into a grid of "
             f"{stride}; log it every step, or train a classifier on runs with this grid"
+        )
+    if horizon < stride:
+        raise UnsuitableRunError(
+            f"a window of {horizon} steps is shorter than one step of the grid, {stride}"
         )
     need = horizon // stride * (stride // own)
     if len(curve) < need:

@@ -244,7 +244,9 @@ def fit_generalisation_law(fractions: Sequence[float], t4: Sequence[float]) -> G
 
     r = np.asarray(fractions, dtype=float)
     t = np.asarray(t4, dtype=float)
-    if r.shape != t.shape or np.unique(r).size < 4:
+    if r.shape != t.shape:
+        raise ValueError(f"fractions and t4 must be equally many, got {r.size} and {t.size}")
+    if np.unique(r).size < 4:
         raise ValueError(
             "the law has three parameters and needs four different training fractions, "
             f"got {np.unique(r).size}"
