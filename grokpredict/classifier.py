@@ -82,7 +82,8 @@ class GrokClassifier:
     settings : SignalSettings
         Filters and cut-offs of the features.
     loss_only, with_context : Trees
-        The ensemble that reads the loss, and the one that reads the configuration too.
+        The ensemble that reads the loss, and the one that reads the configuration too, which is
+        None if the training runs' configurations were not known.
     familiar : Familiar
         What the training runs looked like.
     lowest_scores : mapping of (bool, int) to ndarray
@@ -97,7 +98,7 @@ class GrokClassifier:
     budget: int
     settings: SignalSettings
     loss_only: Trees
-    with_context: Trees
+    with_context: Trees | None
     familiar: Familiar
     lowest_scores: Mapping[tuple[bool, int], FloatArray]
     card: Mapping[str, Any] = field(default_factory=dict)
@@ -211,7 +212,10 @@ class GrokClassifier:
         contexts: list[Context | None],
         budgets: FloatArray,
     ) -> Looks:
-        with_context = np.array([has_context(context) for context in contexts], dtype=np.bool_)
+        both = self.with_context
+        with_context = np.array(
+            [both is not None and has_context(context) for context in contexts], dtype=np.bool_
+        )
         extracted = loss_features.extract(samples, self.settings)
         shared = np.column_stack([extracted, grid_and_budget(horizon, stride, budgets)])
         configuration = context_terms(contexts, horizon, budgets)
@@ -221,9 +225,9 @@ class GrokClassifier:
         probability = np.full(len(samples), np.nan)
         for trees, columns, chosen in (
             (self.loss_only, shared, finite & ~with_context),
-            (self.with_context, rows, finite & with_context),
+            (both, rows, finite & with_context),
         ):
-            if chosen.any():
+            if trees is not None and chosen.any():
                 probability[chosen] = trees.probability(columns[chosen])
         budget_terms = shared[:, extracted.shape[1] + len(GRID_TERMS) :]
         grid = self.grids.index((horizon, stride))
@@ -277,7 +281,7 @@ class GrokClassifier:
         }
         parts: dict[str, Mapping[str, NDArray[np.generic]]] = {
             "loss_only": self.loss_only.arrays(),
-            "with_context": self.with_context.arrays(),
+            "with_context": self.with_context.arrays() if self.with_context else {},
             "familiar": self.familiar.arrays(),
             "scores": {str(i): own for i, own in enumerate(self.lowest_scores.values())},
         }
@@ -327,7 +331,9 @@ def _rebuilt(header: dict[str, Any], arrays: dict[str, NDArray[np.generic]]) -> 
         "budget": int(header["budget"]),
         "settings": SignalSettings(**header["signal"]),
         "loss_only": Trees.from_arrays(parts["loss_only"], n_shared),
-        "with_context": Trees.from_arrays(parts["with_context"], n_shared + len(CONTEXT_TERMS)),
+        "with_context": Trees.from_arrays(parts["with_context"], n_shared + len(CONTEXT_TERMS))
+        if "with_context" in parts
+        else None,
         "familiar": Familiar.from_arrays(parts["familiar"], len(grids), n_loss),
         "lowest_scores": scores,
         "card": dict(header["card"]),

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from grokpredict.curves import FloatArray
-from grokpredict.terms import BUDGET_TERMS, CONTEXT_TERMS
+from grokpredict.labels import BoolArray
+from grokpredict.terms import BUDGET_TERMS, CONTEXT_TERMS, GRID_TERMS
 
 #: A loss feature may leave the training range by this share of the range's width.
 RANGE_MARGIN = 0.5
@@ -23,6 +24,9 @@ BUDGET_MARGIN = 0.3
 
 #: Standardised features beyond this count as this much in the distance: the range has its say.
 _CLIP = 8.0
+
+#: No distance turns anybody away: the value of a limit that nothing was held out for.
+_FARTHEST = 1e300
 
 #: Share of the calibration looks that the distance may turn away.
 TURNED_AWAY = 0.001
@@ -68,7 +72,7 @@ class Familiar:
 
     def _standardised(self, features: FloatArray, grid: int) -> FloatArray:
         z = (features - self.centre[grid]) / self.scale[grid]
-        return np.clip(z, -_CLIP, _CLIP)
+        return np.asarray(np.clip(z, -_CLIP, _CLIP))
 
     def reasons(
         self, features: FloatArray, grid: int, names: Sequence[str]
@@ -84,20 +88,21 @@ class Familiar:
         names : sequence of str
             Names of the features.
         """
-        finite = np.isfinite(features).all(axis=1)
+        finite: BoolArray = np.logical_and.reduce(np.isfinite(features), axis=1)
         safe = np.where(finite[:, None], features, self.centre[grid])
         width = self.high[grid] - self.low[grid]
         # A feature that was constant in training may move by its scale.
         margin = RANGE_MARGIN * np.maximum(width, self.scale[grid])
         excess = np.maximum(self.low[grid] - margin - safe, safe - self.high[grid] - margin)
-        far = np.asarray(self.distance(safe, grid) > self.limit[0], dtype=np.bool_)
+        far: BoolArray = np.greater(self.distance(safe, grid), self.limit)
         z = np.abs(self._standardised(safe, grid))
         found: list[str | None] = [None] * len(features)
-        for row in np.flatnonzero(~finite | far | (excess > 0).any(axis=1)):
+        beyond: BoolArray = np.greater(excess, 0)
+        for row in np.flatnonzero(~finite | far | np.logical_or.reduce(beyond, axis=1)):
             if not finite[row]:
                 found[row] = "the loss has values that are not finite"
                 continue
-            outside = excess[row] > 0
+            outside = beyond[row]
             worst = int(np.argmax(np.where(outside, excess[row] / np.maximum(width, 1e-300), -1.0)))
             if not outside.any():
                 worst = int(np.argmax(z[row]))
@@ -171,6 +176,54 @@ class Familiar:
         if np.any(parts["scale"] <= 0):
             raise ValueError("scales must be above zero")
         return cls(**parts)
+
+
+def fit_familiar(
+    fitted: Sequence[FloatArray],
+    held: Sequence[FloatArray],
+    terms: FloatArray,
+    turned_away: float = TURNED_AWAY,
+) -> Familiar:
+    """Learn what training runs look like.
+
+    Parameters
+    ----------
+    fitted, held : sequence of ndarray, shape (n_windows, n_features)
+        Finite loss features on each (horizon, stride), of the runs in the fit and of others.
+    terms : ndarray, shape (n_rows, n_grid_terms + n_budget_terms + n_context_terms)
+        The other columns of the training table.
+    turned_away : float
+        Share of the held-out windows that the distance may turn away.
+    """
+    stacked = [np.quantile(own, [0.25, 0.5, 0.75], axis=0) for own in fitted]
+    centre = np.array([median for _, median, _ in stacked])
+    robust = np.array([(upper - lower) / 1.349 for lower, _, upper in stacked])
+    spread = np.array([own.std(axis=0) for own in fitted])
+    # A feature that is the same for half of the runs has no quartiles to speak of.
+    scale = np.maximum(np.maximum(robust, 0.3 * spread), 1e-9)
+    n_terms = len(CONTEXT_TERMS)
+    context = terms[:, -n_terms:]
+    unknown = np.isnan(context).all(axis=0)
+    full = np.where(unknown, 0.0, context)
+    draft = Familiar(
+        centre=centre,
+        scale=scale,
+        low=np.array([own.min(axis=0) for own in fitted]),
+        high=np.array([own.max(axis=0) for own in fitted]),
+        precision=np.eye(centre.shape[1]),
+        limit=np.array([np.inf]),
+        context_low=np.where(unknown, np.nan, np.nanmin(full, axis=0)),
+        context_high=np.where(unknown, np.nan, np.nanmax(full, axis=0)),
+        budget_high=terms[:, len(GRID_TERMS) : len(GRID_TERMS) + len(BUDGET_TERMS)].max(axis=0),
+    )
+    z = np.concatenate([draft._standardised(own, grid) for grid, own in enumerate(fitted)])
+    covariance = z.T @ z / len(z)
+    # Shrunk to its diagonal, so that features that move together do not make it singular.
+    shrunk = 0.9 * covariance + 0.1 * np.diag(np.maximum(np.diag(covariance), 1e-6))
+    known = replace(draft, precision=np.linalg.inv(shrunk))
+    distances = np.concatenate([known.distance(own, grid) for grid, own in enumerate(held)])
+    limit = np.quantile(distances, 1 - turned_away) if distances.size else np.inf
+    return replace(known, limit=np.array([min(limit, _FARTHEST)]))
 
 
 def _context_reason(column: int, row: FloatArray, low: FloatArray, high: FloatArray) -> str:

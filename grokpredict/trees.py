@@ -89,14 +89,19 @@ class Trees:
         ValueError
             If a shape, type, index or value cannot come from a fitted ensemble.
         """
-        parts = {}
         for name in ("root", "feature", "left", "right"):
             if arrays[name].dtype.kind not in "iu":
                 raise ValueError(f"{name} of the trees must be integers")
-            parts[name] = arrays[name].astype(np.int64)
-        for name in ("threshold", "value", "baseline"):
-            parts[name] = arrays[name].astype(np.float64)
-        trees = cls(**parts, missing_left=arrays["missing_left"].astype(np.bool_))
+        trees = cls(
+            root=arrays["root"].astype(np.int64),
+            feature=arrays["feature"].astype(np.int64),
+            threshold=arrays["threshold"].astype(np.float64),
+            left=arrays["left"].astype(np.int64),
+            right=arrays["right"].astype(np.int64),
+            missing_left=arrays["missing_left"].astype(np.bool_),
+            value=arrays["value"].astype(np.float64),
+            baseline=arrays["baseline"].astype(np.float64),
+        )
         trees._check(n_features)
         return trees
 

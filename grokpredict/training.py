@@ -1,0 +1,287 @@
+"""Training: from a sweep to a classifier and a report on how far to trust it."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from grokpredict.boosting import fit_trees
+from grokpredict.classifier import DEFAULT_HORIZONS, GrokClassifier, all_feature_names
+from grokpredict.conditioning import SignalSettings
+from grokpredict.curves import FloatArray, IntArray, Run, Sweep
+from grokpredict.labels import BoolArray, LabelRule
+from grokpredict.strangers import TURNED_AWAY, Familiar, fit_familiar
+from grokpredict.terms import CONTEXT_TERMS
+from grokpredict.training_table import (
+    Counts,
+    Grid,
+    Progress,
+    Rows,
+    Runs,
+    columns,
+    extract_grids,
+    known_runs,
+    step_grids,
+    training_rows,
+)
+from grokpredict.trees import Trees
+from grokpredict.validation import Figures, cross_validated, folds
+
+#: Share of the configurations that the fit does not see: the threshold is set on them.
+CALIBRATION_SHARE = 0.3
+
+#: Fewest runs of each class, in all and in the fit at one horizon.
+MIN_RUNS_PER_CLASS = 10
+MIN_RUNS_AT_HORIZON = 5
+
+#: A sweep of which less than this share can be used is refused.
+MIN_USABLE = 1 / 3
+
+
+@dataclass(frozen=True)
+class TrainingReport:
+    """What a classifier was trained on, and how good it is on what it did not see.
+
+    Attributes
+    ----------
+    counts : Counts
+        What became of the sweep's runs.
+    figures : tuple of Figures
+        Cross-validated, on the finest step grid, for each horizon without and with context.
+    calibration : mapping of str to int
+        Generalising configurations behind the threshold, by ``"loss, stride 1"`` and so on.
+    """
+
+    counts: Counts
+    figures: tuple[Figures, ...]
+    calibration: Mapping[str, int]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the report as what :func:`json.dumps` takes."""
+        return asdict(self)
+
+
+def train(
+    sweep: Sweep,
+    *,
+    horizons: Sequence[int] = DEFAULT_HORIZONS,
+    strides: Sequence[int] | None = None,
+    budget: int | None = None,
+    rule: LabelRule | None = None,
+    seed: int = 0,
+    jobs: int = 1,
+    progress: Progress | None = None,
+) -> tuple[GrokClassifier, TrainingReport]:
+    """Train a classifier on the finished runs of a sweep.
+
+    Parameters
+    ----------
+    sweep : Sweep
+        Runs with a training loss and a validation metric.
+    horizons : sequence of int
+        Steps after which to look; those that no run reaches are left out.
+    strides : sequence of int, optional
+        Step grids to serve, by default the usual ones as far as the runs were recorded finely
+        enough, and the runs' own.
+    budget : int, optional
+        Step by which a run has to generalise, by default what each was planned for.
+    rule : LabelRule, optional
+        What it takes for having generalised.
+    seed : int
+        Decides the splits and the budgets that are asked about.
+    jobs : int
+        Processes, as joblib counts them.
+    progress : callable, optional
+        Called with the windows done and to do while features are computed.
+
+    Returns
+    -------
+    classifier : GrokClassifier
+    report : TrainingReport
+
+    Raises
+    ------
+    ValueError
+        If too few runs can be used, or all of them generalised, or none.
+    """
+    rule = rule or LabelRule()
+    settings = SignalSettings()
+    runs, lost = known_runs(sweep, budget, rule)
+    pairs = step_grids(runs, horizons, strides)
+    grids = extract_grids(runs, pairs, settings, jobs=jobs, progress=progress)
+    counts = _counts(sweep, runs, grids, lost)
+    _check(counts)
+    fit, held = next(folds(runs, round(1 / CALIBRATION_SHARE), seed))
+    grids = [grid for grid in grids if _enough(runs, grid, fit)]
+    if not grids:
+        raise ValueError(
+            f"a horizon needs {MIN_RUNS_AT_HORIZON} runs of each outcome that had not generalised "
+            f"by then, none of {', '.join(map(str, horizons))} has; add runs or name earlier ones"
+        )
+    rows = training_rows(runs, grids, fit, np.random.default_rng(seed))
+    loss_only, both = _fit(runs, rows, seed)
+    lowest = _lowest_scores(runs, grids, held, loss_only, both)
+    finest = min(grid.stride for grid in grids)
+    report = TrainingReport(
+        counts=counts,
+        figures=cross_validated(
+            runs, [grid for grid in grids if grid.stride == finest], seed=seed, jobs=jobs
+        ),
+        calibration={
+            f"{'loss + context' if told else 'loss'}, stride {stride}": int(scores.size)
+            for (told, stride), scores in lowest.items()
+        },
+    )
+    classifier = GrokClassifier(
+        grids=tuple((grid.horizon, grid.stride) for grid in grids),
+        rule=rule,
+        budget=int(budget or np.median(runs.budget)),
+        settings=settings,
+        loss_only=loss_only,
+        with_context=both,
+        familiar=_familiar(runs, grids, fit, held, rows),
+        lowest_scores=lowest,
+        card={
+            "report": report.to_dict(),
+            "seed": seed,
+            "versions": _versions(),
+            "data_sha256": data_hash(runs.runs),
+        },
+    )
+    return classifier, report
+
+
+def _counts(sweep: Sweep, runs: Runs, grids: Sequence[Grid], lost: Mapping[str, int]) -> Counts:
+    def among(index: Sequence[IntArray]) -> BoolArray:
+        found = np.zeros(len(runs.runs), dtype=np.bool_)
+        for own in index:
+            found[own] = True
+        return found
+
+    fits = among([grid.fits for grid in grids])
+    finite = among([grid.finite for grid in grids])
+    used = among([grid.run for grid in grids])
+    good = runs.generalised
+    return Counts(
+        runs=len(sweep.runs) + len(sweep.left_out),
+        left_out=len(sweep.left_out),
+        no_metric=lost["no_metric"],
+        censored=lost["censored"],
+        unfit=int(np.sum(~fits)),
+        diverged=int(np.sum(fits & ~finite)),
+        in_window=int(np.sum(finite & ~used)),
+        generalised=int(np.sum(used & good)),
+        not_generalised=int(np.sum(used & ~good)),
+        configurations=int(np.unique(runs.configuration[used]).size),
+    )
+
+
+def _check(counts: Counts) -> None:
+    """Raise ValueError unless the sweep can train a classifier."""
+    unusable = counts.left_out + counts.no_metric + counts.censored + counts.unfit
+    if counts.runs - unusable < MIN_USABLE * counts.runs or not counts.runs:
+        raise ValueError(
+            f"at least a third of a sweep must be usable, {counts.runs - unusable} of "
+            f"{counts.runs} runs are: {counts.left_out} could not be read, {counts.no_metric} "
+            f"have no validation metric, {counts.censored} ended before their budget, "
+            f"{counts.unfit} are too short or on another step grid; give the column names, or a "
+            "smaller --budget"
+        )
+    for kind, number in (
+        ("generalised", counts.generalised),
+        ("did not generalise", counts.not_generalised),
+    ):
+        if number < MIN_RUNS_PER_CLASS:
+            raise ValueError(
+                f"training needs {MIN_RUNS_PER_CLASS} runs of each outcome, {number} {kind} by "
+                "their budget and after the first horizon; add runs, or choose another --budget"
+            )
+
+
+def _enough(runs: Runs, grid: Grid, fit: BoolArray) -> bool:
+    good = runs.generalised[grid.run[fit[grid.run]]]
+    return min(int(good.sum()), int((~good).sum())) >= MIN_RUNS_AT_HORIZON
+
+
+def _fit(runs: Runs, rows: Rows, seed: int) -> tuple[Trees, Trees | None]:
+    """Fit the ensemble that reads the loss, and the one that reads the configuration too."""
+    names = all_feature_names()
+    per_run = len(rows.y) / np.unique(rows.run).size
+    shared = len(names) - len(CONTEXT_TERMS)
+    loss_only = fit_trees(
+        rows.x[:, :shared], rows.y, rows.weight, names[:shared], rows_per_run=per_run, seed=seed
+    )
+    told = runs.told[rows.run]
+    if not rows.y[told].any() or rows.y[told].all():
+        return loss_only, None
+    both = fit_trees(
+        rows.x[told], rows.y[told], rows.weight[told], names, rows_per_run=per_run, seed=seed
+    )
+    return loss_only, both
+
+
+def _lowest_scores(
+    runs: Runs, grids: Sequence[Grid], held: BoolArray, loss_only: Trees, both: Trees | None
+) -> dict[tuple[bool, int], FloatArray]:
+    """Return, by variant and stride, the lowest score of each generalising configuration.
+
+    Looks at runs that would be turned away as strangers count too: they cannot be aborted, so
+    the bound only becomes safer.
+    """
+    shared = len(all_feature_names()) - len(CONTEXT_TERMS)
+    found: dict[tuple[bool, int], dict[int, float]] = {}
+    for grid in grids:
+        chosen = np.flatnonzero((held & runs.generalised)[grid.run])
+        index = grid.run[chosen]
+        x = columns(runs, grid, chosen, runs.budget[index])
+        told = runs.told[index]
+        scores = [(False, index, loss_only.probability(x[:, :shared]))]
+        if both is not None:
+            scores.append((True, index[told], both.probability(x[told])))
+        for variant, which, values in scores:
+            own = found.setdefault((variant, grid.stride), {})
+            for configuration, value in zip(
+                runs.configuration[which].tolist(), values.tolist(), strict=True
+            ):
+                own[configuration] = min(value, own.get(configuration, np.inf))
+    return {key: np.sort(np.array(list(own.values()))) for key, own in sorted(found.items())}
+
+
+def _familiar(
+    runs: Runs, grids: Sequence[Grid], fit: BoolArray, held: BoolArray, rows: Rows
+) -> Familiar:
+    """Learn what runs look like; how far from that is strange, the held-out runs say."""
+    n_loss = grids[0].features.shape[1]
+    return fit_familiar(
+        [grid.features[fit[grid.run]] for grid in grids],
+        [grid.features[held[grid.run]] for grid in grids],
+        rows.x[:, n_loss:],
+        TURNED_AWAY,
+    )
+
+
+def data_hash(runs: Sequence[Run]) -> str:
+    """Return the SHA-256 of all curves and configurations, in order."""
+    digest = hashlib.sha256()
+    for run in runs:
+        digest.update(run.configuration.encode())
+        for name in sorted(run.channels):
+            curve = run.channels[name]
+            digest.update(name.encode() + curve.steps.tobytes() + curve.values.tobytes())
+    return digest.hexdigest()
+
+
+def _versions() -> dict[str, str]:
+    from importlib.metadata import PackageNotFoundError, version
+
+    found = {}
+    for name in ("grokpredict", "numpy", "scipy", "scikit-learn", "mne"):
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            found[name] = "unknown"
+    return found

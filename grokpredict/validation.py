@@ -1,0 +1,243 @@
+"""How good a classifier is on configurations, and on kinds of task, that its fit did not see."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from grokpredict.boosting import fit_trees
+from grokpredict.classifier import all_feature_names
+from grokpredict.curves import FloatArray, IntArray
+from grokpredict.labels import BoolArray
+from grokpredict.ranking import Interval, auroc, auroc_intervals
+from grokpredict.terms import BUDGET_TERMS, CONTEXT_TERMS, GRID_TERMS
+from grokpredict.training_table import Grid, Rows, Runs, columns, training_rows
+
+#: Folds of the cross-validation, fewer where a class has fewer configurations.
+FOLDS = 5
+
+#: A family counts when it has so many runs of each class.
+FAMILY_RUNS = 5
+
+
+@dataclass(frozen=True)
+class Figures:
+    """Out-of-fold quality at one horizon, on configurations that the fit did not see.
+
+    Attributes
+    ----------
+    horizon, stride : int
+        Window that was looked at.
+    with_context : bool
+        Whether the configuration was read besides the loss.
+    n_runs, n_generalised : int
+        Runs that had not generalised inside the window, and those of them that did by the budget.
+    auroc : Interval
+        Area under the receiver operating characteristic.
+    configuration_auroc : Interval
+        The same estimator on the configuration and the budget alone, same splits.
+    lead : Interval
+        The first minus the second, paired; an interval above zero means that the loss tells more.
+    family_auroc : mapping of str to float
+        For each kind of task: the area on it after a fit on the others. Empty where the
+        hyperparameters name fewer than two.
+    family_median : float or None
+        Their median.
+    """
+
+    horizon: int
+    stride: int
+    with_context: bool
+    n_runs: int
+    n_generalised: int
+    auroc: Interval
+    configuration_auroc: Interval
+    lead: Interval
+    family_auroc: Mapping[str, float]
+    family_median: float | None
+
+
+def _variants() -> dict[str, IntArray]:
+    """Return the columns that each model reads: loss, loss and context, configuration alone."""
+    names = all_feature_names()
+    own = np.arange(len(names))
+    n_context = len(CONTEXT_TERMS)
+    n_loss = len(names) - n_context - len(GRID_TERMS) - len(BUDGET_TERMS)
+    return {"loss": own[:-n_context], "both": own, "configuration": own[n_loss:]}
+
+
+def fit_columns(rows: Rows, chosen: IntArray, *, n_runs: int, seed: int):  # type: ignore[no-untyped-def]
+    """Fit the trees that read some columns of a table."""
+    names = all_feature_names()
+    return fit_trees(
+        rows.x[:, chosen],
+        rows.y,
+        rows.weight,
+        [names[i] for i in chosen],
+        rows_per_run=len(rows.y) / max(n_runs, 1),
+        seed=seed,
+    )
+
+
+def folds(runs: Runs, n_folds: int, seed: int) -> Iterator[tuple[BoolArray, BoolArray]]:
+    """Yield (fit, held out) masks over the runs; no configuration is on both sides."""
+    from sklearn.model_selection import StratifiedGroupKFold
+
+    good = np.unique(runs.configuration[runs.generalised]).size
+    doomed = np.unique(runs.configuration[~runs.generalised]).size
+    splitter = StratifiedGroupKFold(
+        max(2, min(n_folds, good, doomed)), shuffle=True, random_state=seed
+    )
+    for _, held in splitter.split(runs.generalised, runs.generalised, runs.configuration):
+        out = np.zeros(len(runs.runs), dtype=np.bool_)
+        out[held] = True
+        yield ~out, out
+
+
+def family_folds(runs: Runs) -> Iterator[tuple[str, BoolArray, BoolArray]]:
+    """Yield (family, fit, held out) for each family that has enough runs of both classes."""
+    names = sorted({name for name in runs.family if name is not None})
+    family = np.array([name if name is not None else "" for name in runs.family])
+    enough = [
+        name
+        for name in names
+        if min(
+            int(np.sum((family == name) & runs.generalised)),
+            int(np.sum((family == name) & ~runs.generalised)),
+        )
+        >= FAMILY_RUNS
+    ]
+    if len(names) < 2:
+        return
+    for name in enough:
+        out = np.asarray(family == name, dtype=np.bool_)
+        yield name, ~out, out
+
+
+def held_out_scores(
+    runs: Runs,
+    grids: Sequence[Grid],
+    splits: Sequence[tuple[BoolArray, BoolArray]],
+    *,
+    seed: int,
+    jobs: int = 1,
+) -> dict[str, FloatArray]:
+    """Return the probability of each window by the model that did not see its configuration.
+
+    Parameters
+    ----------
+    runs : Runs
+        Those that were labelled.
+    grids : sequence of Grid
+        Horizons of one stride.
+    splits : sequence of (ndarray of bool, ndarray of bool)
+        Masks over the runs: which to fit to, and which to score.
+    seed : int
+        Seed of the fits and of the budgets.
+    jobs : int
+        Processes, as joblib counts them.
+
+    Returns
+    -------
+    dict of str to ndarray, shape (n_grids, n_runs)
+        By model: ``"loss"``, ``"both"``, ``"configuration"``. NaN where a run has no such window
+        or was in no held-out part. Each run is asked about its own budget.
+    """
+    from joblib import Parallel, delayed
+
+    variants = _variants()
+    scores = {name: np.full((len(grids), len(runs.runs)), np.nan) for name in variants}
+    tasks = []
+    places = []
+    for fit, held in splits:
+        rows = training_rows(runs, grids, fit, np.random.default_rng(seed))
+        asked = [np.flatnonzero(held[grid.run]) for grid in grids]
+        x = np.concatenate(
+            [
+                columns(runs, grid, own, runs.budget[grid.run[own]])
+                for grid, own in zip(grids, asked, strict=True)
+            ]
+        )
+        if not len(x) or rows.y.all() or not rows.y.any():
+            continue
+        for name, chosen in variants.items():
+            tasks.append(delayed(_fit_and_score)(rows, chosen, x, int(fit.sum()), seed))
+            places.append((name, asked))
+    for (name, asked), found in zip(places, Parallel(n_jobs=jobs)(tasks), strict=True):
+        ends = np.cumsum([own.size for own in asked])[:-1]
+        for row, (grid, own, part) in enumerate(
+            zip(grids, asked, np.split(found, ends), strict=True)
+        ):
+            scores[name][row, grid.run[own]] = part
+    return scores
+
+
+def _fit_and_score(
+    rows: Rows, chosen: IntArray, x: FloatArray, n_runs: int, seed: int
+) -> FloatArray:
+    trees = fit_columns(rows, chosen, n_runs=n_runs, seed=seed)
+    return np.asarray(trees.probability(x[:, chosen]))
+
+
+def cross_validated(
+    runs: Runs, grids: Sequence[Grid], *, seed: int, jobs: int = 1
+) -> tuple[Figures, ...]:
+    """Return the figures at each horizon of one step grid, for the loss and with the context.
+
+    Parameters
+    ----------
+    runs : Runs
+        All that were labelled.
+    grids : sequence of Grid
+        Horizons of one stride.
+    seed, jobs : int
+        As for :func:`held_out_scores`.
+    """
+    scores = held_out_scores(runs, grids, list(folds(runs, FOLDS, seed)), seed=seed, jobs=jobs)
+    families = list(family_folds(runs))
+    by_family = held_out_scores(
+        runs, grids, [(fit, held) for _, fit, held in families], seed=seed, jobs=jobs
+    )
+    found = []
+    for row, grid in enumerate(grids):
+        for name, with_context in (("loss", False), ("both", True)):
+            known = np.isfinite(scores[name][row])
+            if with_context:
+                known &= runs.told
+            good = runs.generalised[known]
+            areas, leads = auroc_intervals(
+                good,
+                np.stack([scores[name][row, known], scores["configuration"][row, known]]),
+                runs.configuration[known],
+                np.random.default_rng(seed),
+            )
+            own = _family_areas(runs, families, by_family[name][row])
+            found.append(
+                Figures(
+                    horizon=grid.horizon,
+                    stride=grid.stride,
+                    with_context=with_context,
+                    n_runs=int(good.size),
+                    n_generalised=int(good.sum()),
+                    auroc=areas[0],
+                    configuration_auroc=areas[1],
+                    lead=leads[0],
+                    family_auroc=own,
+                    family_median=float(np.median(list(own.values()))) if own else None,
+                )
+            )
+    return tuple(found)
+
+
+def _family_areas(
+    runs: Runs, families: Sequence[tuple[str, BoolArray, BoolArray]], scores: FloatArray
+) -> dict[str, float]:
+    found = {}
+    for name, _, held in families:
+        known = held & np.isfinite(scores)
+        area = auroc(runs.generalised[known], scores[known])
+        if np.isfinite(area):
+            found[name] = area
+    return found
