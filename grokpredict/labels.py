@@ -99,6 +99,16 @@ class Outcome:
         return False if self.known_until >= budget else None
 
 
+def rule_of(run: Run) -> LabelRule:
+    """Return the rule that a run is labelled by when no other is given.
+
+    Validation accuracy 0.95, or, for a run that says ``generalised_at_val_loss`` in its
+    hyperparameters (a regression), a validation loss at or under that.
+    """
+    level = run.hparams.get("generalised_at_val_loss")
+    return LabelRule() if level is None else LabelRule("val_loss", float(level))
+
+
 NEVER_ENDS = np.iinfo(np.int64).max
 
 
@@ -140,7 +150,7 @@ def outcome(run: Run, rule: LabelRule | None = None) -> Outcome | None:
     run : Run
         A finished or interrupted run.
     rule : LabelRule, optional
-        Accuracy 0.95 held for two further evaluations unless told otherwise.
+        :func:`rule_of` the run unless told otherwise.
 
     Returns
     -------
@@ -148,7 +158,7 @@ def outcome(run: Run, rule: LabelRule | None = None) -> Outcome | None:
         None when the run has no such validation metric. An evaluation that meets the threshold
         too late to be confirmed ends what is known just before it.
     """
-    rule = rule or LabelRule()
+    rule = rule or rule_of(run)
     curve = run.channels.get(rule.metric)
     if curve is None or len(curve) == 0:
         return None

@@ -101,7 +101,8 @@ def write_bundle(
         Steps of shape (n,), values of shape (n_runs, n), padded with NaN. Values are stored as
         :func:`round_mantissa` leaves them.
     n_steps : array_like of int, shape (n_runs,), optional
-        Optimiser steps that each run made; what stands at later steps is padding.
+        Optimiser steps that each run made. Padding begins at that step for the training loss,
+        which belongs to the update that would follow, and after it for the other channels.
     hparams : sequence of mapping, optional
         The configuration of each run; ``max_steps`` in it is the planned budget.
     names : sequence of str, optional
@@ -220,7 +221,9 @@ def read_bundle(path: str | os.PathLike[str]) -> Sweep:
         try:
             told = {} if hparams is None else _parse(str(hparams[row]))
             end = None if n_steps is None else int(n_steps[row])
-            curves = {key: _cut(*table, row, end) for key, table in tables.items()}
+            # The evaluation after the last update carries that update's number.
+            ends = {key: end if end is None or key == "train_loss" else end + 1 for key in tables}
+            curves = {key: _cut(*table, row, ends[key]) for key, table in tables.items()}
             runs.append(make_run(curves, told, name))
         except LogError as error:
             left_out.append(LeftOut(name, str(error)))

@@ -1,0 +1,152 @@
+"""The sweep: draw, train and write shard after shard, going on where it was interrupted."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from joblib import Parallel, delayed
+from numpy.typing import NDArray
+from tqdm import tqdm
+
+from grokpredict.logs.bundle import write_bundle
+from grokpredict.sweeps.families import FAMILIES, SHARD_RUNS, draw_shard
+from grokpredict.sweeps.trainer import (
+    DENSE_STEPS,
+    EVALUATE_EVERY,
+    EVALUATED,
+    REGRESSION_LEVEL,
+    Record,
+    train_stack,
+)
+
+
+def generate(
+    families: Sequence[str],
+    out: Path,
+    *,
+    runs: int = 10 * SHARD_RUNS,
+    steps: int | None = None,
+    seed: int = 0,
+    jobs: int = 1,
+    device: str = "cpu",
+    progress: bool = False,
+) -> list[Path]:
+    """Make at least ``runs`` runs of each family and write them as bundles.
+
+    Parameters
+    ----------
+    families : sequence of str
+        Names in :data:`~grokpredict.sweeps.families.FAMILIES`.
+    out : Path
+        Folder for one bundle a shard of 24 runs, ``FAMILY-SEED-SHARD.npz``. Shards that are
+        there already are not made again: an interrupted sweep goes on, a larger one adds to it.
+    runs : int
+        Rounded up to whole shards.
+    steps : int, optional
+        Cuts budgets off here, for a quick look.
+    seed : int
+        The same seed gives the same runs on the same machine.
+    jobs : int
+        Processes; each trains its stack on one thread.
+    device : str
+        A PyTorch device, for example ``"cuda"``.
+    progress : bool
+        Show a bar on standard error.
+
+    Returns
+    -------
+    list of Path
+        The bundles, in order.
+
+    Raises
+    ------
+    ValueError
+        If a family is unknown or a number is not positive.
+    """
+    for name in families:
+        if name not in FAMILIES:
+            raise ValueError(f"a family must be one of {', '.join(FAMILIES)}, got {name!r}")
+    for label, number in (("runs", runs), ("steps", steps), ("jobs", jobs)):
+        if number is not None and number < 1:
+            raise ValueError(f"{label} must be at least 1, got {number}")
+    out.mkdir(parents=True, exist_ok=True)
+    shards = [(name, k) for k in range(math.ceil(runs / SHARD_RUNS)) for name in families]
+    paths = [out / f"{name}-{seed}-{k:04d}.npz" for name, k in shards]
+    missing = [(name, k, p) for (name, k), p in zip(shards, paths, strict=True) if not p.exists()]
+    tasks = (delayed(_make)(name, k, seed, steps, device, path) for name, k, path in missing)
+    finished = Parallel(n_jobs=jobs, return_as="generator_unordered")(tasks)
+    with tqdm(
+        total=len(shards) * SHARD_RUNS,
+        initial=(len(shards) - len(missing)) * SHARD_RUNS,
+        unit="run",
+        disable=not progress,
+    ) as bar:
+        for path in finished:
+            bar.set_postfix_str(path.name)
+            bar.update(SHARD_RUNS)
+    return paths
+
+
+def _make(name: str, shard: int, seed: int, steps: int | None, device: str, path: Path) -> Path:
+    torch.set_num_threads(1)
+    configs = draw_shard(FAMILIES[name], shard, seed)
+    data = FAMILIES[name].data(configs[0])
+    write_records(path, train_stack(configs, data, device=device, max_steps=steps), steps)
+    return path
+
+
+def write_records(path: Path, records: Sequence[Record], cut: int | None = None) -> None:
+    """Write finished runs as one bundle.
+
+    The training loss stands at every step up to 3 200 and at every fiftieth after that, the other
+    channels at every fiftieth.
+
+    Parameters
+    ----------
+    path : Path
+        Written whole or not at all.
+    records : sequence of Record
+        What :func:`~grokpredict.sweeps.trainer.train_stack` returned.
+    cut : int, optional
+        Where budgets were cut off: ``max_steps`` in the file says what was really planned.
+    """
+    n_evaluations = max(len(r.evaluations["weight_norm"]) for r in records)
+    steps = np.arange(n_evaluations) * EVALUATE_EVERY
+    late = steps >= DENSE_STEPS
+    n_dense = max(len(r.train_loss) for r in records)
+    table = {
+        name: np.stack([_padded(r.evaluations[name], n_evaluations) for r in records])
+        for name in ("train_loss", *EVALUATED)
+    }
+    dense = np.stack([_padded(r.train_loss, n_dense) for r in records])
+    channels = {
+        name: (steps, table[name])
+        for name in EVALUATED
+        if not np.isnan(table[name]).all()  # a regression has no accuracies
+    }
+    channels["train_loss"] = (
+        np.concatenate([np.arange(n_dense), steps[late]]),
+        np.concatenate([dense, table["train_loss"][:, late]], axis=1),
+    )
+    hparams = [r.hparams() for r in records]
+    for row in hparams:
+        if cut is not None:
+            row["max_steps"] = min(int(str(row["max_steps"])), cut)
+        if "val_acc" not in channels:
+            row["generalised_at_val_loss"] = REGRESSION_LEVEL
+    write_bundle(
+        path,
+        channels=channels,
+        n_steps=[r.n_steps for r in records],
+        hparams=hparams,
+        names=[f"{path.stem}-{i:02d}" for i in range(len(records))],
+        compact=True,
+    )
+
+
+def _padded(values: NDArray[np.float32], width: int) -> NDArray[np.float32]:
+    return np.pad(values, (0, width - len(values)), constant_values=np.nan)
