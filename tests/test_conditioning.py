@@ -142,4 +142,6 @@ def test_settings_that_make_no_sense_are_refused(change, message):
 
 
 def test_settings_survive_json():
-    assert SignalSettings(**json.loads(json.dumps(asdict(DEFAULT)))) == DEFAULT
+    read = SignalSettings(**json.loads(json.dumps(asdict(DEFAULT))))
+    assert read == DEFAULT
+    assert hash(read) == hash(DEFAULT)  # a list among the fields would have none

@@ -152,6 +152,11 @@ def test_the_energy_of_a_sine_is_half_its_square_and_in_its_band(frequency):
     assert bands[where] == pytest.approx(4.5, rel=0.02)
 
 
+def test_an_oscillation_from_one_step_to_the_next_is_in_the_high_band():
+    x = (-1.0) ** np.arange(400)[None]
+    assert band_energy(*spectrum(x, DEFAULT), 1 / 4, 1 / 2)[0] == pytest.approx(1, rel=0.01)
+
+
 def test_spectrum_is_the_mean_of_tapered_periodograms():
     x = np.random.default_rng(3).standard_normal(400)
     tapers, weights = dpss(400, 2.0, 4, sym=False, return_ratios=True)
@@ -236,6 +241,14 @@ def test_a_flat_loss_looks_like_white_noise_at_the_floor():
         expected = math.log10(2 * width) + 2 * math.log10(s)
         assert got[f"relative_energy_{band}"] == pytest.approx(expected, abs=0.02)
     assert got["up_share"] == got["spike_rate"] == got["spike_size"] == got["drop"] == 0
+
+
+def test_other_settings_reach_both_signals():
+    losses = curves(11, 1)[0, 0]
+    default, other = named(losses), named(losses, trend_cutoff=1 / 16, smooth_cutoff=1 / 3)
+    for name in ("loss_mobility", "relative_energy_low", "log_mobility", "log_energy_low"):
+        assert abs(default[name] - other[name]) > 0.01, name
+    assert default["slope_half"] == other["slope_half"]
 
 
 # Shape
@@ -425,6 +438,10 @@ def test_every_finite_curve_has_finite_features(losses):
 @pytest.mark.parametrize("level", [0.0, -1.0, 5e-324, 1e-300, 1.7e308])
 def test_flat_curves_of_every_size_have_finite_features(level):
     assert np.isfinite(extract(np.full((1, 1, 64), level))).all()
+
+
+def test_zeros_after_a_denormal_start_have_finite_features():
+    assert np.isfinite(extract(np.r_[np.full(5, 5e-324), np.zeros(60)][None, None])).all()
 
 
 def test_zero_and_negative_losses_count_as_the_floor():
