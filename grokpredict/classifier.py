@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from grokpredict import features as loss_features
 from grokpredict.archive import (
+    ClassifierFileError,
     damaged,
     incompatible,
     read_archive,
@@ -32,6 +33,17 @@ from grokpredict.terms import (
 )
 from grokpredict.thresholds import abort_threshold
 from grokpredict.trees import Trees
+
+__all__ = [
+    "CHANNELS",
+    "DEFAULT_HORIZONS",
+    "DEFAULT_STRIDES",
+    "ClassifierFileError",
+    "GrokClassifier",
+    "Looks",
+    "all_feature_names",
+    "load_classifier",
+]
 
 #: Channels that the features read.
 CHANNELS = ("train_loss",)
@@ -298,9 +310,11 @@ class GrokClassifier:
             If the file is missing, broken, or written by a version that computes other features.
         """
         header, arrays = read_archive(Path(path))
-        if tuple(header.get("feature_names", ())) != all_feature_names():
+        if header.get("feature_names") != list(all_feature_names()):
             raise incompatible(Path(path), "was trained on features that this version lacks")
-        if set(header.get("signal", ())) != {own.name for own in fields(SignalSettings)}:
+        signal = header.get("signal")
+        known = sorted(own.name for own in fields(SignalSettings))
+        if not isinstance(signal, dict) or sorted(signal) != known:
             raise incompatible(Path(path), "has signal settings that this version lacks")
         try:
             return cls(**_rebuilt(header, arrays))
@@ -315,8 +329,12 @@ def _rebuilt(header: dict[str, Any], arrays: dict[str, NDArray[np.generic]]) -> 
         part, _, own = name.partition(".")
         parts.setdefault(part, {})[own] = array
     grids = tuple((int(horizon), int(stride)) for horizon, stride in header["grids"])
-    if not grids or any(stride < 1 or horizon < stride for horizon, stride in grids):
-        raise ValueError("it knows no horizon")
+    if not grids or len(set(grids)) < len(grids):
+        raise ValueError("it must know some horizons, each once")
+    if any(s < 1 or h // s < loss_features.MIN_SAMPLES for h, s in grids):
+        raise ValueError(f"its windows must hold {loss_features.MIN_SAMPLES} samples")
+    if header["budget"] <= min(grids)[0]:
+        raise ValueError("its budget must lie beyond its first horizon")
     n_loss = len(loss_features.feature_names(len(CHANNELS)))
     n_shared = n_loss + len(GRID_TERMS) + len(BUDGET_TERMS)
     scores = {}

@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 
+from grokpredict.classifier import GrokClassifier, all_feature_names
+from grokpredict.conditioning import SignalSettings
 from grokpredict.curves import Context, Curve, Run, Sweep
+from grokpredict.labels import LabelRule
+from grokpredict.strangers import Familiar
+from grokpredict.terms import BUDGET_TERMS, CONTEXT_TERMS, GRID_TERMS
+from grokpredict.trees import Trees
 
 
 def planted_run(
@@ -30,7 +38,7 @@ def planted_run(
     noise = 0.005 * rng.standard_normal(steps)
     loss = (3.0 * np.exp(-t / 150) + 0.1) * (1 + wave + noise)
     # By this law half of the runs generalise within the planned budget, after the windows.
-    t4 = planned * 10 ** (-0.6 * told) / 1.0
+    t4 = planned * 10 ** (-0.6 * told)
     evaluated = np.arange(0, planned, 50)
     accuracy = np.where(evaluated >= t4, 0.99, 0.1)
     rate = 10.0 ** rng.uniform(-4, -2)
@@ -73,4 +81,54 @@ def planted_sweep(
             for configuration in range(n_configurations)
             for repetition in range(repetitions)
         ]
+    )
+
+
+def one_split(column: int, threshold: float, low: float, high: float) -> Trees:
+    """A tree with two leaves: log-odds ``low`` up to the threshold, ``high`` above it."""
+    return Trees(
+        root=np.array([0]),
+        feature=np.array([column, 0, 0]),
+        threshold=np.array([threshold, 0.0, 0.0]),
+        left=np.array([1, 1, 2]),
+        right=np.array([2, 1, 2]),
+        missing_left=np.array([True, False, False]),
+        value=np.array([0.0, low, high]),
+        baseline=np.array([0.0]),
+    )
+
+
+def hand_made(
+    *,
+    scores: Mapping[tuple[bool, int], np.ndarray] | None = None,
+    reach: float = 1e9,
+    grids: tuple[tuple[int, int], ...] = ((200, 1), (400, 1), (400, 10)),
+) -> GrokClassifier:
+    """A classifier to calculate by hand: 0.1 up to a budget of 1000 steps, 0.9 above it.
+
+    With a configuration it is 0.2 and 0.8. Loss features beyond ``reach`` are strange.
+    """
+    names = all_feature_names()
+    n_loss = len(names) - len(GRID_TERMS) - len(BUDGET_TERMS) - len(CONTEXT_TERMS)
+    wide = np.full((len(grids), n_loss), reach)
+    budget = names.index("log10_budget")
+    return GrokClassifier(
+        grids=grids,
+        rule=LabelRule(),
+        budget=4000,
+        settings=SignalSettings(),
+        loss_only=one_split(budget, 3.0, np.log(1 / 9), np.log(9)),
+        with_context=one_split(budget, 3.0, np.log(1 / 4), np.log(4)),
+        familiar=Familiar(
+            centre=np.zeros_like(wide),
+            scale=np.ones_like(wide),
+            low=-wide,
+            high=wide,
+            precision=np.eye(n_loss),
+            limit=np.array([1e300]),
+            context_low=np.full(len(CONTEXT_TERMS), -9.0),
+            context_high=np.full(len(CONTEXT_TERMS), 9.0),
+            budget_high=np.array([5.0, 3.0]),
+        ),
+        lowest_scores=scores or {},
     )
