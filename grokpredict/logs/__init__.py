@@ -8,6 +8,19 @@ is written in ``docs/formats.md``.
 from grokpredict.logs.bundle import read_bundle, write_bundle
 from grokpredict.logs.columns import Columns
 from grokpredict.logs.errors import LogError
+from grokpredict.logs.hparams import read_hparams
+from grokpredict.logs.left_out import by_reason
 from grokpredict.logs.reading import read_run, read_sweep
+from grokpredict.logs.table import with_hparams
 
-__all__ = ["Columns", "LogError", "read_bundle", "read_run", "read_sweep", "write_bundle"]
+__all__ = [
+    "Columns",
+    "LogError",
+    "by_reason",
+    "read_bundle",
+    "read_hparams",
+    "read_run",
+    "read_sweep",
+    "with_hparams",
+    "write_bundle",
+]

@@ -54,7 +54,8 @@ def read_hparams(path: str | Path) -> dict[str, Any]:
     Returns
     -------
     dict
-        Keys as text. An empty file gives an empty one. Unknown YAML tags are dropped.
+        Keys as text, see :func:`unnested`. An empty file gives an empty one. Unknown YAML tags
+        are dropped.
 
     Raises
     ------
@@ -84,7 +85,7 @@ def read_hparams(path: str | Path) -> dict[str, Any]:
             f"hyperparameters must be a mapping of names to values, {path} holds a "
             f"{type(told).__name__}"
         )
-    return {str(key): value for key, value in told.items()}
+    return unnested(told)
 
 
 def hparams_beside(log: Path) -> dict[str, Any]:
@@ -107,7 +108,7 @@ def hparams_beside(log: Path) -> dict[str, Any]:
 
 def unnested(told: Mapping[str, Any]) -> dict[str, Any]:
     """Lift a configuration that is nested in a metadata object to the top."""
-    flat = dict(told)
+    flat = {str(key): value for key, value in told.items()}
     for key in NESTED:
         if isinstance(flat.get(key), Mapping):
             flat.update({str(k): v for k, v in flat.pop(key).items()})

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
-from grokpredict.curves import Curve, LeftOut, Run, Sweep
+from grokpredict.curves import LeftOut, Run, Sweep
 from grokpredict.logs import bundle, csv_file, json_lines, lightning
 from grokpredict.logs.columns import Columns
 from grokpredict.logs.errors import LogError
 from grokpredict.logs.source import STDIN, read_text, shown
-from grokpredict.logs.table import make_run
 
 PathLike = str | os.PathLike[str]
 
@@ -119,21 +118,18 @@ def iter_sweeps(
         return
     from joblib import Parallel, delayed
 
-    chunks = list(_chunks(found))
     results = Parallel(n_jobs=jobs, return_as="generator")(
-        delayed(_read_chunk)(chunk, columns) for chunk in chunks
+        delayed(_read_chunk)(chunk, columns) for chunk in _chunks(found)
     )
-    arriving = (pair for result in results for pair in zip(result[0], result[1], strict=True))
-    sweeps = {}
+    arriving: dict[Path, Sweep] = {}
 
-    def paths_as_read() -> Iterator[Path]:
-        for path, packed in arriving:
-            sweeps[path] = _unpack(packed)
+    def as_read() -> Iterator[Path]:
+        for path, sweep in chain.from_iterable(results):
+            arriving[path] = sweep
             yield path
 
-    as_read = paths_as_read()
-    for path in track(as_read, len(found)) if track else as_read:
-        yield sweeps.pop(path)
+    for path in track(as_read(), len(found)) if track else as_read():
+        yield arriving.pop(path)
 
 
 def find(paths: Iterable[PathLike]) -> list[Path]:
@@ -202,22 +198,8 @@ def _read_text_log(path: Path, columns: Columns) -> Sweep:
     return read(text, path, columns, shown(path))
 
 
-Packed = tuple[list[tuple[dict[str, Curve], dict[str, Any], str]], list[LeftOut]]
-
-
-def _read_chunk(paths: Sequence[Path], columns: Columns) -> tuple[Sequence[Path], list[Packed]]:
-    return paths, [_pack(read_log(path, columns)) for path in paths]
-
-
-def _pack(sweep: Sweep) -> Packed:
-    # A Run holds read-only views of mappings, which do not travel between processes.
-    runs = [(dict(run.channels), dict(run.hparams), run.name) for run in sweep.runs]
-    return runs, list(sweep.left_out)
-
-
-def _unpack(packed: Packed) -> Sweep:
-    runs, left_out = packed
-    return Sweep([make_run(*each) for each in runs], left_out)
+def _read_chunk(paths: Sequence[Path], columns: Columns) -> list[tuple[Path, Sweep]]:
+    return [(path, read_log(path, columns)) for path in paths]
 
 
 def _chunks(paths: Iterable[Path]) -> Iterator[list[Path]]:

@@ -107,6 +107,11 @@ def make_run(curves: Mapping[str, Curve], hparams: Mapping[str, Any], name: str)
     )
 
 
+def with_hparams(run: Run, hparams: Mapping[str, Any]) -> Run:
+    """Return the run with a configuration that goes before what its log says."""
+    return make_run(run.channels, {**run.hparams, **hparams}, run.name)
+
+
 def _steps(table: Table, column: str, name: str) -> FloatArray:
     """Return the step of every row, NaN where the row does not tell."""
     rows, values = _told(table, column, name)

@@ -1,0 +1,29 @@
+"""Counting the runs that were left out, by reason."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+from grokpredict.curves import LeftOut
+
+
+def by_reason(left_out: Iterable[LeftOut]) -> list[tuple[int, LeftOut]]:
+    """Group runs that were left out for the same reason.
+
+    Parameters
+    ----------
+    left_out : iterable of LeftOut
+        Reasons that differ in nothing but the file and the numbers in them are the same.
+
+    Returns
+    -------
+    list of (int, LeftOut)
+        How many, and the first of them; the most frequent reason first.
+    """
+    groups: dict[str, list[LeftOut]] = {}
+    for each in left_out:
+        key = re.sub(r"[\d.]+", "0", each.reason.replace(each.path, ""))
+        groups.setdefault(key, []).append(each)
+    ordered = sorted(groups.values(), key=len, reverse=True)
+    return [(len(group), group[0]) for group in ordered]
