@@ -1,0 +1,182 @@
+"""What a Lightning trainer tells of a run: its configuration, its budget, how it validates.
+
+Duck-typed, so that it serves both namespaces of Lightning and imports neither.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from grokpredict.curves import Context
+from grokpredict.labels import LabelRule
+
+
+def read_context(trainer: Any, pl_module: Any) -> Context:
+    """Read the configuration off the first optimiser, the data loader and the module.
+
+    Parameters
+    ----------
+    trainer, pl_module
+        Of either Lightning, during a fit.
+
+    Returns
+    -------
+    Context
+        None in the fields that nothing tells. The learning rate is the peak that the schedule
+        names, see :func:`peak_learning_rate`; the batch is that of an optimiser step, over all
+        micro-batches and processes.
+    """
+    optimizers = trainer.optimizers
+    groups = optimizers[0].param_groups if optimizers else []
+    loader = trainer.train_dataloader
+    batch_size = _batch_size(loader)
+    if batch_size is not None:
+        batch_size *= int(trainer.accumulate_grad_batches) * int(trainer.world_size)
+    return Context(
+        optimizer=_optimizer_name(optimizers[0], groups) if optimizers else None,
+        learning_rate=peak_learning_rate(groups),
+        weight_decay=_largest(groups, "weight_decay"),
+        momentum=_momentum(groups),
+        batch_size=batch_size,
+        train_size=_length(getattr(loader, "dataset", None)),
+        n_parameters=_n_parameters(trainer, pl_module),
+    )
+
+
+def peak_learning_rate(groups: list[dict[str, Any]]) -> float | None:
+    """Return the largest learning rate that the parameter groups name.
+
+    A schedule that warms up keeps its peak in ``initial_lr``, a one-cycle schedule in ``max_lr``;
+    without a schedule there is only ``lr``.
+
+    >>> peak_learning_rate([{"lr": 1e-5, "initial_lr": 1e-3}])
+    0.001
+    """
+    peaks = [_largest(groups, key) for key in ("lr", "initial_lr", "max_lr")]
+    return max((peak for peak in peaks if peak is not None), default=None)
+
+
+def read_budget(trainer: Any, pl_module: Any, steps: int | None, n_seen: int) -> int | str:
+    """Return how many losses the whole run will give, or a sentence if that is not known.
+
+    Parameters
+    ----------
+    trainer, pl_module
+        Of either Lightning, during a fit.
+    steps : int or None
+        The budget that the user gave, in Lightning's count of optimiser steps.
+    n_seen : int
+        Losses seen so far. Manual optimisation may step several optimisers for one loss, or
+        none; the run so far tells how often.
+    """
+    batches = _planned_batches(trainer)
+    if pl_module.automatic_optimization:
+        by_epochs = batches
+        steps_per_loss = 1.0
+    else:
+        seen = max(n_seen, 1)
+        by_epochs = batches * (n_seen / max(trainer.fit_loop.total_batch_idx + 1, 1) or 1.0)
+        steps_per_loss = max(trainer.global_step, seen) / seen
+    if steps is not None:
+        return max(1, int(steps / steps_per_loss))
+    limit = trainer.max_steps
+    by_steps = limit / steps_per_loss if limit is not None and limit != -1 else math.inf
+    known = min(by_epochs, by_steps)
+    if math.isinf(known):
+        return (
+            "the number of steps that this run will make is not known, so nothing is stopped; "
+            "give Trainer(max_steps=...) or GrokPredictor(budget=...)"
+        )
+    return max(1, int(known))
+
+
+def read_validation(trainer: Any, rule: LabelRule, name: str | None) -> float | None:
+    """Return the latest value of the validation metric that the rule names, if it was logged.
+
+    Parameters
+    ----------
+    trainer
+        Of either Lightning, during a fit.
+    rule : LabelRule
+        The classifier's.
+    name : str or None
+        Name under which the metric is logged; recognised if None, as in log files.
+    """
+    metrics: Mapping[str, Any] = trainer.callback_metrics
+    if name is None:
+        from grokpredict.logs.columns import KNOWN_NAMES, normalised
+
+        spelled = {normalised(str(key)): key for key in metrics}
+        known = (alias for alias in KNOWN_NAMES[rule.metric] if alias in spelled)
+        name = next((spelled[alias] for alias in known), None)
+    if name is None or name not in metrics:
+        return None
+    return float(metrics[name])
+
+
+def can_stop(trainer: Any) -> bool:
+    """Whether the trainer's ``min_steps`` and ``min_epochs`` are met.
+
+    Before that Lightning goes on whatever ``should_stop`` says, and nags about it.
+    """
+    return bool(
+        trainer.global_step >= (trainer.min_steps or 0)
+        and trainer.current_epoch >= (trainer.min_epochs or 0)
+    )
+
+
+def _planned_batches(trainer: Any) -> float:
+    """Return Lightning's ``estimated_stepping_batches``, but for ``max_steps``; may be infinite."""
+    if trainer.max_epochs in (None, -1):
+        return math.inf
+    batches = trainer.num_training_batches
+    if math.isinf(batches):
+        return math.inf
+    # An epoch's last accumulation window may be short: it makes a step of its own.
+    return float(math.ceil(batches / trainer.accumulate_grad_batches) * max(trainer.max_epochs, 1))
+
+
+def _optimizer_name(optimizer: Any, groups: list[dict[str, Any]]) -> str:
+    name = type(optimizer).__name__.lower()
+    # torch's Adam decays like AdamW when it is told to.
+    decoupled = any(group.get("decoupled_weight_decay") for group in groups)
+    return "adamw" if name == "adam" and decoupled else name
+
+
+def _largest(groups: list[dict[str, Any]], key: str) -> float | None:
+    """Return the largest value, since biases and norms are commonly left out of weight decay."""
+    return max((float(group[key]) for group in groups if key in group), default=None)
+
+
+def _momentum(groups: list[dict[str, Any]]) -> float | None:
+    for group in groups:
+        if "momentum" in group:
+            return float(group["momentum"])
+        if "betas" in group:
+            return float(group["betas"][0])
+    return None
+
+
+def _batch_size(loader: Any) -> int | None:
+    size = getattr(loader, "batch_size", None)
+    if size is None:
+        size = getattr(getattr(loader, "batch_sampler", None), "batch_size", None)
+    return int(size) if isinstance(size, int) else None
+
+
+def _length(dataset: Any) -> int | None:
+    try:
+        return int(len(dataset))
+    except (TypeError, NotImplementedError):
+        return None
+
+
+def _n_parameters(trainer: Any, pl_module: Any) -> int | None:
+    # Under FSDP and DeepSpeed a rank holds a shard: its count would be that of another model.
+    if any(
+        word in type(trainer.strategy).__name__ for word in ("FSDP", "DeepSpeed", "ModelParallel")
+    ):
+        return None
+    return sum(int(p.numel()) for p in pl_module.parameters() if p.requires_grad)

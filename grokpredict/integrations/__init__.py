@@ -1,0 +1,1 @@
+"""Thin adapters of :class:`~grokpredict.monitor.GrokMonitor` to other libraries."""

@@ -1,0 +1,38 @@
+"""Fixtures: a classifier for short runs, trained by the real code once per state of that code."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+import pytest
+import threadpoolctl
+
+import grokpredict
+from grokpredict.classifier import GrokClassifier
+
+_NOT_IN_TRAINING = {"callback.py", "monitor.py", "context.py", "cli.py", "__init__.py", "plots.py"}
+
+
+@pytest.fixture(scope="session")
+def short_classifier_file(request: pytest.FixtureRequest) -> Path:
+    """A classifier with horizons of 40 and 80 steps, kept in pytest's cache (10 s to train)."""
+    from short_runs import short_classifier
+
+    digest = hashlib.sha256(Path(__file__).with_name("short_runs.py").read_bytes())
+    for source in sorted(Path(grokpredict.__file__).parent.glob("*.py")):
+        if source.name not in _NOT_IN_TRAINING:
+            digest.update(source.read_bytes())
+    cache = request.config.cache
+    assert cache is not None
+    path = cache.mkdir("short-classifier") / f"{digest.hexdigest()[:16]}.npz"
+    if not path.exists():
+        # Threads that wait for each other on a busy machine take 20 times as long.
+        with threadpoolctl.threadpool_limits(1):
+            short_classifier().save(path)
+    return path
+
+
+@pytest.fixture(scope="session")
+def classifier(short_classifier_file: Path) -> GrokClassifier:
+    return GrokClassifier.load(short_classifier_file)
