@@ -37,7 +37,6 @@ _ROUNDING = 1e-9
 def fit_trees(
     x: FloatArray,
     y: BoolArray,
-    weight: FloatArray,
     names: Sequence[str],
     *,
     rows_per_run: float,
@@ -51,8 +50,6 @@ def fit_trees(
         NaN where a value is not known.
     y : ndarray of bool, shape (n_rows,)
         Both classes.
-    weight : ndarray, shape (n_rows,)
-        Weights of the rows.
     names : sequence of str
         Names of the columns; those of :data:`grokpredict.terms.GROWING_TERMS` are constrained.
     rows_per_run : float
@@ -69,7 +66,7 @@ def fit_trees(
         drawn = np.random.default_rng(seed).choice(len(x), MAX_ROWS, replace=False)
         drawn.sort()
         rows_per_run *= MAX_ROWS / len(x)
-        x, y, weight = x[drawn], y[drawn], weight[drawn]
+        x, y = x[drawn], y[drawn]
     # scikit-learn 1.9 trips over a column without a single value; on a constant nothing splits.
     x = np.where(np.isnan(x).all(axis=0), 0.0, x)
     model = HistGradientBoostingClassifier(
@@ -84,8 +81,8 @@ def fit_trees(
         random_state=seed,
     )
     with threadpool_limits(1 if len(x) < _WORTH_THREADS else None, user_api="openmp"):
-        model.fit(x, y, sample_weight=weight)
-    return exported(model, x)
+        model.fit(x, y)
+        return exported(model, x)
 
 
 def exported(model: HistGradientBoostingClassifier, x: FloatArray) -> Trees:

@@ -213,14 +213,12 @@ def _fit(runs: Runs, rows: Rows, seed: int) -> tuple[Trees, Trees | None]:
     per_run = len(rows.y) / np.unique(rows.run).size
     shared = len(names) - len(CONTEXT_TERMS)
     loss_only = fit_trees(
-        rows.x[:, :shared], rows.y, rows.weight, names[:shared], rows_per_run=per_run, seed=seed
+        rows.x[:, :shared], rows.y, names[:shared], rows_per_run=per_run, seed=seed
     )
     told = runs.told[rows.run]
     if not rows.y[told].any() or rows.y[told].all():
         return loss_only, None
-    both = fit_trees(
-        rows.x[told], rows.y[told], rows.weight[told], names, rows_per_run=per_run, seed=seed
-    )
+    both = fit_trees(rows.x[told], rows.y[told], names, rows_per_run=per_run, seed=seed)
     return loss_only, both
 
 

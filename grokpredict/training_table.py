@@ -145,7 +145,7 @@ class Grid:
 
 @dataclass(frozen=True, eq=False)
 class Rows:
-    """A table for fitting: windows, each with several budgets.
+    """A table for fitting: windows, each with equally many budgets.
 
     Attributes
     ----------
@@ -153,15 +153,12 @@ class Rows:
         In the order of :func:`grokpredict.classifier.all_feature_names`.
     y : ndarray of bool, shape (n_rows,)
         Whether the run generalised by the row's budget.
-    weight : ndarray, shape (n_rows,)
-        The rows of one window sum to one.
     run : ndarray of int, shape (n_rows,)
         Row of :class:`Runs`.
     """
 
     x: FloatArray
     y: BoolArray
-    weight: FloatArray
     run: IntArray
 
 
@@ -348,13 +345,11 @@ def training_rows(
             Rows(
                 x=columns(runs, grid, chosen, budgets),
                 y=np.asarray(runs.t4[index] <= budgets, dtype=np.bool_),
-                weight=np.full(index.size, 1 / (EXTRA_BUDGETS + 1)),
                 run=index,
             )
         )
     return Rows(
         x=np.concatenate([part.x for part in parts]),
         y=np.concatenate([part.y for part in parts]),
-        weight=np.concatenate([part.weight for part in parts]),
         run=np.concatenate([part.run for part in parts]),
     )

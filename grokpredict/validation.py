@@ -74,7 +74,6 @@ def fit_columns(rows: Rows, chosen: IntArray, *, n_runs: int, seed: int):  # typ
     return fit_trees(
         rows.x[:, chosen],
         rows.y,
-        rows.weight,
         [names[i] for i in chosen],
         rows_per_run=len(rows.y) / max(n_runs, 1),
         seed=seed,
