@@ -106,7 +106,7 @@ def train_stack(
     end = max(c.max_steps for c in configs)
     if max_steps is not None:
         end = min(end, max_steps)
-    for start in range(0, end + 1, EVALUATE_EVERY):
+    for start in (*range(0, end, EVALUATE_EVERY), end):
         stack.evaluate(start)
         stack.retire(start, end)
         if not stack.configs:
@@ -204,8 +204,9 @@ class _Stack:
         for row, generator in enumerate(self.generators):
             rate = float(self.keep_rates[row])
             if rate < 1:
-                # Drawn sample by sample: padding at the end does not shift what others get.
-                masks[row].bernoulli_(rate, generator=generator).div_(rate)
+                # Nothing is drawn for padding, or the run's later draws would depend on it.
+                own = masks[row, : self.batch_size or self.sizes[row]]
+                own.bernoulli_(rate, generator=generator).div_(rate)
         return x * masks.to(self.device)
 
     def _losses(self, outputs: Tensor, targets: Tensor) -> Tensor:
