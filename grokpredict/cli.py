@@ -282,11 +282,11 @@ def _read_for_scoring(paths: Sequence[str], hparams: str | None, columns: Column
 
 
 def _warn(left_out: Sequence[LeftOut]) -> None:
-    from grokpredict.logs import by_reason
+    from grokpredict.logs import by_reason, sentence
 
     for number, example in by_reason(left_out):
         more = "" if number == 1 else f" (and {number - 1} more like it)"
-        click.echo(f"left out: {example.path}: {example.reason}{more}", err=True)
+        click.echo(f"left out: {sentence(example)}{more}", err=True)
 
 
 def _check_plot(plot: str, runs: Sequence[Run]) -> None:

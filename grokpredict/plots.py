@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.ticker import MaxNLocator
 
 from grokpredict.classifier import GrokClassifier
@@ -18,6 +19,9 @@ from grokpredict.monitor import serving_grid
 from grokpredict.scoring import Score
 
 INK, FAINT, LOSS, SIGNAL = "#222222", "#8a8a8a", "#1f5a96", "#b3541e"
+#: A loss that falls by less than this factor is drawn on a linear axis.
+DECADE = 10
+
 ACTION_COLOURS = {"continue": "#2b7a4b", "abort": "#b3261e", "abstain": "#6a6a6a"}
 
 
@@ -40,8 +44,8 @@ def score_figure(run: Run, score: Score, classifier: GrokClassifier) -> Figure:
         window of the last look, and P at every look. No global state of pyplot is touched;
         ``figure.savefig`` writes any format that matplotlib can.
     """
-    figure = Figure(figsize=(10.0, 7.2), layout="constrained")
-    figure.get_layout_engine().set(h_pad=0.09, w_pad=0.09)  # type: ignore[union-attr]
+    layout = ConstrainedLayoutEngine(h_pad=0.09, w_pad=0.09)
+    figure = Figure(figsize=(10.0, 7.2), layout=layout)
     verdict = score.verdict
     chance = "" if verdict.probability is None else f"   P = {verdict.probability:.3f}"
     figure.suptitle(
@@ -61,7 +65,8 @@ def score_figure(run: Run, score: Score, classifier: GrokClassifier) -> Figure:
         signal = condition(samples[None, None], settings)[0, 0]
         _draw_signal(axes[1, 0], signal, stride)
         frequencies, density = spectrum(signal[None], settings)
-        _draw_spectrum(axes[1, 1], frequencies / stride, density[0] * stride)
+        kept = settings.trend_cutoff / stride, settings.smooth_cutoff / stride
+        _draw_spectrum(axes[1, 1], frequencies / stride, density[0] * stride, kept)
     else:
         for axis, title in ((axes[1, 0], "Conditioned signal"), (axes[1, 1], "Its spectrum")):
             _draw_nothing(axis, title, f"needs {MIN_SAMPLES} finite losses in a row")
@@ -82,14 +87,15 @@ def _window(run: Run, score: Score, classifier: GrokClassifier) -> tuple[FloatAr
 
 def _draw_loss(axis: Axes, run: Run, score: Score) -> None:
     loss = run.loss
-    positive = np.where(loss.values > 0, loss.values, np.nan)
-    axis.plot(loss.steps, positive, color=LOSS, linewidth=0.9)
-    if np.isfinite(positive).any():
+    finite = loss.values[np.isfinite(loss.values)]
+    axis.plot(loss.steps, loss.values, color=LOSS, linewidth=0.9)
+    if finite.size and 0 < finite.min() < finite.max() / DECADE:
         axis.set_yscale("log")
     for look in score.looks:
         if look.horizon is not None:
             axis.axvline(look.horizon, color=ACTION_COLOURS[look.action], linewidth=1, alpha=0.7)
     title = "Training loss"
+    axis.xaxis.set_major_locator(MaxNLocator(6, integer=True))
     _label(axis, title + (", lines at the looks" if score.looks else ""), "optimiser step", "loss")
 
 
@@ -134,17 +140,22 @@ def _draw_signal(axis: Axes, signal: FloatArray, stride: int) -> None:
     if reach > 0:
         axis.set_ylim(-reach, reach)
     axis.ticklabel_format(axis="y", scilimits=(-3, 3))
+    axis.xaxis.set_major_locator(MaxNLocator(6, integer=True))
     _label(axis, "Conditioned signal: trend removed, smoothed", "optimiser step", "loss")
 
 
-def _draw_spectrum(axis: Axes, frequencies: FloatArray, density: FloatArray) -> None:
+def _draw_spectrum(
+    axis: Axes, frequencies: FloatArray, density: FloatArray, kept: tuple[float, float]
+) -> None:
     above = (frequencies > 0) & (density > 0)
     if not above.any():
         _draw_nothing(axis, "Its spectrum", "the signal is flat")
         return
+    axis.axvspan(*kept, color=SIGNAL, alpha=0.08, linewidth=0)
     axis.plot(frequencies[above], density[above], color=SIGNAL, linewidth=0.9)
     axis.set_yscale("log")
-    _label(axis, "Its spectrum", "frequency (cycles per step)", "loss² per (cycle per step)")
+    title = "Its spectrum, shaded where the filters let it pass"
+    _label(axis, title, "frequency (cycles per step)", "loss² per (cycle per step)")
 
 
 def _draw_nothing(axis: Axes, title: str, why: str) -> None:
@@ -152,6 +163,7 @@ def _draw_nothing(axis: Axes, title: str, why: str) -> None:
     axis.set_xticks([])
     axis.set_yticks([])
     _label(axis, title, "", "")
+    axis.spines[:].set_visible(False)
 
 
 def _label(axis: Axes, title: str, x: str, y: str) -> None:
@@ -159,12 +171,8 @@ def _label(axis: Axes, title: str, x: str, y: str) -> None:
     axis.set_title(title, loc="left", fontsize=10, color=INK)
     axis.set_xlabel(x, **style)
     axis.set_ylabel(y, **style)
-    axis.tick_params(labelsize=8, colors=INK)
+    axis.tick_params(which="both", labelsize=8, colors=INK)
     axis.spines[["top", "right"]].set_visible(False)
-    if not axis.get_xticks().size or axis.get_xscale() != "linear":
-        return
-    if axis.get_xlim()[1] > 20:
-        axis.xaxis.set_major_locator(MaxNLocator(6, integer=True))
 
 
 def _shortened(path: str) -> str:

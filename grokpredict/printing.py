@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from grokpredict.curves import LeftOut
-from grokpredict.logs import by_reason
+from grokpredict.logs import by_reason, sentence
 from grokpredict.scoring import Score
 
 if TYPE_CHECKING:
@@ -114,7 +114,7 @@ def _reasons(left_out: Sequence[LeftOut]) -> Iterator[str]:
     if groups:
         yield "Could not be read, with an example each:"
     for number, example in groups[:SHOWN_REASONS]:
-        yield f"{number:>8}  {example.path}: {example.reason}"
+        yield f"{number:>8}  {sentence(example)}"
     if len(groups) > SHOWN_REASONS:
         yield f"          and {len(groups) - SHOWN_REASONS} more reasons"
 

@@ -27,3 +27,10 @@ def by_reason(left_out: Iterable[LeftOut]) -> list[tuple[int, LeftOut]]:
         groups.setdefault(key, []).append(each)
     ordered = sorted(groups.values(), key=len, reverse=True)
     return [(len(group), group[0]) for group in ordered]
+
+
+def sentence(left_out: LeftOut) -> str:
+    """Return the reason, with the path before it unless it names the path itself."""
+    if left_out.path in left_out.reason:
+        return left_out.reason
+    return f"{left_out.path}: {left_out.reason}"
