@@ -291,6 +291,11 @@ def test_a_run_of_a_stack_equals_the_run_alone(shape):
             np.testing.assert_allclose(values, alone.evaluations[name], rtol=5e-3, atol=1e-3)
 
 
+def test_steps_between_evaluations_are_refused():
+    with pytest.raises(ValueError, match="multiple of 50"):
+        train_stack([BASE], ADDITION, max_steps=60)
+
+
 def test_runs_of_different_structures_are_refused():
     with pytest.raises(ValueError, match="one structure"):
         train_stack([BASE, replace(BASE, width=8)], ADDITION)
@@ -307,19 +312,19 @@ def test_what_has_generalised_for_good_or_diverged_leaves_the_stack():
 
 
 def test_a_small_sweep_goes_on_where_it_stopped(tmp_path):
-    paths = generate(["easy", "images"], tmp_path, runs=1, steps=60, seed=5)
+    paths = generate(["easy", "images"], tmp_path, runs=1, steps=100, seed=5)
     first = {p: p.read_bytes() for p in paths}
     assert [p.name for p in paths] == ["easy-5-0000.npz", "images-5-0000.npz"]
     paths[0].unlink()
     kept = paths[1].stat().st_mtime_ns
-    generate(["easy", "images"], tmp_path, runs=1, steps=60, seed=5)
+    generate(["easy", "images"], tmp_path, runs=1, steps=100, seed=5)
     # What was missing is made again, to the same bytes; what was there is not touched.
     assert {p: p.read_bytes() for p in paths} == first
     assert paths[1].stat().st_mtime_ns == kept
     run = read_bundle(paths[1]).runs[0]
-    assert run.loss.steps.tolist() == list(range(60))
-    assert run.channels["val_acc"].steps.tolist() == [0, 50, 60]
-    assert run.max_steps == 60
+    assert run.loss.steps.tolist() == list(range(100))
+    assert run.channels["val_acc"].steps.tolist() == [0, 50, 100]
+    assert run.max_steps == 100
     assert {"optimizer", "learning_rate", "weight_decay", "batch_size", "train_size"} <= set(
         run.context.known()
     )

@@ -61,7 +61,7 @@ def draw_shard(family: Family, shard: int, seed: int) -> list[RunConfig]:
     rng = np.random.default_rng([seed, zlib.crc32(family.name.encode()), shard])
     structure = family.structure(rng, shard)
     budget = structure.pop("budget", None) or int(rng.choice(BUDGETS, p=[0.35, 0.35, 0.3]))
-    centre = structure.pop("train_fraction", None) or rng.uniform(0.35, 0.85)
+    centre = structure.pop("train_fraction", None) or rng.uniform(0.45, 0.92)
     drawn: list[dict[str, Any]] = []
     for number in range(SHARD_CONFIGURATIONS):
         run = _draw_run(rng, centre) | family.varied(rng)
@@ -78,14 +78,14 @@ def log_uniform(rng: Generator, low: float, high: float) -> float:
 
 def _draw_run(rng: Generator, fraction: float) -> dict[str, Any]:
     """Draw optimiser, rates, decay, schedule and training fraction of one configuration."""
-    optimizer = str(rng.choice(["adamw", "adam", "sgd", "lion"], p=[0.6, 0.12, 0.14, 0.14]))
+    optimizer = str(rng.choice(["adamw", "adam", "sgd", "lion"], p=[0.65, 0.1, 0.1, 0.15]))
     rates, decays = {
-        "adamw": ((1e-3, 2e-2), (3e-2, 5.0)),
-        "adam": ((1e-3, 2e-2), (1e-6, 1e-2)),
+        "adamw": ((1e-3, 2e-2), (1e-1, 6.0)),
+        "adam": ((1e-3, 2e-2), (1e-5, 1e-2)),
         "sgd": ((5e-2, 1.0), (1e-5, 1e-2)),
-        "lion": ((1e-4, 3e-3), (1e-1, 20.0)),
+        "lion": ((1e-4, 2e-3), (5e-1, 20.0)),
     }[optimizer]
-    decayed = rng.random() > 0.15
+    decayed = rng.random() > 0.1
     return {
         "optimizer": optimizer,
         "learning_rate": log_uniform(rng, *rates),
@@ -106,7 +106,7 @@ def _network(rng: Generator, shard: int, samples: int) -> dict[str, Any]:
     drawn: dict[str, Any] = {"architecture": architecture, "depth": 1}
     if architecture == "mlp":
         drawn["depth"] = int(rng.choice([1, 2, 3], p=[0.65, 0.25, 0.1]))
-        drawn["width"] = int(rng.choice([32, 48, 64, 96, 128], p=[0.2, 0.25, 0.25, 0.2, 0.1]))
+        drawn["width"] = int(rng.choice([48, 64, 96, 128, 160], p=[0.15, 0.25, 0.25, 0.25, 0.1]))
         drawn["activation"] = str(rng.choice(["relu", "gelu", "square"], p=[0.6, 0.3, 0.1]))
         drawn["embedding"] = int(rng.choice([0, 16, 32], p=[0.55, 0.15, 0.3]))
     elif architecture == "transformer":
@@ -122,7 +122,7 @@ def _network(rng: Generator, shard: int, samples: int) -> dict[str, Any]:
     if samples <= limit and rng.random() < 0.4 and drawn["depth"] == 1:
         drawn["batch_size"] = 0
     else:
-        sizes = (32, 64, 128) if architecture == "mlp" else (32, 64)
+        sizes = (32, 64, 128, 256) if architecture == "mlp" else (32, 64, 128)
         drawn["batch_size"] = int(rng.choice(sizes))
     return drawn
 
@@ -144,7 +144,7 @@ def _composition(n: int) -> Callable[[Generator, int], dict[str, Any]]:
         return {
             "task": "composition",
             "modulus": n,
-            "train_fraction": rng.uniform(0.4, 0.9),
+            "train_fraction": rng.uniform(0.55, 0.95) if n < 5 else rng.uniform(0.4, 0.9),
             **_network(rng, shard, math.factorial(n) ** 2),
         }
 

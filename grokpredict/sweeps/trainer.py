@@ -97,7 +97,7 @@ def train_stack(
     Raises
     ------
     ValueError
-        If the structures differ.
+        If the structures differ, or a budget is not a multiple of :data:`EVALUATE_EVERY`.
     """
     if len({c.structure for c in configs}) != 1:
         raise ValueError("runs of one stack must have one structure, these differ in it")
@@ -106,12 +106,14 @@ def train_stack(
     end = max(c.max_steps for c in configs)
     if max_steps is not None:
         end = min(end, max_steps)
-    for start in (*range(0, end, EVALUATE_EVERY), end):
+    if any(steps % EVALUATE_EVERY for steps in (end, *(c.max_steps for c in configs))):
+        raise ValueError(f"steps must be a multiple of {EVALUATE_EVERY}, the evaluation interval")
+    for start in range(0, end + 1, EVALUATE_EVERY):
         stack.evaluate(start)
         stack.retire(start, end)
         if not stack.configs:
             break
-        stack.advance(start, min(EVALUATE_EVERY, end - start))
+        stack.advance(start)
     return [stack.records[order.index(i)] for i in range(len(configs))]
 
 
@@ -218,8 +220,9 @@ class _Stack:
             targets = F.one_hot(targets, self.data.n_outputs).to(outputs.dtype)
         return (outputs - targets).square().mean(dim=2)
 
-    def advance(self, start: int, n_steps: int) -> None:
-        """Make ``n_steps`` updates from step ``start`` on."""
+    def advance(self, start: int) -> None:
+        """Make the updates up to the next evaluation, from step ``start`` on."""
+        n_steps = EVALUATE_EVERY
         rates = schedule(self.configs, torch.arange(start, start + n_steps, device=self.device))
         draws = self._draw_batches(n_steps) if self.batch_size else None
         for t in range(n_steps):
@@ -236,7 +239,7 @@ class _Stack:
             self.chunk[t] = losses.detach()
             flat = torch.cat([g.reshape(len(self.flat), -1) for g in grads], dim=1)
             self._update(flat, rates[t], start + t, first=t == 0)
-        self._keep_losses(start, n_steps)
+        self._keep_losses(start)
 
     def _update(self, grads: Tensor, rates: Tensor, step: int, *, first: bool) -> None:
         if first or self.clipped:
@@ -264,8 +267,8 @@ class _Stack:
         drawn = torch.stack([d for d, _ in draws]).to(self.device)
         return self.train[self.rows.unsqueeze(2), drawn]
 
-    def _keep_losses(self, start: int, n_steps: int) -> None:
-        losses = self.chunk[:n_steps, : len(self.configs)].cpu().numpy()
+    def _keep_losses(self, start: int) -> None:
+        losses = self.chunk.cpu().numpy()
         for row in range(len(self.configs)):
             self.evaluations[row]["train_loss"].append(float(losses[0, row]))
             if start < DENSE_STEPS:
