@@ -41,7 +41,7 @@ def planted_run(
     t4 = planned * 10 ** (-0.6 * told)
     evaluated = np.arange(0, planned, 50)
     accuracy = np.where(evaluated >= t4, 0.99, 0.1)
-    rate = 10.0 ** rng.uniform(-4, -2)
+    rate = 10.0 ** np.random.default_rng(configuration).uniform(-4, -2)
     hparams = {"lr": rate, "weight_decay": 0.1, "configuration": configuration, "seed": seed}
     if family is not None:
         hparams["family"] = family
