@@ -90,7 +90,7 @@ def train(
     budget : int, optional
         Step by which a run has to generalise, by default what each was planned for.
     rule : LabelRule, optional
-        What it takes for having generalised.
+        What it takes for having generalised, by default what each run says.
     seed : int
         Decides the splits and the budgets that are asked about.
     jobs : int
@@ -108,7 +108,6 @@ def train(
     ValueError
         If too few runs can be used, or all of them generalised, or none.
     """
-    rule = rule or LabelRule()
     settings = SignalSettings()
     runs, lost = known_runs(sweep, budget, rule)
     pairs = step_grids(runs, horizons, strides)
@@ -138,7 +137,7 @@ def train(
     )
     classifier = GrokClassifier(
         grids=tuple((grid.horizon, grid.stride) for grid in grids),
-        rule=rule,
+        rule=rule or LabelRule(),
         budget=int(budget or np.median(runs.budget)),
         settings=settings,
         loss_only=loss_only,

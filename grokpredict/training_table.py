@@ -162,7 +162,9 @@ class Rows:
     run: IntArray
 
 
-def known_runs(sweep: Sweep, budget: int | None, rule: LabelRule) -> tuple[Runs, dict[str, int]]:
+def known_runs(
+    sweep: Sweep, budget: int | None, rule: LabelRule | None
+) -> tuple[Runs, dict[str, int]]:
     """Return the runs whose outcome is known, and how many are not, by the reason.
 
     Parameters
