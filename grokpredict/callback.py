@@ -9,6 +9,7 @@ import json
 import logging
 import math
 from collections.abc import Mapping
+from dataclasses import replace
 from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -187,7 +188,8 @@ class GrokPredictor(_Callback):
         if not trainer.strategy.reduce_boolean_decision(ready, all=True):
             self._buffer = None
         if reason is not None and not self.verdicts:
-            self._say(trainer, reason, logging.WARNING)
+            expected = trainer.fast_dev_run or self._monitor is not None
+            self._say(trainer, reason, logging.INFO if expected else logging.WARNING)
 
     def on_train_batch_end(
         self, trainer: Any, pl_module: Any, outputs: Any, batch: Any, batch_idx: int
@@ -303,7 +305,11 @@ class GrokPredictor(_Callback):
             if isinstance(budget, int):
                 monitor.set_budget(budget)
         monitor.saw_validation(read_validation(trainer, self.classifier.rule, self.val_metric))
-        monitor.extend(losses)
+        found = monitor.extend(losses)
+        missing = self._buffer.missing if self._buffer is not None else 0
+        if found and missing and found[-1].action == "abstain":
+            reason = f"{missing} steps had no {self.loss_key!r} in what training_step returned"
+            monitor.verdicts[-1] = replace(found[-1], reason=reason)
 
     def _reduced(self, trainer: Any) -> list[float]:
         """Return the losses since the last look, the mean over all processes."""

@@ -5,14 +5,24 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import pytest
 import torch
 from pytorch_lightning import LightningModule, Trainer
 from short_runs import BUDGET, LR, WEIGHT_DECAY, curve
 from torch import Tensor
 from torch.utils.data import DataLoader, TensorDataset
 
+from grokpredict.callback import GrokPredictor
+from grokpredict.decision import judge
+
 #: Losses of a run that generalises and of one that does not.
 GOOD, DOOMED = curve(0.9, seed=1001), curve(0.03, seed=1002)
+
+#: What Lightning and torch say of themselves in these tests; anything else is an error.
+LIGHTNING_WARNINGS = (
+    r"ignore:`isinstance\(treespec, LeafSpec\)` is deprecated:FutureWarning",
+    "ignore:The '(train|val|test)_dataloader' does not have many workers",
+)
 
 QUIET: dict[str, Any] = {
     "accelerator": "cpu",
@@ -51,3 +61,20 @@ def fit(module: LightningModule, *callbacks: Any, n: int = BUDGET, **options: An
     trainer = Trainer(callbacks=list(callbacks), **options)
     trainer.fit(module, batches(n))
     return trainer
+
+
+def sees(predictor: GrokPredictor, losses: np.ndarray, budget: int = BUDGET) -> bool:
+    """Whether the looks were at exactly these losses, by all features of them."""
+    assert predictor._monitor is not None
+    for verdict in predictor.verdicts:
+        assert verdict.horizon is not None
+        expected = judge(
+            predictor.classifier,
+            losses[: verdict.horizon],
+            horizon=verdict.horizon,
+            context=predictor._monitor.context,
+            budget=budget,
+        )
+        assert verdict.features == pytest.approx(dict(expected.features), rel=1e-4, abs=1e-4)
+        assert verdict.probability == expected.probability
+    return bool(predictor.verdicts)

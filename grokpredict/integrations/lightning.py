@@ -14,7 +14,7 @@ from torch import Tensor
 MALICIOUS = ("2.6.2", "2.6.3")
 
 #: Batches without an optimiser step after which the callback gives up waiting for one.
-_MOST_MICRO_BATCHES = 10_000
+MOST_MICRO_BATCHES = 10_000
 
 
 def callback_bases() -> tuple[type, ...]:
@@ -58,6 +58,8 @@ class LossBuffer:
         self.step = step
         #: Steps after which :meth:`take` says that it is time to look.
         self.due = 0
+        #: Steps that had no loss.
+        self.missing = 0
         #: Losses of an optimiser step that is not complete, and what they were divided by.
         self.micro: list[Any] = []
         self.divided = 1
@@ -82,9 +84,9 @@ class LossBuffer:
         if step == self.step:
             self.micro.append(loss)
             self.divided = divided
-            if len(self.micro) > _MOST_MICRO_BATCHES:
+            if len(self.micro) > MOST_MICRO_BATCHES:
                 raise RuntimeError(
-                    f"{_MOST_MICRO_BATCHES} batches went by without an optimiser step that "
+                    f"{MOST_MICRO_BATCHES} batches went by without an optimiser step that "
                     "Lightning counts; step the optimisers that self.optimizers() returns"
                 )
             return False
@@ -105,6 +107,7 @@ class LossBuffer:
         for divided, window in windows:
             # A batch without a loss adds no gradient: the mean is over those that had one.
             told = [value for value in (next(values) for _ in window) if value is not None]
+            self.missing += not told
             losses.append(divided * math.fsum(told) / len(told) if told else math.nan)
         return losses
 

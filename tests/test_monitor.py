@@ -1,0 +1,184 @@
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+import timeit
+
+import numpy as np
+import pytest
+from short_runs import BUDGET, LR, WEIGHT_DECAY, curve
+
+from grokpredict.classifier import GrokClassifier
+from grokpredict.curves import Context, UnsuitableRunError
+from grokpredict.decision import Verdict, judge
+from grokpredict.monitor import GrokMonitor
+
+GOOD, DOOMED = curve(0.9, seed=1001), curve(0.03, seed=1002)
+CONTEXT = Context(optimizer="adamw", learning_rate=LR, weight_decay=WEIGHT_DECAY)
+
+
+def monitor(classifier: GrokClassifier, **options: object) -> GrokMonitor:
+    return GrokMonitor(classifier, **{"budget": BUDGET, "context": CONTEXT, **options})  # type: ignore[arg-type]
+
+
+def test_update_looks_at_each_horizon_with_the_losses_up_to_it(classifier: GrokClassifier) -> None:
+    own = monitor(classifier)
+    found = {step: own.update(loss) for step, loss in enumerate(GOOD, start=1)}
+    looks = {step: verdict for step, verdict in found.items() if verdict is not None}
+    assert looks == {
+        horizon: judge(classifier, GOOD[:horizon], horizon=horizon, context=CONTEXT, budget=BUDGET)
+        for horizon in (40, 80)
+    }
+    assert [verdict.action for verdict in own.verdicts] == ["continue", "continue"]
+    assert own.n_seen == BUDGET
+
+
+@pytest.mark.parametrize("chunk", [1, 7, 40, 400])
+def test_extend_in_any_chunks_equals_update(classifier: GrokClassifier, chunk: int) -> None:
+    by_update, by_extend = monitor(classifier), monitor(classifier)
+    for loss in GOOD:
+        by_update.update(loss)
+    found = [
+        verdict
+        for start in range(0, len(GOOD), chunk)
+        for verdict in by_extend.extend(GOOD[start : start + chunk])
+    ]
+    assert found == by_extend.verdicts == by_update.verdicts
+    assert by_extend.n_seen == by_update.n_seen
+
+
+def test_abort_is_the_last_look(classifier: GrokClassifier) -> None:
+    own = monitor(classifier)
+    assert [verdict.action for verdict in own.extend(DOOMED)] == ["abort"]
+    assert own.next_horizon is None
+    assert own.silence == "the last look was taken"
+
+
+def test_losses_are_let_go_after_the_last_look(classifier: GrokClassifier) -> None:
+    own = monitor(classifier)
+    own.extend(GOOD[:79])
+    assert len(own.state_dict()["losses"]) == 79
+    own.extend(GOOD[79:])
+    assert own.state_dict()["losses"] == []
+
+
+def test_horizons_at_or_beyond_the_budget_are_not_looked_at(classifier: GrokClassifier) -> None:
+    own = monitor(classifier, budget=80)
+    assert [verdict.horizon for verdict in own.extend(GOOD)] == [40]
+    short = monitor(classifier, budget=40)
+    assert short.extend(DOOMED) == []
+    assert short.silence is not None
+    assert "first horizon of 40 steps" in short.silence
+
+
+@pytest.mark.parametrize("bad", [math.nan, math.inf])
+def test_non_finite_loss_abstains(classifier: GrokClassifier, bad: float) -> None:
+    losses = DOOMED.copy()
+    losses[20] = bad
+    own = monitor(classifier)
+    assert {verdict.action for verdict in own.extend(losses)} == {"abstain"}
+
+
+@pytest.mark.parametrize(
+    ("value", "action"), [(0.96, "continue"), (96.0, "continue"), (0.5, "abort")]
+)
+def test_a_run_that_has_generalised_is_left_alone(
+    classifier: GrokClassifier, value: float, action: str
+) -> None:
+    own = monitor(classifier)
+    own.saw_validation(value)
+    first = own.extend(DOOMED)[0]
+    assert first.action == action
+    assert ("generalised already" in first.reason) == (action == "continue")
+
+
+@pytest.mark.parametrize("step", [0, 1, 39, 40, 41, 79, 80, 200])
+def test_resumed_monitor_decides_as_the_uninterrupted_one(
+    classifier: GrokClassifier, step: int
+) -> None:
+    whole, first, second = (monitor(classifier) for _ in range(3))
+    whole.extend(GOOD)
+    first.extend(GOOD[:step])
+    second.load_state_dict(json.loads(json.dumps(first.state_dict())))
+    second.extend(GOOD[step:])
+    assert second.verdicts == whole.verdicts
+    assert second.n_seen == whole.n_seen
+
+
+def test_resumed_after_an_abort_it_stays_done(classifier: GrokClassifier) -> None:
+    first, second = monitor(classifier), monitor(classifier)
+    first.extend(DOOMED[:40])
+    second.load_state_dict(first.state_dict())
+    assert second.extend(DOOMED[40:]) == []
+    assert second.verdicts == first.verdicts
+
+
+def test_losses_that_were_let_go_are_missed_not_invented(classifier: GrokClassifier) -> None:
+    short, longer = monitor(classifier, budget=80), monitor(classifier)
+    short.extend(GOOD[:60])
+    longer.load_state_dict(short.state_dict())
+    assert longer.extend(GOOD[60:]) == []
+    assert longer.silence == "the last look was taken"
+
+
+def test_a_coarse_grid_is_looked_at_on_that_grid(classifier: GrokClassifier) -> None:
+    own = monitor(classifier, stride=2)
+    found = own.extend(GOOD[1::2])
+    expected = judge(classifier, GOOD[1:80:2], horizon=80, stride=2, context=CONTEXT, budget=BUDGET)
+    assert found == [expected]
+
+
+def test_a_fine_grid_is_thinned_to_the_one_the_classifier_knows(classifier: GrokClassifier) -> None:
+    familiar = classifier.familiar
+    row = [classifier.grids.index((80, 2))]
+    coarse = dataclasses.replace(
+        classifier,
+        grids=((80, 2),),
+        familiar=dataclasses.replace(
+            familiar,
+            **{name: getattr(familiar, name)[row] for name in ("centre", "scale", "low", "high")},
+        ),
+    )
+    assert monitor(coarse).extend(GOOD) == monitor(classifier, stride=2).extend(GOOD[1::2])
+
+
+def test_a_grid_that_nothing_serves_is_refused(classifier: GrokClassifier) -> None:
+    with pytest.raises(UnsuitableRunError, match="every 1, 2 steps, not every 3"):
+        monitor(classifier, stride=3)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"budget": 0}, "the budget must be at least 1 step, got 0"),
+        ({"stride": 0}, "the stride must be at least 1 step, got 0"),
+        ({"max_false_abort": 1.5}, "max_false_abort must be a share between 0 and 1, got 1.5"),
+    ],
+)
+def test_arguments_out_of_range(
+    classifier: GrokClassifier, options: dict[str, float], message: str
+) -> None:
+    with pytest.raises(ValueError, match=message):
+        monitor(classifier, **options)
+
+
+def test_the_budget_is_one_number_for_all_looks(classifier: GrokClassifier) -> None:
+    own = monitor(classifier)
+    own.set_budget(200)
+    assert own.extend(GOOD[:40])[0].budget == 200
+    with pytest.raises(ValueError, match="one number for all looks"):
+        own.set_budget(300)
+
+
+def test_losses_of_the_wrong_shape(classifier: GrokClassifier) -> None:
+    with pytest.raises(ValueError, match="one-dimensional"):
+        monitor(classifier).extend(np.zeros((2, 2)))
+
+
+def test_update_costs_little_between_horizons(classifier: GrokClassifier) -> None:
+    own = monitor(classifier)
+    per_step = min(timeit.repeat(lambda: own.update(1.0), number=7, repeat=5)) / 7
+    # A microsecond is the aim; a busy machine may take some.
+    assert per_step < 20e-6
+    assert all(isinstance(verdict, Verdict) for verdict in own.verdicts)
