@@ -6,6 +6,7 @@ import functools
 import json
 import sys
 from collections.abc import Callable, Iterable, Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -293,13 +294,11 @@ def _check_plot(plot: str, runs: Sequence[Run]) -> None:
     if len(runs) != 1:
         raise ValueError(f"--plot draws one run, {len(runs)} were given; name one")
     _writable(plot)
-    try:
-        import matplotlib  # noqa: F401
-    except ImportError as error:
+    if find_spec("matplotlib") is None:
         raise ValueError(
             "--plot needs matplotlib, which is not installed; "
             "install it with pip install 'grokpredict[plot]'"
-        ) from error
+        )
 
 
 def _any_abort(scores: Iterable[Score]) -> bool:
