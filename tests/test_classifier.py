@@ -121,6 +121,8 @@ def test_learning_rate_or_weight_decay_must_be_known_for_the_context(
     assert looks.with_context.tolist() == [False, False, True, True]
     bare = trained.look(epochs, horizon=400, budget=4000)
     np.testing.assert_array_equal(looks.probability[:2], bare.probability[:2])
+    # What is known of the second was not read, so it is not shown either.
+    assert np.isnan(looks.features[:2, -len(CONTEXT_TERMS) :]).all()
 
 
 def test_non_finite_losses_get_no_probability_and_a_reason(trained: GrokClassifier) -> None:
