@@ -91,20 +91,18 @@ def training_text(
 def _found(report: TrainingReport) -> Iterator[str]:
     counts = report.counts
     yield f"{counts.runs} runs found"
+    yield f"{counts.generalised:>8}  generalised by their budget: used"
+    yield f"{counts.not_generalised:>8}  did not: used"
     for number, what in (
-        (counts.generalised, "generalised by their budget: used"),
-        (counts.not_generalised, "did not: used"),
         (counts.in_window, "had generalised within the first window: not used"),
         (counts.diverged, "had a loss that is not finite: not used"),
-        (
-            counts.censored,
-            "ended before their budget, so that their outcome is not known (censored)",
-        ),
-        (counts.no_metric, "have no validation metric"),
-        (counts.unfit, "are too short, or on a step grid that serves no horizon"),
+        (counts.censored, "ended before their budget, outcome not known (censored): not used"),
+        (counts.no_metric, "have no validation metric: not used"),
+        (counts.unfit, "are too short, or on a step grid that serves no horizon: not used"),
         (counts.left_out, "could not be read"),
     ):
-        yield f"{number:>8}  {what}"
+        if number:
+            yield f"{number:>8}  {what}"
     used = counts.generalised + counts.not_generalised
     yield f"The {used} used runs are of {counts.configurations} configurations."
 
@@ -122,8 +120,8 @@ def _reasons(left_out: Sequence[LeftOut]) -> Iterator[str]:
 def _figures(report: TrainingReport) -> Iterator[str]:
     yield "AUROC on configurations that the fit did not see, with 95 % intervals"
     yield (
-        f"{'horizon':>8}  {'reads':<14}  {'runs':>6}  {'good':>5}  {'AUROC':<18}  "
-        f"{'configuration only':<18}  {'lead':<20}  other tasks"
+        f"{'horizon':>8}  {'reads':<14}  {'runs':>6}  {'good':>5}  {'AUROC':<20}  "
+        f"{'configuration only':<20}  {'lead':<22}  other tasks"
     )
     for figures in report.figures:
         yield _figure_line(figures)
@@ -134,8 +132,8 @@ def _figure_line(figures: Figures) -> str:
     family = "-" if figures.family_median is None else f"{figures.family_median:.3f}"
     return (
         f"{figures.horizon:>8}  {reads:<14}  {figures.n_runs:>6}  {figures.n_generalised:>5}  "
-        f"{_interval(figures.auroc):<18}  {_interval(figures.configuration_auroc):<18}  "
-        f"{_interval(figures.lead, sign='+'):<20}  {family}"
+        f"{_interval(figures.auroc):<20}  {_interval(figures.configuration_auroc):<20}  "
+        f"{_interval(figures.lead, sign='+'):<22}  {family}"
     )
 
 
@@ -145,7 +143,7 @@ def _interval(interval: Interval, sign: str = "") -> str:
     text = f"{interval.value:{sign}.3f}"
     if interval.low is None or interval.high is None:
         return text
-    return f"{text} {interval.low:{sign}.2f}..{interval.high:{sign}.2f}"
+    return f"{text} [{interval.low:{sign}.2f}, {interval.high:{sign}.2f}]"
 
 
 def _bound(classifier: GrokClassifier, max_false_abort: float) -> Iterator[str]:

@@ -1,0 +1,369 @@
+"""The command line: what it prints where, and with which exit status it ends."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import click
+import numpy as np
+import pytest
+from click.testing import CliRunner, Result
+from planted import hand_made, planted_sweep
+from pytorch_lightning.loggers import CSVLogger
+
+from grokpredict.cli import main
+from grokpredict.curves import Run
+from grokpredict.logs import write_bundle
+from grokpredict.logs.bundle import round_mantissa
+
+DOCS = Path(__file__).parents[1] / "docs"
+
+
+@pytest.fixture
+def classifier(tmp_path: Path) -> Path:
+    """P is 0.1 up to a budget of 1000 steps, 0.9 above it; runs below 0.5 are stopped."""
+    path = tmp_path / "classifier.npz"
+    hand_made(scores={(False, 1): np.full(100, 0.5)}).save(path)
+    return path
+
+
+@pytest.fixture
+def loss_csv(tmp_path: Path) -> Path:
+    path = tmp_path / "loss.csv"
+    write_csv(path, np.exp(-np.arange(500) / 200))
+    return path
+
+
+def write_csv(path: Path, losses: np.ndarray) -> None:
+    path.parent.mkdir(exist_ok=True)
+    rows = "".join(f"{step},{loss!r}\n" for step, loss in enumerate(losses.tolist()))
+    path.write_text("step,train_loss\n" + rows)
+
+
+def run(*arguments: object, stdin: str | None = None) -> Result:
+    result = CliRunner().invoke(main, [str(each) for each in arguments], input=stdin)
+    if result.exception is not None and not isinstance(result.exception, SystemExit):
+        raise result.exception
+    return result
+
+
+def scored(*arguments: object, stdin: str | None = None) -> list[dict]:
+    result = run("score", *arguments, "--json", stdin=stdin)
+    assert result.exit_code == 0, result.stderr
+    return json.loads(result.stdout)
+
+
+def test_every_look_is_there(classifier: Path, loss_csv: Path) -> None:
+    (each,) = scored(loss_csv, "--classifier", classifier, "--budget", 4000)
+    assert each["path"] == str(loss_csv)
+    assert (each["steps"], each["horizon"], each["budget"]) == (500, 400, 4000)
+    assert (each["verdict"], each["threshold"]) == ("continue", 0.5)
+    assert each["probability"] == pytest.approx(0.9)
+    assert [look["horizon"] for look in each["looks"]] == [200, 400]
+    assert each["looks"][0]["probability"] == pytest.approx(0.9)
+    assert each["features"]["loss_mobility"] > 0
+
+
+def test_an_abort_ends_the_looks_and_the_exit_status_can_tell(
+    classifier: Path, loss_csv: Path
+) -> None:
+    options = (loss_csv, "--classifier", classifier, "--budget", 1000)
+    (each,) = scored(*options)
+    assert (each["verdict"], each["horizon"]) == ("abort", 200)
+    assert len(each["looks"]) == 1
+    assert run("score", *options, "--fail-on-abort").exit_code == 3
+    going_on = (loss_csv, "--classifier", classifier, "--budget", 4000, "--fail-on-abort")
+    assert run("score", *going_on).exit_code == 0
+
+
+def test_the_bound_can_be_asked_for(classifier: Path, loss_csv: Path) -> None:
+    options = (loss_csv, "--classifier", classifier, "--budget", 1000)
+    (each,) = scored(*options, "--max-false-abort", 0.001)
+    assert (each["verdict"], each["threshold"]) == ("continue", None)
+
+
+def test_text_for_people(classifier: Path, loss_csv: Path) -> None:
+    text = run("score", loss_csv, "--classifier", classifier, "--budget", 1000).stdout
+    for word in (
+        str(loss_csv),
+        "abort, P = 0.100",
+        "200: 0.100",
+        "aborts below 0.500",
+        "loss_mobi",
+    ):
+        assert word in text
+
+
+def test_many_runs_get_a_line_each(classifier: Path, tmp_path: Path) -> None:
+    losses = np.exp(-np.arange(250) / 100)
+    bundle = tmp_path / "many.npz"
+    write_bundle(bundle, channels={"train_loss": (np.arange(250), np.tile(losses, (7, 1)))})
+    lines = run("score", bundle, "--classifier", classifier).stdout.splitlines()
+    assert len(lines) == 9
+    assert lines[-1] == "7 runs: 7 continue"
+
+
+def test_the_budget_is_asked_for_then_planned_then_ten_thousand(
+    classifier: Path, loss_csv: Path, tmp_path: Path
+) -> None:
+    budget = lambda *options: scored(loss_csv, "--classifier", classifier, *options)[0]["budget"]  # noqa: E731
+    assert budget() == 10_000
+    (tmp_path / "loss.yaml").write_text("max_steps: 3000\n")
+    assert budget() == 3000
+    (tmp_path / "other.json").write_text('{"max_steps": 2000}')
+    assert budget("--hparams", tmp_path / "other.json") == 2000
+    assert budget("--hparams", tmp_path / "other.json", "--budget", 1500) == 1500
+
+
+def test_the_configuration_is_read(classifier: Path, loss_csv: Path, tmp_path: Path) -> None:
+    path = tmp_path / "h.yaml"
+    path.write_text("lr: 1e-3\nweight_decay: 0.1\n")
+    (each,) = scored(loss_csv, "--classifier", classifier, "--hparams", path)
+    assert each["probability"] == pytest.approx(0.8)
+
+
+def test_the_same_run_scores_the_same_however_it_was_logged(
+    short_classifier_file: Path, tmp_path: Path
+) -> None:
+    losses = round_mantissa(np.exp(-np.arange(120) / 30) * (1 + 0.1 * np.sin(np.arange(120))))
+    hparams = {"lr": 0.003, "weight_decay": 0.1, "optimizer": "adamw", "max_steps": 400}
+    logger = CSVLogger(tmp_path / "lightning", flush_logs_every_n_steps=1000)
+    logger.log_hyperparams(hparams)
+    for step, loss in enumerate(losses.tolist()):
+        logger.log_metrics({"train_loss": loss, "epoch": 0}, step)
+        if step % 10 == 9:
+            logger.log_metrics({"val_acc": 0.1, "epoch": 0}, step)
+    logger.save()
+    bundle = tmp_path / "b.npz"
+    write_bundle(bundle, channels={"train_loss": (np.arange(120), losses[None])}, hparams=[hparams])
+    write_csv(tmp_path / "plain" / "loss.csv", losses)
+    (tmp_path / "plain" / "loss.json").write_text(json.dumps(hparams))
+    rows = [{"loss": loss} for loss in losses.tolist()]
+    (tmp_path / "a.jsonl").write_text("\n".join(map(json.dumps, [hparams, *rows])))
+    paths = [tmp_path / "lightning", bundle, tmp_path / "plain", tmp_path / "a.jsonl"]
+    scores = scored(*paths, "--classifier", short_classifier_file)
+    assert len(scores) == 4
+    assert scores[0]["looks"]
+    assert scores[0]["features"]["log10_weight_decay"] == -1
+    for other in scores[1:]:
+        assert {**other, "path": ""} == {**scores[0], "path": ""}
+
+
+def test_standard_input(classifier: Path, loss_csv: Path) -> None:
+    (each,) = scored("-", "--classifier", classifier, stdin=loss_csv.read_text())
+    assert each["path"] == "standard input"
+    assert each["horizon"] == 400
+
+
+@pytest.mark.parametrize(
+    ("rows", "options", "reason"),
+    [
+        (100, (), "the run has 100 steps and the classifier first looks after 200"),
+        (500, ("--budget", 150), "longer than the classifier's first horizon"),
+    ],
+)
+def test_a_run_that_cannot_be_judged_is_left_alone(
+    classifier: Path, tmp_path: Path, rows: int, options: tuple, reason: str
+) -> None:
+    write_csv(tmp_path / "r.csv", np.exp(-np.arange(rows) / 200))
+    (each,) = scored(tmp_path / "r.csv", "--classifier", classifier, *options)
+    assert (each["verdict"], each["probability"], each["looks"]) == ("abstain", None, [])
+    assert reason in each["reason"]
+
+
+def test_other_grids(classifier: Path, tmp_path: Path) -> None:
+    for stride, horizon in ((10, 400), (2, 400), (7, None)):
+        steps = range(stride - 1, 800, stride)
+        rows = "".join(f"{step},{2 - step / 900}\n" for step in steps)
+        (tmp_path / "r.csv").write_text("step,loss\n" + rows)
+        (each,) = scored(tmp_path / "r.csv", "--classifier", classifier)
+        assert each["horizon"] == horizon
+    assert "not every 7" in each["reason"]
+
+
+def test_a_gap_ends_the_looks(classifier: Path, tmp_path: Path) -> None:
+    rows = "".join(f"{step},1.{step}\n" for step in range(600) if step != 300)
+    (tmp_path / "r.csv").write_text("step,loss\n" + rows)
+    (each,) = scored(tmp_path / "r.csv", "--classifier", classifier)
+    assert [look["horizon"] for look in each["looks"]] == [200]
+
+
+def test_a_run_that_has_generalised_is_left_alone(classifier: Path, tmp_path: Path) -> None:
+    rows = "".join(f"{step},{2 - step / 900},{99 if step >= 150 else 5}\n" for step in range(500))
+    (tmp_path / "r.csv").write_text("step,loss,val_acc\n" + rows)
+    (each,) = scored(tmp_path / "r.csv", "--classifier", classifier, "--budget", 1000)
+    assert each["verdict"] == "continue"
+    assert "generalised already" in each["reason"]
+
+
+BAD_LOGS = {
+    "missing": None,
+    "empty": "",
+    "one row": "step,loss\n0,1\n",
+    "text": "step,loss\n0,1\n1,oops\n",
+    "prose": "This is a letter.\nIt has two lines.\n",
+    "binary": "\0\1\2",
+    "resumed": "step,loss\n500,1\n501,1\n",
+}
+
+
+@pytest.mark.parametrize("content", BAD_LOGS.values(), ids=BAD_LOGS.keys())
+def test_bad_logs_end_with_one_sentence(
+    classifier: Path, loss_csv: Path, tmp_path: Path, content: str | None
+) -> None:
+    path = tmp_path / "bad.csv"
+    if content is not None:
+        path.write_text(content)
+    before = sorted(tmp_path.iterdir())
+    plot = tmp_path / "plot.png"
+    result = run("score", loss_csv, path, "--classifier", classifier)
+    assert_one_sentence(result)
+    assert_one_sentence(run("score", path, "--classifier", classifier, "--plot", plot))
+    assert sorted(tmp_path.iterdir()) == before
+
+
+def assert_one_sentence(result: Result) -> None:
+    assert result.exit_code == 2
+    assert result.stdout == ""
+    assert re.fullmatch(r"Error: [^\n]+\n", result.stderr)
+    assert "Traceback" not in result.stderr
+
+
+@pytest.mark.parametrize("content", [None, "", "text", "folder", "bundle"])
+def test_what_is_no_classifier(loss_csv: Path, tmp_path: Path, content: str | None) -> None:
+    path = tmp_path / "other.npz"
+    if content == "folder":
+        path.mkdir()
+    elif content == "bundle":
+        write_bundle(path, channels={"train_loss": (np.arange(9), np.ones((1, 9)))})
+    elif content is not None:
+        path.write_text(content)
+    assert_one_sentence(run("score", loss_csv, "--classifier", path))
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ("--hparams", "nope.yaml"),
+        ("--loss-column", "nope"),
+        ("--plot", "no/such/folder.png"),
+        ("--plot", "figure.nonsense"),
+    ],
+)
+def test_bad_options_of_score(classifier: Path, loss_csv: Path, options: tuple) -> None:
+    assert_one_sentence(run("score", loss_csv, "--classifier", classifier, *options))
+
+
+def test_a_folder_is_scored_without_its_bad_runs(
+    classifier: Path, loss_csv: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "sweep"
+    write_csv(folder / "good.csv", np.exp(-np.arange(300) / 200))
+    (folder / "bad.csv").write_text("step,loss\n0,1\n1,oops\n")
+    result = run("score", folder, "--classifier", classifier, "--json")
+    assert result.exit_code == 0
+    assert len(json.loads(result.stdout)) == 1
+    assert re.fullmatch(r"left out: [^\n]*line 3 of [^\n]*bad.csv[^\n]*\n", result.stderr)
+
+
+def test_plot(classifier: Path, loss_csv: Path, tmp_path: Path) -> None:
+    plot = tmp_path / "figure.png"
+    assert run("score", loss_csv, "--classifier", classifier, "--plot", plot).exit_code == 0
+    assert plot.read_bytes().startswith(b"\x89PNG")
+    two = run("score", loss_csv, loss_csv, "--classifier", classifier, "--plot", plot)
+    assert_one_sentence(two)
+    assert "one run" in two.stderr
+
+
+def as_bundle(path: Path, runs: list[Run]) -> None:
+    channels = {
+        name: (
+            runs[0].channels[name].steps,
+            np.stack([each.channels[name].values for each in runs]),
+        )
+        for name in ("train_loss", "val_acc")
+    }
+    write_bundle(
+        path,
+        channels=channels,
+        hparams=[{**each.hparams, "optimizer": "adamw", "max_steps": 4000} for each in runs],
+    )
+
+
+@pytest.fixture(scope="module")
+def sweep(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("sweep")
+    runs = list(planted_sweep(60, steps=220, stride=5).runs)
+    as_bundle(folder / "planted.npz", runs)
+    for i in range(3):
+        (folder / f"bad{i}.csv").write_text("step,loss\n0,1\n1,oops\n")
+    return folder
+
+
+def test_training_and_then_scoring(sweep: Path, tmp_path: Path) -> None:
+    output = tmp_path / "mine.npz"
+    result = run("train-classifier", sweep, "-o", output, "--horizons", "200")
+    assert result.exit_code == 0, result.stderr
+    text = result.stdout
+    assert re.search(r"^63 runs found$", text, re.M)
+    assert re.search(r"^ +3  could not be read$", text, re.M)
+    assert re.search(r"^ +3  column 'loss' must hold numbers, line 3 of .*bad0.csv", text, re.M)
+    assert re.search(r"^ +200  loss + context +\d+ +\d+  [01]\.\d{3} \[", text, re.M)
+    assert "configuration only" in text
+    assert text.endswith(f"The classifier was written to {output}.\n")
+    (each, *_) = scored(sweep / "planted.npz", "--classifier", output)
+    assert each["horizon"] == 200
+
+
+def test_training_as_json(sweep: Path, tmp_path: Path) -> None:
+    output = tmp_path / "mine.npz"
+    result = run("train-classifier", sweep, "-o", output, "--horizons", "200", "--json")
+    told = json.loads(result.stdout)
+    assert told["classifier"] == str(output)
+    assert told["counts"]["runs"] == 63
+    assert told["left_out"][0]["runs"] == 3
+    assert {figures["horizon"] for figures in told["figures"]} == {200}
+
+
+@pytest.mark.parametrize(
+    ("options", "rule"),
+    [
+        (("--budget", 100_000), "usable"),
+        (("-o", "no/such/folder.npz"), "existing folder"),
+    ],
+)
+def test_training_that_fails_writes_nothing(
+    sweep: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, options: tuple, rule: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    result = run("train-classifier", sweep, "--horizons", 200, *options)
+    assert_one_sentence(result)
+    assert rule in result.stderr
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("horizons", ["", "0", "200,x", "-5"])
+def test_bad_horizons(sweep: Path, horizons: str) -> None:
+    result = run("train-classifier", sweep, "--horizons", horizons)
+    assert result.exit_code == 2
+    assert "whole numbers above 0" in result.stderr
+
+
+def test_making_a_sweep(tmp_path: Path) -> None:
+    assert_one_sentence(run("sweep", "nonsense", "-o", tmp_path))
+    assert not list(tmp_path.iterdir())
+
+
+def test_every_option_stands_in_the_documentation() -> None:
+    text = (DOCS / "cli.md").read_text()
+    for name, command in main.commands.items():
+        assert f"## {name}" in text
+        section = text.split(f"## {name}")[1].split("\n## ")[0]
+        for parameter in command.params:
+            if isinstance(parameter, click.Option):
+                for option in parameter.opts:
+                    assert f"`{option}" in section, f"{name} {option}"
+            else:
+                assert parameter.make_metavar(click.Context(command)).strip("[].") in section
