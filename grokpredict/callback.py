@@ -145,6 +145,10 @@ class GrokPredictor(_Callback):
         self._label = "grokpredict"
         self._directory: Path | None = None
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave out the trainer, which lives in this process only."""
+        return {**self.__dict__, "_trainer": None}
+
     @property
     def verdicts(self) -> list[Verdict]:
         """One a look, of the latest fit."""
@@ -263,16 +267,22 @@ class GrokPredictor(_Callback):
         if finished:
             self._buffer = None
             return self.stopping_reason_message
-        self._await_horizon()
+        self._await_look(self._until_next_look())
         return self._monitor.silence
 
-    def _await_horizon(self) -> None:
-        """Set the step of the next look, or keep no more losses."""
-        assert self._monitor is not None
-        if self._monitor.next_horizon is None:
+    def _until_next_look(self) -> int | None:
+        """Return how many steps are to come until the next look; None if there is none."""
+        monitor = self._monitor
+        if monitor is None or monitor.next_horizon is None:
+            return None
+        return monitor.next_horizon - monitor.n_seen
+
+    def _await_look(self, due: int | None) -> None:
+        """Keep ``due`` more losses, or no more."""
+        if due is None or self._buffer is None:
             self._buffer = None
-        elif self._buffer is not None:
-            self._buffer.due = self._monitor.next_horizon - self._monitor.n_seen
+        else:
+            self._buffer.due = due
 
     def _look(self, trainer: Any, pl_module: Any) -> None:
         """Look at the run, decide alike in all processes, and act."""
@@ -283,13 +293,16 @@ class GrokPredictor(_Callback):
             self._judge(trainer, pl_module, losses)
         except Exception as failure:  # told to the other processes, which wait for the verdict
             error = f"{type(failure).__name__}: {failure}"
+            log.debug("the look failed", exc_info=failure)
         found = [verdict_to_dict(verdict) for verdict in self.verdicts[before:]]
         # Two machines may differ in the last digit, so the first process decides for all.
-        error, found = trainer.strategy.broadcast((error, found), src=0)
-        if error is not None or self._monitor is None:
-            raise RuntimeError(error)
+        decided = (error, found, self._until_next_look())
+        error, found, due = trainer.strategy.broadcast(decided, src=0)
+        assert self._monitor is not None
         self._monitor.verdicts[before:] = [Verdict(**own) for own in found]
-        self._await_horizon()
+        if error is not None:
+            raise RuntimeError(error)
+        self._await_look(due)
         for verdict in self.verdicts[before:]:
             self._act(trainer, verdict)
 
@@ -455,7 +468,7 @@ class GrokPredictor(_Callback):
             # A tuner that runs in mid-fit restores the checkpoint that it wrote.
             self._restored = None
             self._restore(state_dict)
-            self._await_horizon()
+            self._await_look(self._until_next_look())
 
     def _restore(self, state: Mapping[str, Any]) -> None:
         monitor, buffer = self._monitor, self._buffer

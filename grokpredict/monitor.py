@@ -6,9 +6,11 @@ thin adapters over :class:`GrokMonitor`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import copyreg
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -18,6 +20,19 @@ from grokpredict.classifier import GrokClassifier, load_classifier
 from grokpredict.curves import Context
 from grokpredict.decision import Verdict, judge
 from grokpredict.thresholds import check_max_false_abort
+
+
+def _reduced(
+    classifier: GrokClassifier,
+) -> tuple[Callable[..., GrokClassifier], tuple[Any, ...]]:
+    """Take a classifier apart for pickling: its read-only mappings cannot be pickled."""
+    values = (getattr(classifier, own.name) for own in fields(classifier))
+    plain = tuple(dict(own) if isinstance(own, MappingProxyType) else own for own in values)
+    return GrokClassifier, plain
+
+
+# A monitor goes to other processes: with a callback under ddp_spawn, with a Ray or Optuna worker.
+copyreg.pickle(GrokClassifier, _reduced)
 
 
 class GrokMonitor:

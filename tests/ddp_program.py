@@ -1,0 +1,168 @@
+"""One of two processes of a DDP fit: runs every case and writes what it held at the end of each.
+
+Usage: ddp_program.py CLASSIFIER FOLDER, with Lightning's LOCAL_RANK and so on in the environment.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import warnings
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning_runs import DOOMED, GOOD, QUIET, Follows, batches
+from pytorch_lightning import Callback, LightningModule, Trainer
+from pytorch_lightning.callbacks import ModelCheckpoint
+from pytorch_lightning.loggers import CSVLogger
+from pytorch_lightning.strategies import DDPStrategy
+from short_runs import BUDGET
+from torch import Tensor
+
+from grokpredict.callback import GrokPredictor
+from grokpredict.monitor import verdict_to_dict
+
+warnings.simplefilter("ignore")
+torch.set_num_threads(1)
+
+RANK = int(os.environ["LOCAL_RANK"])
+CLASSIFIER, FOLDER = Path(sys.argv[1]), Path(sys.argv[2])
+STEPS = 100
+
+
+class Differs(Follows):
+    """Each process has another loss; their mean is the curve."""
+
+    def training_step(self, batch: Any, batch_idx: int) -> Tensor:
+        return self.loss_now() * (1 + (0.1 if RANK else -0.1))
+
+
+def fit(
+    case: str,
+    module: LightningModule,
+    *callbacks: Callback,
+    data: Any = None,
+    ckpt_path: Path | None = None,
+    **options: Any,
+) -> GrokPredictor:
+    predictor = GrokPredictor(CLASSIFIER, budget=BUDGET)
+    options = {**QUIET, "max_steps": STEPS, **options}
+    trainer = Trainer(
+        devices=2,
+        strategy=DDPStrategy(process_group_backend="gloo"),
+        callbacks=[predictor, *callbacks],
+        default_root_dir=FOLDER,
+        **options,
+    )
+    if data is None:
+        data = batches(2 * BUDGET)
+    trainer.fit(module, data, ckpt_path=ckpt_path, weights_only=True if ckpt_path else None)
+    told = {
+        "global_step": trainer.global_step,
+        "stopped_step": predictor.stopped_step,
+        "reason": predictor.stopping_reason.value,
+        "message": predictor.stopping_reason_message,
+        "verdicts": [verdict_to_dict(verdict) for verdict in predictor.verdicts],
+    }
+    (FOLDER / f"{case}-{RANK}.json").write_text(json.dumps(told))
+    return predictor
+
+
+def differing_losses() -> None:
+    logger = CSVLogger(FOLDER / "logs", version=0)
+    fit("differing", Differs(GOOD), logger=logger)
+
+
+def doomed() -> None:
+    fit("doomed", Differs(DOOMED))
+
+
+def nan_on_one() -> None:
+    class Breaks(Differs):
+        def training_step(self, batch: Any, batch_idx: int) -> Tensor:
+            broken = RANK == 1 and self.trainer.global_step == 10
+            return super().training_step(batch, batch_idx) * (float("nan") if broken else 1.0)
+
+    fit("nan", Breaks(DOOMED))
+
+
+def uneven_batches() -> None:
+    """Five micro-batches an epoch, the last of another size in each process, windows of two."""
+    data = batches(9 + RANK, batch_size=2)
+    fit(
+        "uneven", Differs(GOOD), data=data, accumulate_grad_batches=2, use_distributed_sampler=False
+    )
+
+
+def resumed() -> None:
+    saving = ModelCheckpoint(FOLDER, filename="{step}", every_n_train_steps=25, save_top_k=-1)
+    options = {"enable_checkpointing": True}
+    fit("first", Differs(GOOD), saving, max_steps=30, **options)
+    fit("resumed", Differs(GOOD), ckpt_path=FOLDER / "step=25.ckpt")
+
+
+class FailsHere(Callback):
+    """Parameter groups that cannot be read, in one process."""
+
+    def __init__(self, rank: int) -> None:
+        self.rank = rank
+
+    def on_train_batch_end(self, trainer: Trainer, *args: Any) -> None:
+        if rank_is(self.rank) and trainer.global_step == 5:
+            trainer.optimizers[0].param_groups[0]["momentum"] = "much"
+
+
+def rank_is(rank: int) -> bool:
+    return rank == RANK
+
+
+def failure_on_second() -> None:
+    fit("failure-second", Differs(DOOMED), FailsHere(1))
+    # The process that fails at each look must not look when the other has done with it.
+    fit("failure-second-good", Differs(GOOD), FailsHere(1), max_steps=130)
+
+
+def failure_on_first() -> None:
+    fit("failure-first", Differs(DOOMED), FailsHere(0))
+
+
+class Validated(Differs):
+    """The second process alone believes that the run has generalised."""
+
+    def validation_step(self, batch: Any, batch_idx: int) -> None:
+        self.log("val_acc", 0.99 if RANK else 0.1, sync_dist=False)
+
+    def val_dataloader(self) -> Any:
+        return batches(2)
+
+
+def validation_differs() -> None:
+    fit("validation", Validated(DOOMED), val_check_interval=10)
+
+
+class AsksAlone(Callback):
+    """Asks for the state in one process, where the others cannot take part."""
+
+    def on_before_optimizer_step(self, trainer: Trainer, *args: Any) -> None:
+        if RANK == 0 and trainer.global_step == 20:
+            predictor = next(own for own in trainer.callbacks if isinstance(own, GrokPredictor))
+            state = predictor.state_dict()
+            (FOLDER / "alone.json").write_text(json.dumps(state))
+
+
+def asked_alone() -> None:
+    fit("asked", Differs(GOOD), AsksAlone())
+
+
+if __name__ == "__main__":
+    differing_losses()
+    doomed()
+    nan_on_one()
+    uneven_batches()
+    resumed()
+    failure_on_second()
+    failure_on_first()
+    validation_differs()
+    asked_alone()

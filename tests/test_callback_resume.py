@@ -1,0 +1,205 @@
+"""A resumed run decides as the uninterrupted one."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from lightning_runs import DOOMED, GOOD, LIGHTNING_WARNINGS, QUIET, Follows, batches, fit, sees
+from pytorch_lightning import LightningModule, Trainer
+from pytorch_lightning.callbacks import Callback, ModelCheckpoint
+from short_runs import BUDGET
+from torch import Tensor
+
+from grokpredict.callback import GrokPredictor, StoppingReason
+from grokpredict.classifier import GrokClassifier
+
+pytestmark = [pytest.mark.filterwarnings(text) for text in LIGHTNING_WARNINGS]
+#: The data here are not what the loss depends on.
+pytestmark.append(pytest.mark.filterwarnings("ignore:You're resuming from a checkpoint"))
+
+
+class Interrupted(RuntimeError):
+    pass
+
+
+class BreaksAt(Callback):
+    """Ends the fit as a crash would, right after a batch."""
+
+    def __init__(self, batch: int) -> None:
+        self.batch = batch
+
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        if trainer.fit_loop.total_batch_idx + 1 == self.batch:
+            trainer.save_checkpoint(Path(trainer.default_root_dir) / "crash.ckpt")
+            raise Interrupted
+
+
+def resumed(
+    classifier: GrokClassifier,
+    module: LightningModule,
+    batch: int,
+    folder: Path,
+    **options: Any,
+) -> tuple[GrokPredictor, Trainer]:
+    """Crash after ``batch`` batches, go on in a new trainer from the checkpoint."""
+    with pytest.raises(Interrupted):
+        fit(
+            module,
+            GrokPredictor(classifier),
+            BreaksAt(batch),
+            default_root_dir=folder,
+            **options,
+        )
+    predictor = GrokPredictor(classifier)
+    options = {**QUIET, "max_steps": BUDGET, **options}
+    n = options.pop("n", BUDGET)
+    trainer = Trainer(callbacks=[predictor], **options)
+    trainer.fit(module, batches(n), ckpt_path=folder / "crash.ckpt", weights_only=True)
+    return predictor, trainer
+
+
+@pytest.mark.parametrize("step", [1, 20, 39, 40, 41, 79, 80, 200])
+def test_any_step_of_the_window(classifier: GrokClassifier, step: int, tmp_path: Path) -> None:
+    whole = GrokPredictor(classifier)
+    fit(Follows(GOOD), whole)
+    predictor, trainer = resumed(classifier, Follows(GOOD), step, tmp_path)
+    assert trainer.global_step == BUDGET
+    assert predictor.verdicts == whole.verdicts
+    assert sees(predictor, GOOD)
+
+
+@pytest.mark.parametrize("batch", [10, 42, 60])
+def test_between_the_micro_batches_of_a_step(
+    classifier: GrokClassifier, batch: int, tmp_path: Path
+) -> None:
+    class Uneven(Follows):
+        """Micro-batches differ; that on which the run went on belongs to the same step."""
+
+        def training_step(self, batch: Any, batch_idx: int) -> Tensor:
+            shift = 0.2 * (batch_idx % 4 - 1.5)
+            return self.loss_now() * (1 + shift)
+
+    options = {"accumulate_grad_batches": 4, "n": 4 * BUDGET}
+    whole = GrokPredictor(classifier)
+    fit(Uneven(GOOD), whole, **options)
+    predictor, _ = resumed(classifier, Uneven(GOOD), batch, tmp_path, **options)
+    assert predictor.verdicts == whole.verdicts
+    assert sees(predictor, GOOD)
+
+
+def test_a_doomed_run_is_stopped_after_the_resume(
+    classifier: GrokClassifier, tmp_path: Path
+) -> None:
+    predictor, trainer = resumed(classifier, Follows(DOOMED), 25, tmp_path)
+    assert trainer.global_step == predictor.stopped_step == 40
+
+
+def test_a_stop_that_waits_survives(classifier: GrokClassifier, tmp_path: Path) -> None:
+    predictor, trainer = resumed(classifier, Follows(DOOMED), 60, tmp_path, min_steps=90, n=30)
+    assert trainer.global_step == predictor.stopped_step == 90
+    assert [verdict.action for verdict in predictor.verdicts] == ["abort"]
+
+
+def test_whoever_resumes_a_stopped_run_has_overruled_the_verdict(
+    classifier: GrokClassifier, tmp_path: Path
+) -> None:
+    trainer = fit(Follows(DOOMED), GrokPredictor(classifier))
+    trainer.save_checkpoint(tmp_path / "stopped.ckpt")
+    predictor = GrokPredictor(classifier)
+    again = Trainer(callbacks=[predictor], max_steps=BUDGET, **QUIET)
+    again.fit(Follows(DOOMED), batches(), ckpt_path=tmp_path / "stopped.ckpt", weights_only=True)
+    assert again.global_step == BUDGET
+    assert predictor.stopping_reason is StoppingReason.WILL_NOT_GENERALISE
+    assert predictor.stopped_step == 40
+
+
+def test_a_callback_that_was_not_there_before(classifier: GrokClassifier, tmp_path: Path) -> None:
+    trainer = fit(Follows(DOOMED), max_steps=30)
+    trainer.save_checkpoint(tmp_path / "without.ckpt")
+    predictor = GrokPredictor(classifier)
+    again = Trainer(callbacks=[predictor], max_steps=BUDGET, **QUIET)
+    again.fit(Follows(DOOMED), batches(), ckpt_path=tmp_path / "without.ckpt", weights_only=True)
+    assert again.global_step == BUDGET
+    assert predictor.verdicts == []
+    assert "must be watched from its start" in predictor.summary()
+
+
+def test_the_state_is_plain_and_small(classifier: GrokClassifier, tmp_path: Path) -> None:
+    saving = ModelCheckpoint(tmp_path, every_n_train_steps=70, save_top_k=-1, filename="{step}")
+    predictor = GrokPredictor(classifier)
+    fit(Follows(GOOD), predictor, saving, enable_checkpointing=True)
+    in_window, after = (
+        torch.load(tmp_path / f"step={step}.ckpt", weights_only=True)["callbacks"][
+            predictor.state_key
+        ]
+        for step in (70, 140)
+    )
+    np.testing.assert_allclose(in_window["monitor"]["losses"], GOOD[:70])
+    assert after["monitor"]["losses"] == []
+
+
+PROGRAM = """
+import os, signal, sys
+from pathlib import Path
+sys.path[:0] = {paths!r}
+import warnings
+warnings.simplefilter("ignore")
+import torch
+torch.set_num_threads(1)
+from lightning_runs import GOOD, QUIET, Follows, batches
+from pytorch_lightning import Trainer
+from pytorch_lightning.callbacks import Callback, ModelCheckpoint
+from short_runs import BUDGET
+from grokpredict.callback import GrokPredictor
+
+class Dies(Callback):
+    def on_train_batch_start(self, trainer, *args):
+        if trainer.global_step == 57:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+folder = Path({folder!r})
+saving = ModelCheckpoint(folder, every_n_train_steps=11, save_last=True)
+options = {{**QUIET, "enable_checkpointing": True, "default_root_dir": folder}}
+trainer = Trainer(
+    callbacks=[GrokPredictor({classifier!r}), saving, Dies()], max_steps=BUDGET, **options
+)
+trainer.fit(Follows(GOOD), batches())
+"""
+
+
+def test_kill_9_and_a_new_process(
+    classifier: GrokClassifier, short_classifier_file: Path, tmp_path: Path
+) -> None:
+    here = Path(__file__).parent
+    program = PROGRAM.format(
+        paths=[str(here), str(here.parent)],
+        folder=str(tmp_path),
+        classifier=str(short_classifier_file),
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        timeout=120,
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+    )
+    assert done.returncode == -signal.SIGKILL, done.stderr
+    whole = GrokPredictor(short_classifier_file)
+    fit(Follows(GOOD), whole)
+    predictor = GrokPredictor(short_classifier_file)
+    trainer = Trainer(callbacks=[predictor], max_steps=BUDGET, **QUIET)
+    with pytest.warns(UserWarning, match="callbacks used to create the checkpoint"):
+        trainer.fit(Follows(GOOD), batches(), ckpt_path=tmp_path / "last.ckpt", weights_only=True)
+    assert predictor.verdicts == whole.verdicts
+    assert [verdict.horizon for verdict in predictor.verdicts] == [40, 80]

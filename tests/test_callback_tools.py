@@ -1,0 +1,248 @@
+"""The callback under Lightning's tuners and command line, in both namespaces, and its traffic."""
+
+from __future__ import annotations
+
+import collections
+import importlib.util
+import pickle
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from lightning_runs import DOOMED, GOOD, LIGHTNING_WARNINGS, QUIET, Follows, batches, fit, sees
+from pytorch_lightning import Callback, LightningModule, Trainer
+from pytorch_lightning.callbacks import BatchSizeFinder, LearningRateFinder
+from pytorch_lightning.cli import LightningCLI
+from pytorch_lightning.tuner import Tuner
+from short_runs import BUDGET, LR
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils.data import DataLoader
+
+from grokpredict.callback import GrokPredictor
+from grokpredict.classifier import GrokClassifier
+
+pytestmark = [pytest.mark.filterwarnings(text) for text in LIGHTNING_WARNINGS]
+
+
+class Tunable(Follows):
+    def __init__(self, losses: Any = DOOMED) -> None:
+        super().__init__(losses)
+        self.lr, self.batch_size = LR, 1
+
+    def train_dataloader(self) -> DataLoader:
+        return batches(batch_size=self.batch_size)
+
+
+@pytest.mark.filterwarnings("ignore:Failed to compute suggestion")
+def test_lr_find_before_a_fit(classifier: GrokClassifier, tmp_path: Path) -> None:
+    predictor = GrokPredictor(classifier)
+    trainer = Trainer(callbacks=[predictor], max_steps=BUDGET, default_root_dir=tmp_path, **QUIET)
+    module = Tunable()
+    Tuner(trainer).lr_find(module, num_training=90, update_attr=False, early_stop_threshold=None)
+    assert predictor.verdicts == []
+    trainer.fit(module)
+    assert trainer.global_step == predictor.stopped_step == 40
+    assert sees(predictor, DOOMED)
+
+
+def test_scale_batch_size_before_a_fit(classifier: GrokClassifier, tmp_path: Path) -> None:
+    predictor = GrokPredictor(classifier)
+    trainer = Trainer(callbacks=[predictor], max_steps=BUDGET, default_root_dir=tmp_path, **QUIET)
+    module = Tunable()
+    Tuner(trainer).scale_batch_size(module, steps_per_trial=90, init_val=1, max_trials=2)
+    assert predictor.verdicts == []
+    module.batch_size = 1
+    trainer.fit(module)
+    assert predictor.stopped_step == 40
+    assert sees(predictor, DOOMED)
+
+
+@pytest.mark.filterwarnings("ignore:Failed to compute suggestion")
+def test_lr_finder_as_a_callback_of_the_same_fit(
+    classifier: GrokClassifier, tmp_path: Path
+) -> None:
+    predictor = GrokPredictor(classifier)
+    finder = LearningRateFinder(num_training_steps=90, update_attr=False, early_stop_threshold=None)
+    trainer = Trainer(
+        callbacks=[predictor, finder], max_steps=BUDGET, default_root_dir=tmp_path, **QUIET
+    )
+    trainer.fit(Tunable())
+    assert predictor.stopped_step == 40
+    assert sees(predictor, DOOMED)
+
+
+def test_a_tuner_in_mid_fit(classifier: GrokClassifier, tmp_path: Path) -> None:
+    class Later(BatchSizeFinder):
+        def on_fit_start(self, *args: Any) -> None:
+            return
+
+        def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+            if trainer.current_epoch == 2:
+                self.scale_batch_size(trainer, pl_module)
+                pl_module.batch_size = 1
+
+    class Short(Tunable):
+        def train_dataloader(self) -> DataLoader:
+            return batches(20, batch_size=self.batch_size)
+
+    predictor = GrokPredictor(classifier)
+    trainer = Trainer(
+        callbacks=[predictor, Later(steps_per_trial=3, init_val=1, max_trials=1)],
+        max_steps=BUDGET,
+        default_root_dir=tmp_path,
+        **QUIET,
+    )
+    trainer.fit(Short(GOOD))
+    assert [verdict.horizon for verdict in predictor.verdicts] == [40, 80]
+    assert sees(predictor, GOOD)
+
+
+class CliModule(Follows):
+    def __init__(self) -> None:
+        super().__init__(DOOMED)
+
+    def train_dataloader(self) -> DataLoader:
+        return batches()
+
+
+YAML = """
+trainer:
+  accelerator: cpu
+  logger: false
+  enable_progress_bar: false
+  enable_checkpointing: false
+  enable_model_summary: false
+  max_steps: 400
+  callbacks:
+    - class_path: grokpredict.GrokPredictor
+      init_args:
+        classifier: {classifier}
+        max_false_abort: 0.05
+        budget: 350
+        action: {action}
+        loss_key: loss
+"""
+
+
+def run_cli(config: Path, monkeypatch: pytest.MonkeyPatch) -> LightningCLI:
+    monkeypatch.setattr(sys, "argv", ["main.py", "fit", f"--config={config}"])
+    # What jsonargparse thinks of Lightning's use of it.
+    monkeypatch.setenv("JSONARGPARSE_DEPRECATION_WARNINGS", "off")
+    return LightningCLI(CliModule, save_config_callback=None, seed_everything_default=False)
+
+
+@pytest.mark.parametrize(("action", "steps"), [("stop", 40), ("warn", 400)])
+def test_lightning_cli_with_yaml(
+    short_classifier_file: Path,
+    tmp_path: Path,
+    action: str,
+    steps: int,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    config = tmp_path / "config.yaml"
+    config.write_text(YAML.format(classifier=short_classifier_file, action=action))
+    cli = run_cli(config, monkeypatch)
+    assert cli.trainer.global_step == steps
+    predictor = next(own for own in cli.trainer.callbacks if isinstance(own, GrokPredictor))
+    assert predictor.verdicts[0].budget == 350
+
+
+def test_lightning_cli_refuses_a_wrong_argument(
+    short_classifier_file: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    config = tmp_path / "config.yaml"
+    config.write_text(YAML.format(classifier=short_classifier_file, action="kill"))
+    with pytest.raises(SystemExit):
+        run_cli(config, monkeypatch)
+    assert "kill" in capsys.readouterr().err
+
+
+def test_it_is_a_callback_of_every_lightning_that_is_installed(
+    classifier: GrokClassifier,
+) -> None:
+    predictor = GrokPredictor(classifier)
+    assert isinstance(predictor, Callback)
+    if importlib.util.find_spec("lightning") is not None:
+        import lightning.pytorch
+
+        assert isinstance(predictor, lightning.pytorch.Callback)
+        trainer = lightning.pytorch.Trainer(callbacks=predictor, max_steps=BUDGET, **QUIET)
+
+        class Other(lightning.pytorch.LightningModule):
+            __init__ = Follows.__init__
+            loss_now = Follows.loss_now
+            training_step = Follows.training_step
+            configure_optimizers = Follows.configure_optimizers
+
+        Other.__init__ = lambda self: (  # type: ignore[method-assign]
+            lightning.pytorch.LightningModule.__init__(self),
+            self.register_buffer("losses", torch.tensor(DOOMED, dtype=torch.float32)),
+            setattr(self, "weight", torch.nn.Parameter(torch.zeros(()))),
+        )[0]
+        trainer.fit(Other(), batches())
+        assert predictor.stopped_step == 40
+
+
+def test_it_can_be_sent_to_another_process(classifier: GrokClassifier) -> None:
+    """As ``ddp_spawn`` does, and a sweep that builds its callbacks in the parent."""
+    predictor = pickle.loads(pickle.dumps(GrokPredictor(classifier)))
+    fit(Follows(DOOMED), predictor)
+    assert predictor.stopped_step == 40
+    assert pickle.loads(pickle.dumps(predictor)).verdicts == predictor.verdicts
+
+
+class Traffic(TorchDispatchMode):
+    """Counts what would wait for a device: reading a scalar, and copying."""
+
+    OPS = ("_local_scalar_dense", "_to_copy", "copy_", "item", "clone", "stack", "cat")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.counts: collections.Counter[str] = collections.Counter()
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        name = func.overloadpacket.__name__
+        if name in self.OPS:
+            self.counts[name] += 1
+        return func(*args, **(kwargs or {}))
+
+
+class Watched(GrokPredictor):
+    """Counts the traffic of the hook, by step."""
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self.traffic: dict[int, collections.Counter[str]] = {}
+
+    def on_train_batch_end(self, trainer: Any, *args: Any) -> None:
+        with Traffic() as traffic:
+            super().on_train_batch_end(trainer, *args)
+        if traffic.counts:
+            self.traffic[trainer.global_step] = traffic.counts
+
+
+def test_nothing_leaves_the_device_between_two_horizons(classifier: GrokClassifier) -> None:
+    predictor = Watched(classifier)
+    fit(Follows(GOOD), predictor)
+    assert set(predictor.traffic) == {40, 80}
+    for counts in predictor.traffic.values():
+        # All losses at once, and no scalar read one by one (tolist does not dispatch).
+        assert counts["_local_scalar_dense"] == 0
+        assert counts["stack"] + counts["cat"] == 1
+
+
+def test_the_count_of_traffic_can_fail(classifier: GrokClassifier) -> None:
+    class Reads(Watched):
+        def on_train_batch_end(self, trainer: Any, *args: Any) -> None:
+            with Traffic() as traffic:
+                args[1]["loss"].item()
+            self.traffic[trainer.global_step] = traffic.counts
+
+    predictor = Reads(classifier)
+    fit(Follows(GOOD), predictor, max_steps=3)
+    assert [counts["_local_scalar_dense"] for counts in predictor.traffic.values()] == [1, 1, 1]
