@@ -27,9 +27,6 @@ RUNS_IN_A_LEAF = 4
 #: More rows than this are drawn from: the trees' size is bounded, and so are time and memory.
 MAX_ROWS = 300_000
 
-#: On fewer rows the threads of OpenMP wait for each other longer than they compute.
-_WORTH_THREADS = 20_000
-
 #: Largest difference to scikit-learn's own probabilities that passes for rounding.
 _ROUNDING = 1e-9
 
@@ -80,7 +77,9 @@ def fit_trees(
         early_stopping=False,
         random_state=seed,
     )
-    with threadpool_limits(1 if len(x) < _WORTH_THREADS else None, user_api="openmp"):
+    # OpenMP's threads wait for each other, and on a busy machine for very long; callers that have
+    # several fits to make use processes.
+    with threadpool_limits(1, user_api="openmp"):
         model.fit(x, y)
         return exported(model, x)
 

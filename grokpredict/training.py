@@ -122,7 +122,7 @@ def train(
             f"by then, none of {', '.join(map(str, horizons))} has; add runs or name earlier ones"
         )
     rows = training_rows(runs, grids, fit, np.random.default_rng(seed))
-    loss_only, both = _fit(runs, rows, seed)
+    loss_only, both = _fit(runs, rows, seed, jobs)
     lowest = _lowest_scores(runs, grids, held, loss_only, both)
     finest = min(grid.stride for grid in grids)
     report = TrainingReport(
@@ -206,19 +206,21 @@ def _enough(runs: Runs, grid: Grid, fit: BoolArray) -> bool:
     return min(int(good.sum()), int((~good).sum())) >= MIN_RUNS_AT_HORIZON
 
 
-def _fit(runs: Runs, rows: Rows, seed: int) -> tuple[Trees, Trees | None]:
+def _fit(runs: Runs, rows: Rows, seed: int, jobs: int) -> tuple[Trees, Trees | None]:
     """Fit the ensemble that reads the loss, and the one that reads the configuration too."""
+    from joblib import Parallel, delayed
+
     names = all_feature_names()
     per_run = len(rows.y) / np.unique(rows.run).size
     shared = len(names) - len(CONTEXT_TERMS)
-    loss_only = fit_trees(
-        rows.x[:, :shared], rows.y, names[:shared], rows_per_run=per_run, seed=seed
-    )
+    tables = [(rows.x[:, :shared], rows.y, names[:shared])]
     told = runs.told[rows.run]
-    if not rows.y[told].any() or rows.y[told].all():
-        return loss_only, None
-    both = fit_trees(rows.x[told], rows.y[told], names, rows_per_run=per_run, seed=seed)
-    return loss_only, both
+    if rows.y[told].any() and not rows.y[told].all():
+        tables.append((rows.x[told], rows.y[told], names))
+    fitted = Parallel(n_jobs=jobs)(
+        delayed(fit_trees)(*table, rows_per_run=per_run, seed=seed) for table in tables
+    )
+    return fitted[0], fitted[1] if len(fitted) > 1 else None
 
 
 def _lowest_scores(
