@@ -198,7 +198,7 @@ def _teacher(rng: Generator, shard: int) -> dict[str, Any]:
         "teacher_width": int(rng.choice([5, 10])),
         "samples": 2000,
         "data_seed": int(rng.integers(2**31)),
-        "train_fraction": log_uniform(rng, 0.04, 0.3),
+        "train_fraction": log_uniform(rng, 0.02, 0.15),
         "architecture": "mlp",
         "activation": "tanh",
         "loss": "squared_error",
@@ -210,14 +210,14 @@ def _teacher(rng: Generator, shard: int) -> dict[str, Any]:
 
 def _large_start(rng: Generator) -> dict[str, Any]:
     """Draw Omnigrok's initialisation scale, and the decay that undoes it."""
-    return {"init_scale": log_uniform(rng, 0.7, 9.0)}
+    return {"init_scale": log_uniform(rng, 1.0, 12.0)}
 
 
 def _images(loss: str) -> Callable[[Generator, int], dict[str, Any]]:
     def structure(rng: Generator, shard: int) -> dict[str, Any]:
         return {
             "task": "digits",
-            "train_fraction": log_uniform(rng, 0.08, 0.6),
+            "train_fraction": log_uniform(rng, 0.05, 0.4),
             "architecture": "mlp",
             "loss": loss,
             "depth": int(rng.choice([1, 2, 3])),
