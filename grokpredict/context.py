@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from grokpredict.curves import Context
 from grokpredict.labels import LabelRule
+from grokpredict.logs.columns import KNOWN_NAMES, normalised
 
 
 def read_context(trainer: Any, pl_module: Any) -> Context:
@@ -28,20 +30,29 @@ def read_context(trainer: Any, pl_module: Any) -> Context:
         names, see :func:`peak_learning_rate`; the batch is that of an optimiser step, over all
         micro-batches and processes.
     """
-    optimizers = trainer.optimizers
-    groups = optimizers[0].param_groups if optimizers else []
     loader = trainer.train_dataloader
     batch_size = _batch_size(loader)
     if batch_size is not None:
         batch_size *= int(trainer.accumulate_grad_batches) * int(trainer.world_size)
+    return replace(
+        optimizer_context(trainer.optimizers[0]) if trainer.optimizers else Context(),
+        batch_size=batch_size,
+        train_size=length(getattr(loader, "dataset", None)),
+        n_parameters=None if _sharded(trainer) else n_parameters(pl_module),
+    )
+
+
+def optimizer_context(optimizer: Any) -> Context:
+    """Read name, peak learning rate, weight decay and momentum off a torch optimiser.
+
+    The largest weight decay counts, since biases and norms are commonly left out of it.
+    """
+    groups = optimizer.param_groups
     return Context(
-        optimizer=_optimizer_name(optimizers[0], groups) if optimizers else None,
+        optimizer=_optimizer_name(optimizer, groups),
         learning_rate=peak_learning_rate(groups),
         weight_decay=_largest(groups, "weight_decay"),
         momentum=_momentum(groups),
-        batch_size=batch_size,
-        train_size=_length(getattr(loader, "dataset", None)),
-        n_parameters=_n_parameters(trainer, pl_module),
     )
 
 
@@ -104,16 +115,22 @@ def read_validation(trainer: Any, rule: LabelRule, name: str | None) -> float | 
     name : str or None
         Name under which the metric is logged; recognised if None, as in log files.
     """
-    metrics: Mapping[str, Any] = trainer.callback_metrics
-    if name is None:
-        from grokpredict.logs.columns import KNOWN_NAMES, normalised
+    return find_validation(trainer.callback_metrics, rule, name)
 
+
+def find_validation(
+    metrics: Mapping[str, Any], rule: LabelRule, name: str | None = None
+) -> float | None:
+    """Return the validation metric that the rule names, by name or recognised; None if absent.
+
+    >>> find_validation({"eval_accuracy": 0.5, "loss": 0.1}, LabelRule())
+    0.5
+    """
+    if name is None:
         spelled = {normalised(str(key)): key for key in metrics}
         known = (alias for alias in KNOWN_NAMES[rule.metric] if alias in spelled)
         name = next((spelled[alias] for alias in known), None)
-    if name is None or name not in metrics:
-        return None
-    return float(metrics[name])
+    return None if name is None or name not in metrics else float(metrics[name])
 
 
 def can_stop(trainer: Any) -> bool:
@@ -146,7 +163,6 @@ def _optimizer_name(optimizer: Any, groups: list[dict[str, Any]]) -> str:
 
 
 def _largest(groups: list[dict[str, Any]], key: str) -> float | None:
-    """Return the largest value, since biases and norms are commonly left out of weight decay."""
     return max((float(group[key]) for group in groups if key in group), default=None)
 
 
@@ -166,17 +182,20 @@ def _batch_size(loader: Any) -> int | None:
     return int(size) if isinstance(size, int) else None
 
 
-def _length(dataset: Any) -> int | None:
+def length(dataset: Any) -> int | None:
+    """Return the number of samples, None if it is not known."""
     try:
-        return int(len(dataset))
+        return len(dataset)
     except (TypeError, NotImplementedError):
         return None
 
 
-def _n_parameters(trainer: Any, pl_module: Any) -> int | None:
+def _sharded(trainer: Any) -> bool:
     # Under FSDP and DeepSpeed a rank holds a shard: its count would be that of another model.
-    if any(
-        word in type(trainer.strategy).__name__ for word in ("FSDP", "DeepSpeed", "ModelParallel")
-    ):
-        return None
-    return sum(int(p.numel()) for p in pl_module.parameters() if p.requires_grad)
+    name = type(trainer.strategy).__name__
+    return any(word in name for word in ("FSDP", "DeepSpeed", "ModelParallel"))
+
+
+def n_parameters(module: Any) -> int:
+    """Return the number of trainable parameters of a torch module."""
+    return sum(int(p.numel()) for p in module.parameters() if p.requires_grad)

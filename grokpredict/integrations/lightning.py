@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-#: Releases of Lightning that stole credentials when they were imported.
+#: Malicious releases of Lightning, which must not even be imported.
 MALICIOUS = ("2.6.2", "2.6.3")
 
 #: Batches without an optimiser step after which the callback gives up waiting for one.
