@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -70,6 +71,17 @@ def test_compact_is_much_smaller_for_a_smooth_loss(tmp_path: Path) -> None:
 def test_equal_runs_are_equal_files(tmp_path: Path) -> None:
     one, two = written(tmp_path / "a.npz"), written(tmp_path / "b.npz")
     assert one.read_bytes() == two.read_bytes()
+    with zipfile.ZipFile(one) as archive:
+        assert {member.date_time[0] for member in archive.infolist()} == {1980}
+
+
+def test_an_old_file_is_replaced_not_written_over(tmp_path: Path) -> None:
+    path = written(tmp_path / "b.npz")
+    other = tmp_path / "other.npz"
+    other.hardlink_to(path)
+    before = other.read_bytes()
+    written(path, names=["x", "y"])
+    assert other.read_bytes() == before
 
 
 def test_trailing_nan_is_padding_only_where_nobody_says_how_long_the_run_was(

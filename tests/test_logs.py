@@ -52,19 +52,18 @@ def test_names_of_the_validation_accuracy(log: Path, name: str) -> None:
 
 
 def test_a_loss_of_every_step_goes_before_the_mean_of_an_epoch(log: Path) -> None:
-    run = run_of(
-        log, "step,train_loss_epoch,train_loss_step,test_acc,val_acc\n0,9,1,7,0\n1,9,2,7,1"
-    )
+    run = run_of(log, "step,train_loss,train_loss_step,test_acc,val_acc\n0,9,1,7,0\n1,9,2,7,1")
     np.testing.assert_array_equal(run.loss.values, [1, 2])
     np.testing.assert_array_equal(run.channels["val_acc"].values, [0, 1])
 
 
 def test_given_columns_are_taken_and_not_taken_twice(log: Path) -> None:
-    text = "step,n,loss,objective,acc2\n0,5,9,1,0.1\n1,10,9,2,0.2\n2,15,9,3,0.3\n"
-    run = run_of(log, text, Columns(loss="objective", step="n", val_acc="acc2"))
+    text = "step,n,loss,objective,acc\n0,5,9,1,0.1\n1,10,9,2,0.2\n2,15,9,3,0.3\n"
+    run = run_of(log, text, Columns(loss="objective", step="n", val_acc="acc"))
     np.testing.assert_array_equal(run.loss.steps, [5, 10, 15])
     np.testing.assert_array_equal(run.loss.values, [1, 2, 3])
     np.testing.assert_array_equal(run.channels["val_acc"].values, [0.1, 0.2, 0.3])
+    assert "train_acc" not in run.channels
     with pytest.raises(LogError, match=r"no column 'foo'.*'objective'"):
         run_of(log, text, Columns(loss="foo"))
 
@@ -116,7 +115,9 @@ def test_nan_is_a_loss_and_an_empty_cell_is_none(log: Path) -> None:
 
 
 def test_constant_columns_are_hyperparameters(log: Path) -> None:
-    run = run_of(log, "step,loss,lr,optimizer,epoch,mark\n0,1,1e-3,AdamW,0,\n1,1,1e-3,AdamW,0,x\n")
+    run = run_of(
+        log, "step,loss,lr,optimizer,epoch,mark,void\n0,1,1e-3,AdamW,0,,\n1,1,1e-3,AdamW,0,x,\n"
+    )
     assert run.hparams == {"lr": 1e-3, "optimizer": "AdamW"}
     assert run.context.optimizer == "adamw"
 
@@ -176,7 +177,9 @@ def test_json_lines_with_metadata(tmp_path: Path) -> None:
     meta = {"args": {"lr": 0.01, "weight_decay": 1.0, "max_steps": 4000}, "git": "abc"}
     rows = [{"step": s, "loss": 1.0 - s / 100, "test_acc": 50.0} for s in range(0, 50, 5)]
     text = "".join(json.dumps(each) + "\n" for each in [meta, *rows])
+    (tmp_path / "a.yaml").write_text("lr: 7\nbatch_size: 32\n")
     run = run_of(tmp_path / "a.jsonl", text)
+    assert run.context.batch_size == 32
     assert (run.context.learning_rate, run.context.weight_decay) == (0.01, 1.0)
     assert run.max_steps == 4000
     assert run.loss.stride == 5
