@@ -14,6 +14,7 @@ from grokpredict.labels import BoolArray
 from grokpredict.ranking import Interval, auroc, auroc_intervals
 from grokpredict.terms import BUDGET_TERMS, CONTEXT_TERMS, GRID_TERMS
 from grokpredict.training_table import Grid, Rows, Runs, columns, training_rows
+from grokpredict.trees import Trees
 
 #: Folds of the cross-validation, fewer where a class has fewer configurations.
 FOLDS = 5
@@ -68,7 +69,7 @@ def _variants() -> dict[str, IntArray]:
     return {"loss": own[:-n_context], "both": own, "configuration": own[n_loss:]}
 
 
-def fit_columns(rows: Rows, chosen: IntArray, *, n_runs: int, seed: int):  # type: ignore[no-untyped-def]
+def fit_columns(rows: Rows, chosen: IntArray, *, n_runs: int, seed: int) -> Trees:
     """Fit the trees that read some columns of a table."""
     names = all_feature_names()
     return fit_trees(
