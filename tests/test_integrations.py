@@ -1,0 +1,310 @@
+"""The adapters against the real libraries, and the examples as a user runs them."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import optuna
+import pytest
+import torch
+from lightning_runs import DOOMED, GOOD, LIGHTNING_WARNINGS, Follows, fit
+from short_runs import BUDGET, LR, WEIGHT_DECAY
+
+from grokpredict.callback import GrokPredictor
+from grokpredict.classifier import GrokClassifier
+from grokpredict.curves import Context, UnsuitableRunError
+from grokpredict.decision import judge
+from grokpredict.integrations.optuna import GrokPruner, prune_if_stopped
+from grokpredict.monitor import GrokMonitor
+
+pytestmark = [pytest.mark.filterwarnings(text) for text in LIGHTNING_WARNINGS]
+
+ROOT = Path(__file__).parent.parent
+
+
+# --------------------------------------------------------------------- Optuna
+
+
+@pytest.fixture(autouse=True)
+def quiet_optuna() -> None:
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+
+
+def study_with(pruner: optuna.pruners.BasePruner, losses: Any, every: int = 1) -> optuna.Study:
+    """One trial that reports a loss at each step and asks at each ``every``-th."""
+
+    def objective(trial: optuna.Trial) -> float:
+        trial.suggest_float("lr", LR, LR)
+        trial.suggest_float("weight_decay", WEIGHT_DECAY, WEIGHT_DECAY)
+        trial.set_user_attr("optimizer", "adamw")
+        for step, loss in enumerate(losses[:100]):
+            trial.report(float(loss), step)
+            if (step + 1) % every == 0 and trial.should_prune():
+                raise optuna.TrialPruned(str(step))
+        return 0.0
+
+    study = optuna.create_study(pruner=pruner)
+    study.optimize(objective, n_trials=1)
+    return study
+
+
+@pytest.mark.parametrize("every", [1, 25])
+def test_optuna_pruner_prunes_a_doomed_trial_only(classifier: GrokClassifier, every: int) -> None:
+    pruner = GrokPruner(classifier, budget=BUDGET)
+    good = study_with(pruner, GOOD, every).trials[0]
+    assert good.state is optuna.trial.TrialState.COMPLETE
+    pruner = GrokPruner(classifier, budget=BUDGET)
+    doomed = study_with(pruner, DOOMED, every).trials[0]
+    assert doomed.state is optuna.trial.TrialState.PRUNED
+    assert doomed.last_step == (39 if every == 1 else 49)
+    context = Context(optimizer="adamw", learning_rate=LR, weight_decay=WEIGHT_DECAY)
+    assert pruner._monitors[0].verdicts == [
+        judge(classifier, DOOMED[:40], horizon=40, context=context, budget=BUDGET)
+    ]
+
+
+def test_optuna_pruner_refuses_a_curve_without_its_start(classifier: GrokClassifier) -> None:
+    def objective(trial: optuna.Trial) -> float:
+        for step in range(10, 100):
+            trial.report(1.0, step)
+            trial.should_prune()
+        return 0.0
+
+    study = optuna.create_study(pruner=GrokPruner(classifier, budget=BUDGET))
+    with pytest.raises(UnsuitableRunError, match="must be logged from its start"):
+        study.optimize(objective, n_trials=1)
+
+
+def test_a_stopped_fit_is_a_pruned_trial(classifier: GrokClassifier) -> None:
+    def objective(trial: optuna.Trial) -> float:
+        predictor = GrokPredictor(classifier)
+        fit(Follows(GOOD if trial.number else DOOMED), predictor)
+        prune_if_stopped(predictor)
+        return 0.0
+
+    study = optuna.create_study()
+    study.optimize(objective, n_trials=2)
+    states = [trial.state for trial in study.trials]
+    assert states == [optuna.trial.TrialState.PRUNED, optuna.trial.TrialState.COMPLETE]
+
+
+# --------------------------------------------------------------------- Ray Tune
+
+
+def test_ray_stopper_asked_by_hand(classifier: GrokClassifier) -> None:
+    pytest.importorskip("ray.tune", exc_type=ImportError)
+    from grokpredict.integrations.ray_tune import GrokStopper
+
+    stopper = GrokStopper(classifier, budget=BUDGET)
+    config = {"lr": LR, "weight_decay": WEIGHT_DECAY}
+
+    def stops(trial: str, losses: Any, **more: float) -> list[int]:
+        results = ({"loss": loss, "config": config, **more} for loss in losses[:100])
+        return [step for step, own in enumerate(results, start=1) if stopper(trial, own)]
+
+    assert stops("doomed", DOOMED) == [40]
+    assert stops("good", GOOD) == []
+    assert stops("generalised", DOOMED, val_acc=0.99) == []
+    assert stopper.monitors["doomed"].context == Context(
+        learning_rate=LR, weight_decay=WEIGHT_DECAY
+    )
+    assert stopper.stop_all() is False
+    with pytest.raises(ValueError, match="must hold the training loss as 'loss', got"):
+        stopper("other", {"accuracy": 1.0})
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_ray_tune_stops_the_doomed_trial(classifier: GrokClassifier, tmp_path: Path) -> None:
+    ray = pytest.importorskip("ray", exc_type=ImportError)
+    tune = pytest.importorskip("ray.tune", exc_type=ImportError)
+    from grokpredict.integrations.ray_tune import GrokStopper
+
+    def train(config: dict[str, Any]) -> None:
+        for loss in config["losses"]:
+            tune.report({"loss": loss})
+
+    ray.init(num_cpus=1, include_dashboard=False, log_to_driver=False)
+    try:
+        tuner = tune.Tuner(
+            train,
+            param_space={"losses": tune.grid_search([DOOMED[:60].tolist(), GOOD[:60].tolist()])},
+            run_config=tune.RunConfig(
+                stop=GrokStopper(classifier, budget=BUDGET), storage_path=str(tmp_path), verbose=0
+            ),
+        )
+        steps = [result.metrics["training_iteration"] for result in tuner.fit()]
+    finally:
+        ray.shutdown()
+    assert steps == [40, 60]
+
+
+# --------------------------------------------------------------------- Hugging Face
+
+
+def hugging_face(classifier: Any, losses: Any, folder: Path, **options: Any) -> tuple[Any, Any]:
+    """Train a real ``transformers.Trainer`` on a loss that follows a curve."""
+    transformers = pytest.importorskip("transformers")
+    from grokpredict.integrations.huggingface import GrokPredictorCallback
+
+    class Model(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.weight = torch.nn.Parameter(torch.zeros(()))
+            self.register_buffer("curve", torch.tensor(losses, dtype=torch.float32))
+
+        def forward(self, x: torch.Tensor) -> dict[str, torch.Tensor]:
+            return {"loss": self.curve[x.reshape(-1).long()].mean() + 0 * self.weight}
+
+    class InOrder(transformers.Trainer):
+        def _get_train_sampler(self, *args: Any) -> Any:
+            return torch.utils.data.SequentialSampler(self.train_dataset)
+
+    stop_at = options.pop("resume_from", None)
+    callback = GrokPredictorCallback(classifier)
+    arguments = {
+        "max_steps": BUDGET,
+        "logging_steps": 1,
+        "per_device_train_batch_size": 1,
+        "learning_rate": LR,
+        "weight_decay": WEIGHT_DECAY,
+        "report_to": [],
+        "disable_tqdm": True,
+        "save_strategy": "no",
+        "use_cpu": True,
+        "dataloader_pin_memory": False,
+        **options,
+    }
+    trainer = InOrder(
+        model=Model(),
+        args=transformers.TrainingArguments(str(folder), **arguments),
+        train_dataset=[{"x": torch.tensor(float(n))} for n in range(BUDGET)],
+        callbacks=[callback],
+    )
+    trainer.train(resume_from_checkpoint=stop_at)
+    return callback, trainer
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_hugging_face_stops_a_doomed_run_only(classifier: GrokClassifier, tmp_path: Path) -> None:
+    callback, trainer = hugging_face(classifier, DOOMED, tmp_path)
+    assert trainer.state.global_step == callback.stopped_step == 40
+    assert callback._monitor.context == Context(
+        optimizer="adamw",
+        learning_rate=LR,
+        weight_decay=WEIGHT_DECAY,
+        momentum=0.9,
+        batch_size=1,
+        train_size=BUDGET,
+        n_parameters=1,
+    )
+    callback, trainer = hugging_face(classifier, GOOD, tmp_path, max_steps=100)
+    assert trainer.state.global_step == 100
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_hugging_face_resumes_in_the_window(classifier: GrokClassifier, tmp_path: Path) -> None:
+    whole, _ = hugging_face(classifier, GOOD, tmp_path / "a", save_strategy="steps", save_steps=25)
+    resumed, _ = hugging_face(
+        classifier, GOOD, tmp_path / "b", resume_from=str(tmp_path / "a" / "checkpoint-25")
+    )
+    assert [verdict.horizon for verdict in whole.verdicts] == [40, 80]
+    assert resumed.verdicts == whole.verdicts
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"logging_strategy": "epoch"}, "set logging_steps=1"),
+        ({"logging_steps": 3}, "not every 3"),
+    ],
+)
+def test_hugging_face_needs_the_loss_of_every_step(
+    classifier: GrokClassifier, tmp_path: Path, options: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(ValueError, match=message):
+        hugging_face(classifier, GOOD, tmp_path, **options)
+
+
+# --------------------------------------------------------------------- plain loop, missing ones
+
+
+def test_plain_loop_needs_no_torch() -> None:
+    program = "import sys, grokpredict.monitor; assert 'torch' not in sys.modules"
+    subprocess.run([sys.executable, "-c", program], cwd=ROOT, check=True, timeout=60)
+
+
+@pytest.mark.parametrize(
+    ("module", "library", "extra"),
+    [
+        ("optuna", "optuna", "optuna"),
+        ("ray_tune", "ray", "ray"),
+        ("huggingface", "transformers", "transformers"),
+    ],
+)
+def test_a_missing_library_is_named_with_what_mends_it(
+    module: str, library: str, extra: str
+) -> None:
+    program = (
+        f"import sys; sys.modules[{library!r}] = None\nimport grokpredict.integrations.{module}"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    last = done.stderr.strip().splitlines()[-1]
+    assert last.startswith("ModuleNotFoundError: grokpredict.integrations")
+    assert f'pip install "grokpredict[{extra}]"' in last
+
+
+# --------------------------------------------------------------------- examples
+
+
+@pytest.mark.parametrize(
+    ("example", "arguments", "said"),
+    [
+        ("abort_one_run.py", ["--max-steps", "100"], "step 40: "),
+        ("plain_loop.py", ["--max-steps", "100"], "step 40: "),
+        ("optuna_sweep.py", ["--max-steps", "100", "--trials", "2"], "of 2 trials were pruned"),
+        ("score_csv.py", ["--budget", "400"], "probability"),
+    ],
+)
+def test_example(
+    short_classifier_file: Path, example: str, arguments: list[str], said: str, tmp_path: Path
+) -> None:
+    done = subprocess.run(
+        [
+            sys.executable,
+            str(ROOT / "examples" / example),
+            "--classifier",
+            str(short_classifier_file),
+            *arguments,
+        ],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+    assert done.returncode == 0, done.stderr
+    assert said in done.stdout
+
+
+def test_the_monitor_and_the_callback_agree(classifier: GrokClassifier) -> None:
+    """A plain loop decides as Lightning does on the same losses and context."""
+    predictor = GrokPredictor(classifier)
+    fit(Follows(GOOD), predictor)
+    assert predictor._monitor is not None
+    monitor = GrokMonitor(classifier, budget=BUDGET, context=predictor._monitor.context)
+    for loss in GOOD:
+        monitor.update(loss)
+    assert monitor.verdicts == predictor.verdicts
