@@ -229,42 +229,47 @@ def _images(loss: str) -> Callable[[Generator, int], dict[str, Any]]:
 
 
 def _easy(rng: Generator, shard: int) -> dict[str, Any]:
-    p = int(rng.choice(PRIMES[3:]))
+    p = int(rng.choice(PRIMES[:4]))
+    network = _network(rng, shard, p * p)
     return {
         "task": "add",
         "modulus": p,
-        **_network(rng, shard, p * p),
-        "train_fraction": rng.uniform(0.8, 0.92),
+        **network,
+        "width": max(network["width"], 48),
+        "depth": 1,
+        "train_fraction": rng.uniform(0.85, 0.92),
+        "budget": 4000,
     }
 
 
 def _easy_rates(rng: Generator) -> dict[str, Any]:
     return {
         "optimizer": "adamw",
-        "learning_rate": log_uniform(rng, 5e-4, 1e-2),
-        "weight_decay": log_uniform(rng, 0.3, 3.0),
+        "learning_rate": log_uniform(rng, 1e-3, 8e-3),
+        "weight_decay": log_uniform(rng, 0.1, 1.0),
         "init_scale": 1.0,
     }
 
 
 def _confused(rng: Generator, shard: int) -> dict[str, Any]:
-    p = int(rng.choice(PRIMES[2:]))
-    network = _network(rng, shard, p * p)
+    p = int(rng.choice(PRIMES))
     return {
         "task": "random_labels",
         "modulus": p,
         "data_seed": int(rng.integers(2**31)),
-        **network,
-        "width": 16,
-        "heads": 2 if network["architecture"] == "transformer" else 0,
+        "architecture": "mlp",
+        "depth": 1,
+        "width": int(rng.choice([16, 32, 64])),
+        "batch_size": int(rng.choice([64, 128])),
+        "budget": 4000,
     }
 
 
 def _confused_rates(rng: Generator) -> dict[str, Any]:
     return {
         "optimizer": str(rng.choice(["adamw", "sgd"])),
-        "learning_rate": log_uniform(rng, 1e-5, 3e-2),
-        "weight_decay": log_uniform(rng, 1e-3, 5.0),
+        "learning_rate": log_uniform(rng, 1e-4, 3e-2),
+        "weight_decay": log_uniform(rng, 1e-3, 3.0),
     }
 
 
