@@ -15,6 +15,7 @@ from pytorch_lightning.loggers import CSVLogger
 
 from grokpredict.cli import main
 from grokpredict.curves import Run
+from grokpredict.features import extract
 from grokpredict.logs import write_bundle
 from grokpredict.logs.bundle import round_mantissa
 
@@ -63,7 +64,10 @@ def test_every_look_is_there(classifier: Path, loss_csv: Path) -> None:
     assert each["probability"] == pytest.approx(0.9)
     assert [look["horizon"] for look in each["looks"]] == [200, 400]
     assert each["looks"][0]["probability"] == pytest.approx(0.9)
-    assert each["features"]["loss_mobility"] > 0
+    losses = np.exp(-np.arange(400) / 200)[None, None]
+    names = hand_made().loss_feature_names
+    expected = extract(losses)[0]
+    assert [each["features"][name] for name in names] == pytest.approx(expected.tolist())
 
 
 def test_an_abort_ends_the_looks_and_the_exit_status_can_tell(
