@@ -15,7 +15,9 @@ _NOT_IN_TRAINING = {"callback.py", "monitor.py", "context.py", "cli.py", "__init
 
 
 @pytest.fixture(scope="session")
-def short_classifier_file(request: pytest.FixtureRequest) -> Path:
+def short_classifier_file(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Path:
     """A classifier with horizons of 40 and 80 steps, kept in pytest's cache (10 s to train)."""
     from short_runs import short_classifier
 
@@ -23,9 +25,9 @@ def short_classifier_file(request: pytest.FixtureRequest) -> Path:
     for source in sorted(Path(grokpredict.__file__).parent.glob("*.py")):
         if source.name not in _NOT_IN_TRAINING:
             digest.update(source.read_bytes())
-    cache = request.config.cache
-    assert cache is not None
-    path = cache.mkdir("short-classifier") / f"{digest.hexdigest()[:16]}.npz"
+    cache = getattr(request.config, "cache", None)
+    folder = cache.mkdir("short-classifier") if cache else tmp_path_factory.mktemp("classifier")
+    path = folder / f"{digest.hexdigest()[:16]}.npz"
     if not path.exists():
         # Threads that wait for each other on a busy machine take 20 times as long.
         with threadpoolctl.threadpool_limits(1):

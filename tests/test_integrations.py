@@ -201,8 +201,8 @@ def test_hugging_face_stops_a_doomed_run_only(classifier: GrokClassifier, tmp_pa
         train_size=BUDGET,
         n_parameters=1,
     )
-    callback, trainer = hugging_face(classifier, GOOD, tmp_path, max_steps=100)
-    assert trainer.state.global_step == 100
+    callback, trainer = hugging_face(classifier, GOOD, tmp_path)
+    assert trainer.state.global_step == BUDGET
 
 
 @pytest.mark.filterwarnings("ignore")
