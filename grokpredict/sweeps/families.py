@@ -25,6 +25,9 @@ SHARD_RUNS = 24
 SHARD_CONFIGURATIONS = 20
 #: Every tenth configuration runs to three times its usual budget: how many "never" were "not yet"?
 LONG_EVERY, LONG_FACTOR = 10, 3
+#: The first shards of a family draw from wide ranges; of what :attr:`Family.seldom` generalises
+#: there, the others draw nearer to the boundary that these showed.
+WIDE_SHARDS = 2
 
 #: In turn, shard by shard; each family starts at another one.
 ARCHITECTURES = ("mlp", "transformer", "mlp", "transformer", "mlp", "gru")
@@ -46,27 +49,35 @@ class Family:
     data : callable
         Makes the data set of a configuration.
     structure : callable
-        Draws what the runs of one shard share, given its number.
+        Draws what the runs of one shard share, given whose turn among :data:`ARCHITECTURES` it
+        is and whether to draw near the boundary.
     varied : callable
         Draws what a configuration changes in :func:`_draw_run`'s ranges.
+    seldom : bool
+        Whether few runs generalise in wide ranges.
     """
 
     name: str
     source: str
     data: Callable[[RunConfig], tasks.Dataset]
-    structure: Callable[[Generator, int], dict[str, Any]]
+    structure: Callable[[Generator, int, bool], dict[str, Any]]
     varied: Callable[[Generator], dict[str, Any]] = lambda rng: {}
+    seldom: bool = False
 
 
 def draw_shard(family: Family, shard: int, seed: int) -> list[RunConfig]:
     """Draw the configurations of one shard; the same three arguments give the same ones."""
     rng = np.random.default_rng([seed, zlib.crc32(family.name.encode()), shard])
-    structure = family.structure(rng, shard + list(FAMILIES).index(family.name))
+    near = family.seldom and shard >= WIDE_SHARDS
+    turn = shard + list(FAMILIES).index(family.name)
+    structure = family.structure(rng, turn, near)
     budget = structure.pop("budget", None) or int(rng.choice(BUDGETS, p=[0.35, 0.35, 0.3]))
     centre = structure.pop("train_fraction", None) or rng.uniform(0.5, 0.93)
+    if near:  # more of the samples, on the way to 95 %
+        centre = 0.95 - 0.6 * (0.95 - centre)
     drawn: list[dict[str, Any]] = []
     for number in range(SHARD_CONFIGURATIONS):
-        run = _draw_run(rng, centre) | family.varied(rng)
+        run = _draw_run(rng, centre, near=near) | family.varied(rng)
         run["max_steps"] = budget * (LONG_FACTOR if number % LONG_EVERY == 0 else 1)
         drawn.append({"family": family.name, **structure, **run})
     repeated = [drawn[i % SHARD_CONFIGURATIONS] for i in range(SHARD_RUNS)]
@@ -78,7 +89,7 @@ def log_uniform(rng: Generator, low: float, high: float) -> float:
     return float(f"{math.exp(rng.uniform(math.log(low), math.log(high))):.3g}")
 
 
-def _draw_run(rng: Generator, fraction: float) -> dict[str, Any]:
+def _draw_run(rng: Generator, fraction: float, *, near: bool) -> dict[str, Any]:
     """Draw optimiser, rates, decay, schedule and training fraction of one configuration."""
     optimizer = str(rng.choice(["adamw", "adam", "sgd", "lion"], p=[0.65, 0.1, 0.1, 0.15]))
     rates, decays = {
@@ -87,6 +98,12 @@ def _draw_run(rng: Generator, fraction: float) -> dict[str, Any]:
         "sgd": ((5e-2, 1.0), (1e-5, 1e-2)),
         "lion": ((5e-5, 1e-3), (3e-1, 20.0)),
     }[optimizer]
+    if near and optimizer != "sgd":
+        rates, decays = {
+            "adamw": ((1e-3, 1e-2), (3e-2, 1.5)),
+            "adam": ((1e-3, 1e-2), (1e-4, 1e-2)),
+            "lion": ((1e-4, 1e-3), (2e-1, 5.0)),
+        }[optimizer]
     decayed = rng.random() > 0.1
     return {
         "optimizer": optimizer,
@@ -102,9 +119,9 @@ def _draw_run(rng: Generator, fraction: float) -> dict[str, Any]:
     }
 
 
-def _network(rng: Generator, shard: int, samples: int) -> dict[str, Any]:
+def _network(rng: Generator, turn: int, samples: int) -> dict[str, Any]:
     """Draw a network for token tasks and its batch size, MLPs and transformers in turn."""
-    architecture = ARCHITECTURES[shard % len(ARCHITECTURES)]
+    architecture = ARCHITECTURES[turn % len(ARCHITECTURES)]
     drawn: dict[str, Any] = {"architecture": architecture, "depth": 1}
     if architecture == "mlp":
         drawn["depth"] = int(rng.choice([1, 2, 3], p=[0.65, 0.25, 0.1]))
@@ -133,10 +150,12 @@ def _dropout(rng: Generator) -> dict[str, Any]:
     return {"dropout": float(rng.choice([0.0, 0.1, 0.3]))}
 
 
-def _modular(operation: str) -> Callable[[Generator, int], dict[str, Any]]:
-    def structure(rng: Generator, shard: int) -> dict[str, Any]:
-        p = int(rng.choice(LARGE_PRIMES if shard % 12 == 8 else PRIMES))
-        drawn = {"task": operation, "modulus": p, **_network(rng, shard, p * p)}
+def _modular(operation: str) -> Callable[[Generator, int, bool], dict[str, Any]]:
+    def structure(rng: Generator, turn: int, near: bool) -> dict[str, Any]:
+        p = int(rng.choice(LARGE_PRIMES if turn % 12 == 8 else PRIMES))
+        if operation == "quadratic" and near:
+            p = int(rng.choice(PRIMES[:3]))
+        drawn = {"task": operation, "modulus": p, **_network(rng, turn, p * p)}
         if operation == "quadratic":  # needs more samples than the others
             drawn["train_fraction"] = rng.uniform(0.7, 0.95)
         return drawn
@@ -144,9 +163,11 @@ def _modular(operation: str) -> Callable[[Generator, int], dict[str, Any]]:
     return structure
 
 
-def _composition(n: int) -> Callable[[Generator, int], dict[str, Any]]:
-    def structure(rng: Generator, shard: int) -> dict[str, Any]:
-        drawn = _network(rng, shard, math.factorial(n) ** 2)
+def _composition(n: int) -> Callable[[Generator, int, bool], dict[str, Any]]:
+    def structure(rng: Generator, turn: int, near: bool) -> dict[str, Any]:
+        drawn = _network(rng, turn, math.factorial(n) ** 2)
+        if n == 5 and near:  # nothing but wide MLPs gets there in 10 000 steps
+            drawn = _network(rng, 0, math.factorial(n) ** 2) | {"width": 128, "depth": 1}
         if n == 5:  # 120 classes take a wide network and many steps
             drawn |= {"width": max(drawn["width"], 48), "budget": int(rng.choice([6000, 10_000]))}
         return {
@@ -159,7 +180,7 @@ def _composition(n: int) -> Callable[[Generator, int], dict[str, Any]]:
     return structure
 
 
-def _parity(rng: Generator, shard: int) -> dict[str, Any]:
+def _parity(rng: Generator, turn: int, near: bool) -> dict[str, Any]:
     bits = int(rng.choice([20, 30, 40]))
     return {
         "task": "parity",
@@ -190,7 +211,7 @@ def _parity_rates(rng: Generator) -> dict[str, Any]:
     }
 
 
-def _teacher(rng: Generator, shard: int) -> dict[str, Any]:
+def _teacher(rng: Generator, turn: int, near: bool) -> dict[str, Any]:
     dim = int(rng.choice([5, 10, 20]))
     return {
         "task": "teacher_student",
@@ -213,8 +234,8 @@ def _large_start(rng: Generator) -> dict[str, Any]:
     return {"init_scale": log_uniform(rng, 1.0, 12.0)}
 
 
-def _images(loss: str) -> Callable[[Generator, int], dict[str, Any]]:
-    def structure(rng: Generator, shard: int) -> dict[str, Any]:
+def _images(loss: str) -> Callable[[Generator, int, bool], dict[str, Any]]:
+    def structure(rng: Generator, turn: int, near: bool) -> dict[str, Any]:
         return {
             "task": "digits",
             "train_fraction": log_uniform(rng, 0.05, 0.4),
@@ -228,9 +249,9 @@ def _images(loss: str) -> Callable[[Generator, int], dict[str, Any]]:
     return structure
 
 
-def _easy(rng: Generator, shard: int) -> dict[str, Any]:
+def _easy(rng: Generator, turn: int, near: bool) -> dict[str, Any]:
     p = int(rng.choice(PRIMES[:4]))
-    network = _network(rng, shard, p * p)
+    network = _network(rng, turn, p * p)
     return {
         "task": "add",
         "modulus": p,
@@ -251,7 +272,7 @@ def _easy_rates(rng: Generator) -> dict[str, Any]:
     }
 
 
-def _confused(rng: Generator, shard: int) -> dict[str, Any]:
+def _confused(rng: Generator, turn: int, near: bool) -> dict[str, Any]:
     p = int(rng.choice(PRIMES))
     return {
         "task": "random_labels",
@@ -292,13 +313,28 @@ _PHASES = "Liu et al. 2022, arXiv 2205.10343"
 FAMILIES: dict[str, Family] = {
     family.name: family
     for family in (
-        Family("addition", f"a + b mod p; {_POWER}", _pairs, _modular("add"), _dropout),
-        Family("subtraction", f"a - b mod p; {_POWER}", _pairs, _modular("subtract")),
-        Family("multiplication", f"a b mod p; {_POWER}", _pairs, _modular("multiply"), _dropout),
-        Family("division", f"a / b mod p; {_POWER}", _pairs, _modular("divide")),
-        Family("quadratic", f"a^2 + ab + b^2 mod p; {_POWER}", _pairs, _modular("quadratic")),
-        Family("s4", f"composition in S4; {_POWER}", _group, _composition(4)),
-        Family("s5", f"composition in S5; {_POWER}", _group, _composition(5)),
+        Family(
+            "addition", f"a + b mod p; {_POWER}", _pairs, _modular("add"), _dropout, seldom=True
+        ),
+        Family("subtraction", f"a - b mod p; {_POWER}", _pairs, _modular("subtract"), seldom=True),
+        Family(
+            "multiplication",
+            f"a b mod p; {_POWER}",
+            _pairs,
+            _modular("multiply"),
+            _dropout,
+            seldom=True,
+        ),
+        Family("division", f"a / b mod p; {_POWER}", _pairs, _modular("divide"), seldom=True),
+        Family(
+            "quadratic",
+            f"a^2 + ab + b^2 mod p; {_POWER}",
+            _pairs,
+            _modular("quadratic"),
+            seldom=True,
+        ),
+        Family("s4", f"composition in S4; {_POWER}", _group, _composition(4), seldom=True),
+        Family("s5", f"composition in S5; {_POWER}", _group, _composition(5), seldom=True),
         Family(
             "parity",
             "parity of k of n bits; Barak et al. 2022, arXiv 2207.08799",
@@ -333,6 +369,7 @@ FAMILIES: dict[str, Family] = {
             _pairs,
             _modular("add"),
             _noisy,
+            seldom=True,
         ),
         Family("easy", f"a + b mod p, comprehension; {_PHASES}", _pairs, _easy, _easy_rates),
         Family(

@@ -1,0 +1,92 @@
+"""Count what the sweep data hold, as the table in README.md beside this file.
+
+python data/card.py            # print the table
+python data/card.py --write    # put it into README.md
+"""
+
+import sys
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+from grokpredict.curves import Run
+from grokpredict.labels import outcome, phase
+from grokpredict.logs import read_sweep
+
+HERE = Path(__file__).parent
+BEGIN, END = "<!-- counts -->\n", "<!-- end of counts -->\n"
+HEADER = (
+    "| family | runs | configurations | generalise | do not | censored | comprehension | grokking "
+    "| memorisation | confusion | not yet at the usual budget | diverged |\n"
+    "| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |\n"
+)
+
+
+def count(runs: Sequence[Run]) -> Counter[str]:
+    found: Counter[str] = Counter()
+    configurations = set()
+    usual: dict[str, int] = {}
+    for run in runs:
+        assert run.max_steps is not None
+        usual[shard(run)] = min(run.max_steps, usual.get(shard(run), run.max_steps))
+    for run in runs:
+        found["runs"] += 1
+        configurations.add(run.configuration)
+        result = outcome(run)
+        assert result is not None
+        assert run.max_steps is not None
+        found[{True: "good", False: "bad", None: "censored"}[result.by(run.max_steps)]] += 1
+        stage = phase(run, run.max_steps)
+        if stage is not None:
+            found[stage.value] += 1
+        found["diverged"] += run.diverged
+        # A tenth of the runs were planned for three times the usual budget of their shard: what
+        # a shorter one would have called "never" was perhaps "not yet".
+        if run.max_steps > usual[shard(run)] and result.by(usual[shard(run)]) is False:
+            found["long"] += 1
+            found["late"] += result.t4 is not None
+    found["configurations"] = len(configurations)
+    return found
+
+
+def shard(run: Run) -> str:
+    """Return the bundle that a run lies in."""
+    return run.name.rsplit("[", 1)[0]
+
+
+def row(name: str, found: Counter[str]) -> str:
+    stages = " | ".join(
+        str(found[stage]) for stage in ("comprehension", "grokking", "memorisation", "confusion")
+    )
+    return (
+        f"| {name} | {found['runs']} | {found['configurations']} | {found['good']} "
+        f"| {found['bad']} | {found['censored']} | {stages} "
+        f"| {found['late']} of {found['long']} | {found['diverged']} |\n"
+    )
+
+
+def table() -> str:
+    lines = [HEADER]
+    for part in ("sweeps", "heldout"):
+        runs = read_sweep([HERE / part]).runs
+        families = sorted({run.hparams["family"] for run in runs})
+        lines += [
+            row(name, count([run for run in runs if run.hparams["family"] == name]))
+            for name in families
+        ]
+        lines.append(row(f"**{part}**", count(runs)))
+    return "".join(lines)
+
+
+def main() -> None:
+    if "--write" not in sys.argv:
+        print(table(), end="")
+        return
+    card = HERE / "README.md"
+    text = card.read_text()
+    before, rest = text.split(BEGIN)
+    card.write_text(before + BEGIN + table() + END + rest.split(END)[1])
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,68 @@
+"""The sweep data in the repository: the card says what they hold, and they can be made again."""
+
+import importlib.util
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from grokpredict.logs import read_bundle
+from grokpredict.sweeps.config import RunConfig
+from grokpredict.sweeps.families import FAMILIES, draw_shard
+from grokpredict.sweeps.trainer import train_stack
+
+DATA = Path(__file__).parents[1] / "data"
+SHARDS = sorted(DATA.glob("*/*.npz"))
+
+HELD_OUT_FAMILIES = {"division", "parity"}
+
+
+def _card():
+    spec = importlib.util.spec_from_file_location("card", DATA / "card.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_the_cards_counts_agree_with_the_data():
+    card = _card()
+    assert card.table() in (DATA / "README.md").read_text()
+
+
+def test_what_is_held_out_follows_the_rule():
+    for path in SHARDS:
+        family, _, shard = path.stem.rsplit("-", 2)
+        held = family in HELD_OUT_FAMILIES or int(shard) % 5 == 4
+        assert path.parent.name == ("heldout" if held else "sweeps")
+
+
+@pytest.mark.parametrize("path", SHARDS, ids=lambda p: p.stem)
+def test_every_shard_holds_the_configurations_that_its_name_draws(path):
+    family, seed, shard = path.stem.rsplit("-", 2)
+    drawn = draw_shard(FAMILIES[family], int(shard), int(seed))
+    with np.load(path) as bundle:
+        stored = [json.loads(line) for line in bundle["hparams"]]
+    for config, hparams in zip(drawn, stored, strict=True):
+        wanted = config.to_dict()
+        # A full batch is written as its size.
+        assert {**wanted, "batch_size": 0} == {**{k: hparams[k] for k in wanted}, "batch_size": 0}
+        assert hparams["full_batch"] == (config.batch_size == 0)
+
+
+@pytest.mark.parametrize("path", SHARDS[:: max(len(SHARDS) // 3, 1)], ids=lambda p: p.stem)
+def test_a_sample_of_runs_is_made_again_to_the_same_curves(path):
+    """The first 100 steps of one run alone; its neighbours in the stack make no difference."""
+    family, seed, shard = path.stem.rsplit("-", 2)
+    config: RunConfig = draw_shard(FAMILIES[family], int(shard), int(seed))[7]
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        again = train_stack([config], FAMILIES[family].data(config), max_steps=100)[0]
+    finally:
+        torch.set_num_threads(before)
+    stored = read_bundle(path).runs[7].loss.values[:100]
+    # Loose after the first steps: another processor sums in another order, and it grows.
+    np.testing.assert_allclose(again.train_loss[:20], stored[:20], rtol=2e-3)
+    np.testing.assert_allclose(again.train_loss, stored, rtol=0.2, atol=1e-3)
