@@ -353,6 +353,17 @@ def test_every_family_draws_stacks_that_can_be_built(family):
     assert "arXiv" in family.source
 
 
-def test_unknown_family_is_named_with_the_known_ones(tmp_path):
-    with pytest.raises(ValueError, match=r"one of addition, .*got 'sums'"):
-        generate(["sums"], tmp_path)
+@pytest.mark.parametrize(
+    ("families", "options", "message"),
+    [
+        (["sums"], {}, r"one of addition, .*got 'sums'"),
+        (["easy"], {"runs": 0}, "at least 1 run"),
+        (["easy"], {"jobs": 0}, "1 process, got 240 and 0"),
+        (["easy"], {"steps": 120}, "multiple of 50.*got 120"),
+        (["easy"], {"device": "abacus"}, "got 'abacus'"),
+    ],
+)
+def test_bad_orders_are_refused_before_anything_is_made(tmp_path, families, options, message):
+    with pytest.raises(ValueError, match=message):
+        generate(families, tmp_path / "out", **options)
+    assert not (tmp_path / "out").exists()

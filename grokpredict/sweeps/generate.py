@@ -51,7 +51,7 @@ def generate(
     seed : int
         The same seed gives the same runs on the same machine.
     jobs : int
-        Processes; each trains its stack on one thread.
+        Processes, as joblib counts them; each trains its stack on one thread.
     device : str
         A PyTorch device, for example ``"cuda"``.
     progress : bool
@@ -65,14 +65,9 @@ def generate(
     Raises
     ------
     ValueError
-        If a family is unknown or a number is not positive.
+        If a family is unknown, a number is out of its range, or the device is not there.
     """
-    for name in families:
-        if name not in FAMILIES:
-            raise ValueError(f"a family must be one of {', '.join(FAMILIES)}, got {name!r}")
-    for label, number in (("runs", runs), ("steps", steps), ("jobs", jobs)):
-        if number is not None and number < 1:
-            raise ValueError(f"{label} must be at least 1, got {number}")
+    _check(families, runs, steps, jobs, device)
     out.mkdir(parents=True, exist_ok=True)
     shards = [(name, k) for k in range(math.ceil(runs / SHARD_RUNS)) for name in families]
     paths = [out / f"{name}-{seed}-{k:04d}.npz" for name, k in shards]
@@ -89,6 +84,25 @@ def generate(
             bar.set_postfix_str(path.name)
             bar.update(SHARD_RUNS)
     return paths
+
+
+def _check(families: Sequence[str], runs: int, steps: int | None, jobs: int, device: str) -> None:
+    for name in families:
+        if name not in FAMILIES:
+            raise ValueError(f"a family must be one of {', '.join(FAMILIES)}, got {name!r}")
+    if runs < 1 or jobs == 0:
+        raise ValueError(f"there must be at least 1 run and 1 process, got {runs} and {jobs}")
+    if steps is not None and (steps < EVALUATE_EVERY or steps % EVALUATE_EVERY):
+        raise ValueError(
+            f"steps must be a multiple of {EVALUATE_EVERY}, the evaluation interval, got {steps}"
+        )
+    try:
+        torch.empty(1, device=device)
+    except (RuntimeError, AssertionError) as error:  # what torch raises depends on its build
+        reason = str(error).splitlines()[0]
+        raise ValueError(
+            f"device must be one that torch can use, got {device!r}: {reason}"
+        ) from error
 
 
 def _make(name: str, shard: int, seed: int, steps: int | None, device: str, path: Path) -> Path:
