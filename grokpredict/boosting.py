@@ -21,8 +21,11 @@ L2 = 1.0
 #: Bins of a feature. Time goes mostly into histograms; more bins rank no better.
 MAX_BINS = 64
 
-#: A leaf holds at least so many runs, reckoned in rows of the table.
-RUNS_IN_A_LEAF = 4
+#: A leaf holds at least so many runs, reckoned in rows of the table: docs/classifier.md compares.
+RUNS_IN_A_LEAF = 10
+
+#: But no more than this share of the runs, or a small sweep would get no tree at all.
+_LARGEST_LEAF = 0.05
 
 #: More rows than this are drawn from: the trees' size is bounded, and so are time and memory.
 MAX_ROWS = 300_000
@@ -70,7 +73,7 @@ def fit_trees(
         max_iter=N_TREES,
         learning_rate=LEARNING_RATE,
         max_leaf_nodes=MAX_LEAVES,
-        min_samples_leaf=max(1, round(RUNS_IN_A_LEAF * rows_per_run)),
+        min_samples_leaf=max(1, round(min(RUNS_IN_A_LEAF * rows_per_run, _LARGEST_LEAF * len(x)))),
         l2_regularization=L2,
         max_bins=MAX_BINS,
         monotonic_cst=[int(name in GROWING_TERMS) for name in names],

@@ -429,9 +429,9 @@ def test_one_look_costs_little_beyond_its_features(
     def best(work: object) -> float:
         times = []
         for _ in range(30):
-            start = time.perf_counter()
+            start = time.process_time()
             work()  # type: ignore[operator]
-            times.append(time.perf_counter() - start)
+            times.append(time.process_time() - start)
         return min(times)
 
     whole = best(lambda: classifier.look(epochs, horizon=400, contexts=context, budget=4000))
