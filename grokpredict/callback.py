@@ -138,8 +138,8 @@ class GrokPredictor(_Callback):
         self._monitor: GrokMonitor | None = None
         self._buffer: LossBuffer | None = None
         self._restored: dict[str, Any] | None = None
-        #: An abort that waits for ``min_steps`` and ``min_epochs``.
-        self._held = False
+        #: ``global_step`` of an abort that waits for ``min_steps`` and ``min_epochs``.
+        self._held: int | None = None
         self._trainer: Any = None
         self._alone = True
         self._label = "grokpredict"
@@ -201,7 +201,7 @@ class GrokPredictor(_Callback):
         """Keep the loss; at a horizon, look."""
         buffer = self._buffer
         if buffer is None:
-            if self._held:
+            if self._held is not None:
                 self._release(trainer)
             return
         try:
@@ -310,7 +310,7 @@ class GrokPredictor(_Callback):
         monitor = self._monitor
         assert monitor is not None
         if monitor.context is None:
-            monitor.context = read_context(trainer, pl_module)
+            monitor.context = read_context(trainer, pl_module, monitor.budget)
         if not monitor.verdicts and not pl_module.automatic_optimization:
             # Only now it is known how many optimiser steps there are to a loss.
             n_seen = monitor.n_seen + len(losses)
@@ -341,9 +341,9 @@ class GrokPredictor(_Callback):
     def _act(self, trainer: Any, verdict: Verdict) -> None:
         """Stop, warn or go on; tell the loggers."""
         if verdict.action == "abort" and self.action == "stop":
-            self._held = True
+            self._held = trainer.global_step
             self._release(trainer)
-            if self._held:
+            if self._held is not None:
                 waits = "; the fit goes on until min_steps and min_epochs are met"
                 self._say(trainer, verdict.reason + waits, logging.WARNING)
         elif verdict.action == "abort":
@@ -358,9 +358,10 @@ class GrokPredictor(_Callback):
         """Stop the fit if the trainer may stop and the run has not generalised meanwhile."""
         if not can_stop(trainer):
             return
-        self._held = False
+        decided_at, self._held = self._held, None
         monitor = self._monitor
         assert monitor is not None
+        assert decided_at is not None
         try:
             monitor.saw_validation(read_validation(trainer, self.classifier.rule, self.val_metric))
             spared = monitor.generalised
@@ -370,10 +371,18 @@ class GrokPredictor(_Callback):
         if spared is not None:
             self._say(trainer, f"not stopped: {spared}", logging.WARNING)
             return
+        reason = monitor.verdicts[-1].reason
+        if decided_at < trainer.global_step:
+            # The last look was the last time that the losses were counted.
+            monitor.n_seen = round(monitor.n_seen * trainer.global_step / decided_at)
+            if 0 <= trainer.max_steps <= trainer.global_step:
+                ends = "not stopped, min_steps and min_epochs kept the fit going to its end: "
+                self._say(trainer, ends + reason, logging.WARNING)
+                self._write_record(trainer)
+                return
         trainer.should_stop = True
         self.stopped_step = trainer.global_step
         self.stopping_reason = StoppingReason.WILL_NOT_GENERALISE
-        reason = monitor.verdicts[-1].reason
         self._say(trainer, f"stopped at step {self.stopped_step}: {reason}", logging.WARNING)
         self._write_record(trainer)
 
@@ -475,7 +484,7 @@ class GrokPredictor(_Callback):
         assert monitor is not None
         monitor.load_state_dict(state["monitor"])
         monitor.context = Context(**state["context"]) if state["context"] else None
-        self._held = bool(state["held"])
+        self._held = state["held"]
         self.stopped_step = state["stopped_step"]
         self.stopping_reason = StoppingReason(state["stopping_reason"])
         self.stopping_reason_message = state["message"]

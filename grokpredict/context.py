@@ -14,30 +14,38 @@ from grokpredict.curves import Context
 from grokpredict.labels import LabelRule
 from grokpredict.logs.columns import KNOWN_NAMES, normalised
 
+#: Points at which a learning-rate function is asked, the denser the earlier: warm-ups are short.
+_N_ASKED = 128
 
-def read_context(trainer: Any, pl_module: Any) -> Context:
+
+def read_context(trainer: Any, pl_module: Any, budget: int) -> Context:
     """Read the configuration off the first optimiser, the data loader and the module.
 
     Parameters
     ----------
     trainer, pl_module
         Of either Lightning, during a fit.
+    budget : int
+        Optimiser steps over which the peak of the learning rate is sought.
 
     Returns
     -------
     Context
-        None in the fields that nothing tells. The learning rate is the peak that the schedule
-        names, see :func:`peak_learning_rate`; the batch is that of an optimiser step, over all
-        micro-batches and processes.
+        None in the fields that nothing tells. The learning rate is the peak of the schedule, see
+        :func:`peak_learning_rate`; the batch is that of an optimiser step, over all micro-batches
+        and processes.
     """
     loader = trainer.train_dataloader
-    batch_size = _batch_size(loader)
+    train_size = length(getattr(loader, "dataset", None))
+    batch_size = _batch_size(loader) or _mean_batch_size(trainer, train_size)
     if batch_size is not None:
         batch_size *= int(trainer.accumulate_grad_batches) * int(trainer.world_size)
+    told = optimizer_context(trainer.optimizers[0]) if trainer.optimizers else Context()
     return replace(
-        optimizer_context(trainer.optimizers[0]) if trainer.optimizers else Context(),
+        told,
+        learning_rate=_peak_of_function(trainer, budget) or told.learning_rate,
         batch_size=batch_size,
-        train_size=length(getattr(loader, "dataset", None)),
+        train_size=train_size,
         n_parameters=None if _sharded(trainer) else n_parameters(pl_module),
     )
 
@@ -67,6 +75,32 @@ def peak_learning_rate(groups: list[dict[str, Any]]) -> float | None:
     """
     peaks = [_largest(groups, key) for key in ("lr", "initial_lr", "max_lr")]
     return max((peak for peak in peaks if peak is not None), default=None)
+
+
+def _peak_of_function(trainer: Any, budget: int) -> float | None:
+    """Return the largest learning rate of a ``LambdaLR``; None if there is none.
+
+    Its ``initial_lr`` is a factor: where the optimiser is given ``lr=1``, the function returns the
+    learning rate itself, and 1 is no learning rate of the run.
+    """
+    for config in trainer.lr_scheduler_configs:
+        schedule = config.scheduler
+        if type(schedule).__name__ != "LambdaLR" or schedule.optimizer is not trainer.optimizers[0]:
+            continue
+        last = budget
+        if config.interval == "epoch" and not math.isinf(trainer.num_training_batches):
+            steps = math.ceil(trainer.num_training_batches / trainer.accumulate_grad_batches)
+            last = max(1, budget // max(steps, 1))
+        asked = {0, *(round(last ** (part / _N_ASKED)) for part in range(_N_ASKED + 1))}
+        try:
+            return max(
+                float(factor * function(step))
+                for factor, function in zip(schedule.base_lrs, schedule.lr_lambdas, strict=True)
+                for step in asked
+            )
+        except Exception:  # the user's function, which may refuse to be asked out of turn
+            return None
+    return None
 
 
 def read_budget(trainer: Any, pl_module: Any, steps: int | None, n_seen: int) -> int | str:
@@ -123,14 +157,28 @@ def find_validation(
 ) -> float | None:
     """Return the validation metric that the rule names, by name or recognised; None if absent.
 
+    An accuracy is a share, also where an accuracy above 1 among ``metrics`` shows that the module
+    logs percentages: 0.97 % is what guessing gives in a hundred classes.
+
     >>> find_validation({"eval_accuracy": 0.5, "loss": 0.1}, LabelRule())
     0.5
+    >>> find_validation({"val_acc": 0.97, "train_acc": 40.0}, LabelRule())
+    0.0097
     """
     if name is None:
         spelled = {normalised(str(key)): key for key in metrics}
         known = (alias for alias in KNOWN_NAMES[rule.metric] if alias in spelled)
         name = next((spelled[alias] for alias in known), None)
-    return None if name is None or name not in metrics else float(metrics[name])
+    if name is None or name not in metrics:
+        return None
+    value = float(metrics[name])
+    if rule.metric == "val_acc" and any(
+        1 < float(metrics[key]) <= 100.001
+        for key in metrics
+        if normalised(str(key)).removesuffix("_epoch").removesuffix("_step").endswith("acc")
+    ):
+        return min(value / 100, 1.0)
+    return value
 
 
 def can_stop(trainer: Any) -> bool:
@@ -157,6 +205,12 @@ def _planned_batches(trainer: Any) -> float:
 
 def _optimizer_name(optimizer: Any, groups: list[dict[str, Any]]) -> str:
     name = type(optimizer).__name__.lower()
+    # A class of the user's own is what it is named after, or derived from.
+    if "adamw" in name:
+        return "adamw"
+    kinds = type(optimizer).__mro__
+    base = next((own.__name__ for own in kinds if own.__module__.startswith("torch.")), "Optimizer")
+    name = name if base == "Optimizer" else base.lower()
     # torch's Adam decays like AdamW when it is told to.
     decoupled = any(group.get("decoupled_weight_decay") for group in groups)
     return "adamw" if name == "adam" and decoupled else name
@@ -180,6 +234,15 @@ def _batch_size(loader: Any) -> int | None:
     if size is None:
         size = getattr(getattr(loader, "batch_sampler", None), "batch_size", None)
     return int(size) if isinstance(size, int) else None
+
+
+def _mean_batch_size(trainer: Any, train_size: int | None) -> int | None:
+    """Return the batch size of a loader that does not tell it, from the length of an epoch."""
+    batches: float = trainer.num_training_batches
+    whole = isinstance(trainer.limit_train_batches, float) and trainer.limit_train_batches == 1
+    if train_size is None or not whole or not 0 < batches < math.inf:
+        return None
+    return math.ceil(train_size / batches)
 
 
 def length(dataset: Any) -> int | None:

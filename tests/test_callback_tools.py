@@ -1,4 +1,4 @@
-"""The callback under Lightning's tuners and command line, in both namespaces, and its traffic."""
+"""The callback under Lightning's tuners, command line and both namespaces, and in users' ways."""
 
 from __future__ import annotations
 
@@ -16,12 +16,13 @@ from pytorch_lightning import Callback, LightningModule, Trainer
 from pytorch_lightning.callbacks import BatchSizeFinder, LearningRateFinder
 from pytorch_lightning.cli import LightningCLI
 from pytorch_lightning.tuner import Tuner
-from short_runs import BUDGET, LR
+from short_runs import BUDGET, LR, WEIGHT_DECAY
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.data import DataLoader
 
-from grokpredict.callback import GrokPredictor
+from grokpredict.callback import GrokPredictor, StoppingReason
 from grokpredict.classifier import GrokClassifier
+from grokpredict.curves import Context
 
 pytestmark = [pytest.mark.filterwarnings(text) for text in LIGHTNING_WARNINGS]
 
@@ -246,3 +247,132 @@ def test_the_count_of_traffic_can_fail(classifier: GrokClassifier) -> None:
     predictor = Reads(classifier)
     fit(Follows(GOOD), predictor, max_steps=3)
     assert [counts["_local_scalar_dense"] for counts in predictor.traffic.values()] == [1, 1, 1]
+
+
+class CustomAdamW(torch.optim.Optimizer):
+    """One of the user's own, as projects carry them."""
+
+    def __init__(self, params: Any, weight_decay: float) -> None:
+        super().__init__(params, {"lr": 1, "betas": (0.9, 0.98), "weight_decay": weight_decay})
+
+    def step(self, closure: Any = None) -> Any:
+        return closure()
+
+
+class InOneHand(Follows):
+    """Its learning rate is all the schedule's own, its batches are an iterator's, as in Grok's."""
+
+    def __init__(self, losses: Any = GOOD, warm_up: int = 120) -> None:
+        super().__init__(losses)
+        self.warm_up = warm_up
+
+    def rate(self, step: int) -> float:
+        return LR * min(step / self.warm_up, 1.0)
+
+    def configure_optimizers(self) -> Any:
+        optimizer = CustomAdamW(self.parameters(), WEIGHT_DECAY)
+        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, self.rate)
+        return [optimizer], [{"scheduler": schedule, "interval": "step"}]
+
+    def train_dataloader(self) -> Any:
+        class Batches:
+            dataset = range(470)
+
+            def __iter__(self) -> Any:
+                return iter(torch.zeros(2, 235, 1))
+
+            def __len__(self) -> int:
+                return 2
+
+        return Batches()
+
+
+def context_of(module: LightningModule, predictor: GrokPredictor) -> Context | None:
+    trainer = Trainer(callbacks=[predictor], max_steps=50, **QUIET)
+    trainer.fit(module)
+    assert predictor._monitor is not None
+    return predictor._monitor.context
+
+
+def test_context_of_a_project_that_does_it_all_by_hand(classifier: GrokClassifier) -> None:
+    """The warm-up ends after the look, and ``lr=1`` is a factor, not the learning rate."""
+    assert context_of(InOneHand(), GrokPredictor(classifier, budget=BUDGET)) == Context(
+        optimizer="adamw",
+        learning_rate=pytest.approx(LR),
+        weight_decay=WEIGHT_DECAY,
+        momentum=0.9,
+        batch_size=235,
+        train_size=470,
+        n_parameters=1,
+    )
+
+
+def test_a_schedule_that_cannot_be_asked_is_not(classifier: GrokClassifier) -> None:
+    class Refuses(InOneHand):
+        def rate(self, step: int) -> float:
+            if step > 60:
+                raise IndexError(step)
+            return 1.0
+
+    context = context_of(Refuses(), GrokPredictor(classifier, budget=BUDGET))
+    assert context is not None
+    assert context.learning_rate == 1.0
+
+
+def test_a_function_of_the_epoch_is_asked_for_epochs(classifier: GrokClassifier) -> None:
+    class ByEpoch(InOneHand):
+        def configure_optimizers(self) -> Any:
+            optimizer = torch.optim.AdamW(self.parameters(), lr=1.0)
+            return [optimizer], [torch.optim.lr_scheduler.LambdaLR(optimizer, lambda n: n / 1000)]
+
+    context = context_of(ByEpoch(), GrokPredictor(classifier, budget=BUDGET))
+    assert context is not None
+    assert context.learning_rate == pytest.approx(BUDGET / 2 / 1000)
+
+
+def test_a_derived_optimiser_is_of_its_kind(classifier: GrokClassifier) -> None:
+    class Mine(torch.optim.SGD):
+        pass
+
+    class Derived(Follows):
+        def configure_optimizers(self) -> Any:
+            return Mine(self.parameters(), lr=LR)
+
+        def train_dataloader(self) -> DataLoader:
+            return batches()
+
+    context = context_of(Derived(GOOD), GrokPredictor(classifier, budget=BUDGET))
+    assert context is not None
+    assert context.optimizer == "sgd"
+
+
+@pytest.mark.parametrize(("seen", "steps"), [(0.97, 40), (97.0, BUDGET), (100.00001, BUDGET)])
+def test_percentages(classifier: GrokClassifier, seen: float, steps: int) -> None:
+    """Guessing among a hundred classes is right in 1 % of the cases, which is no share of 1."""
+
+    class Percent(Follows):
+        def validation_step(self, batch: Any, batch_idx: int) -> None:
+            self.log("val_accuracy", seen)
+            self.log("train_accuracy", 40.0)
+
+    trainer = Trainer(
+        callbacks=[GrokPredictor(classifier)], max_steps=BUDGET, val_check_interval=10, **QUIET
+    )
+    trainer.fit(Percent(DOOMED), batches(), batches(1))
+    assert trainer.global_step == steps
+
+
+def test_a_stop_that_waits_tells_what_it_saved(classifier: GrokClassifier) -> None:
+    predictor = GrokPredictor(classifier)
+    fit(Follows(DOOMED), predictor, n=20, min_steps=60)
+    assert f"stopped at step 60, {BUDGET - 60} steps were not trained" in predictor.summary()
+
+
+def test_a_fit_that_may_not_be_stopped_is_not_said_to_be(classifier: GrokClassifier) -> None:
+    """``min_steps`` and ``max_steps`` are the same, as in Grok's trainer."""
+    predictor = GrokPredictor(classifier)
+    fit(Follows(DOOMED), predictor, n=20, max_steps=100, min_steps=100)
+    assert predictor.stopped_step is None
+    assert predictor.stopping_reason is StoppingReason.NOT_STOPPED
+    assert "kept the fit going to its end" in (predictor.stopping_reason_message or "")
+    assert "not trained" not in predictor.summary()
