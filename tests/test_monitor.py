@@ -81,7 +81,7 @@ def test_non_finite_loss_abstains(classifier: GrokClassifier, bad: float) -> Non
 
 
 @pytest.mark.parametrize(
-    ("value", "action"), [(0.96, "continue"), (96.0, "continue"), (0.5, "abort")]
+    ("value", "action"), [(0.96, "continue"), (96.0, "continue"), (0.5, "abort"), (50.0, "abort")]
 )
 def test_a_run_that_has_generalised_is_left_alone(
     classifier: GrokClassifier, value: float, action: str
@@ -116,7 +116,8 @@ def test_resumed_after_an_abort_it_stays_done(classifier: GrokClassifier) -> Non
 
 def test_losses_that_were_let_go_are_missed_not_invented(classifier: GrokClassifier) -> None:
     short, longer = monitor(classifier, budget=80), monitor(classifier)
-    short.extend(GOOD[:60])
+    short.saw_validation(0.99)
+    assert short.extend(GOOD[:60])[0].action == "continue"
     longer.load_state_dict(short.state_dict())
     assert longer.extend(GOOD[60:]) == []
     assert longer.silence == "the last look was taken"
