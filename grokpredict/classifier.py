@@ -101,6 +101,9 @@ class GrokClassifier:
     lowest_scores : mapping of (bool, int) to ndarray
         By with_context and stride: for each configuration that generalised and that the fit did
         not see, the lowest probability at any look before it did.
+    context_fields : tuple of str
+        Fields of :class:`~grokpredict.curves.Context` that every training run knew: with one of
+        them missing, the loss alone is read.
     card : mapping
         Counts, figures and versions: what :func:`json.dumps` takes.
     """
@@ -113,6 +116,7 @@ class GrokClassifier:
     with_context: Trees | None
     familiar: Familiar
     lowest_scores: Mapping[tuple[bool, int], FloatArray]
+    context_fields: tuple[str, ...] = ()
     card: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -175,8 +179,8 @@ class GrokClassifier:
         horizon, stride : int
             Steps that the window spans, and between two samples of it.
         contexts : sequence of (Context or None), optional
-            What is known of each configuration. Without learning rate and weight decay the loss
-            alone is read.
+            What is known of each configuration. Where that is less than :attr:`context_fields` the
+            loss alone is read.
         budget : int or array of int, shape (n_runs,), optional
             Step by which the runs would have to generalise, the classifier's own by default.
 
@@ -226,7 +230,8 @@ class GrokClassifier:
     ) -> Looks:
         both = self.with_context
         with_context = np.array(
-            [both is not None and has_context(context) for context in contexts], dtype=np.bool_
+            [both is not None and has_context(own, self.context_fields) for own in contexts],
+            dtype=np.bool_,
         )
         extracted = loss_features.extract(samples, self.settings)
         shared = np.column_stack([extracted, grid_and_budget(horizon, stride, budgets)])
@@ -288,6 +293,7 @@ class GrokClassifier:
             "rule": asdict(self.rule),
             "budget": self.budget,
             "signal": asdict(self.settings),
+            "context_fields": self.context_fields,
             "scores": [[told, stride] for told, stride in self.lowest_scores],
             "card": dict(self.card),
         }
@@ -337,6 +343,9 @@ def _rebuilt(header: dict[str, Any], arrays: dict[str, NDArray[np.generic]]) -> 
         raise ValueError("its budget must lie beyond its first horizon")
     n_loss = len(loss_features.feature_names(len(CHANNELS)))
     n_shared = n_loss + len(GRID_TERMS) + len(BUDGET_TERMS)
+    context_fields = tuple(header["context_fields"])
+    if not set(context_fields) <= {own.name for own in fields(Context)}:
+        raise ValueError("the configuration must have fields that this version knows")
     scores = {}
     for i, (told, stride) in enumerate(header["scores"]):
         lowest = parts["scores"][str(i)].astype(np.float64)
@@ -354,6 +363,7 @@ def _rebuilt(header: dict[str, Any], arrays: dict[str, NDArray[np.generic]]) -> 
         else None,
         "familiar": Familiar.from_arrays(parts["familiar"], len(grids), n_loss),
         "lowest_scores": scores,
+        "context_fields": context_fields,
         "card": dict(header["card"]),
     }
 

@@ -36,7 +36,9 @@ def read_context(trainer: Any, pl_module: Any, budget: int) -> Context:
         and processes.
     """
     loader = trainer.train_dataloader
-    train_size = length(getattr(loader, "dataset", None))
+    # Without automatic batching an item of the data set is a batch, of nobody knows how many.
+    batched = getattr(loader, "batch_sampler", loader) is not None
+    train_size = length(getattr(loader, "dataset", None)) if batched else None
     batch_size = _batch_size(loader) or _mean_batch_size(trainer, train_size)
     if batch_size is not None:
         batch_size *= int(trainer.accumulate_grad_batches) * int(trainer.world_size)

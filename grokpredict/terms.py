@@ -44,11 +44,20 @@ _DECOUPLED = frozenset({"adamw", "nadamw", "fusedadam", "adamw_torch", "adamw8bi
 _SGD = frozenset({"sgd", "momentum", "nesterov"})
 
 
-def has_context(context: Context | None) -> bool:
-    """Whether enough is known to use the classifier that also reads the configuration."""
-    return context is not None and not (
-        context.learning_rate is None and context.weight_decay is None
-    )
+def has_context(context: Context | None, required: Sequence[str] = ()) -> bool:
+    """Whether enough is known to use the classifier that also reads the configuration.
+
+    Parameters
+    ----------
+    context : Context or None
+        What is known.
+    required : sequence of str
+        Fields that must be known besides learning rate or weight decay: those that every training
+        run knew. A model has not learned what it means that one of them is missing.
+    """
+    if context is None or (context.learning_rate is None and context.weight_decay is None):
+        return False
+    return all(getattr(context, name) is not None for name in required)
 
 
 def grid_and_budget(horizon: int, stride: int, budget: FloatArray) -> FloatArray:

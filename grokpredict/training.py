@@ -15,7 +15,7 @@ from grokpredict.conditioning import SignalSettings
 from grokpredict.curves import FloatArray, IntArray, Run, Sweep
 from grokpredict.labels import BoolArray, LabelRule
 from grokpredict.strangers import TURNED_AWAY, Familiar, fit_familiar
-from grokpredict.terms import CONTEXT_TERMS
+from grokpredict.terms import CONTEXT_TERMS, has_context
 from grokpredict.training_table import (
     Counts,
     Grid,
@@ -144,6 +144,7 @@ def train(
         with_context=both,
         familiar=_familiar(runs, grids, fit, held, rows),
         lowest_scores=lowest,
+        context_fields=_always_known(runs),
         card={
             "report": report.to_dict(),
             "seed": seed,
@@ -261,6 +262,12 @@ def _familiar(
         rows.x[:, n_loss:],
         TURNED_AWAY,
     )
+
+
+def _always_known(runs: Runs) -> tuple[str, ...]:
+    """Return the context fields that no run with a configuration lacks."""
+    known = [set(context.known()) for context in runs.contexts if has_context(context)]
+    return tuple(sorted(set.intersection(*known))) if known else ()
 
 
 def data_hash(runs: Sequence[Run]) -> str:

@@ -128,6 +128,17 @@ def test_context_is_read_off_the_trainer(predictor: GrokPredictor) -> None:
     )
 
 
+def test_a_loader_of_whole_batches_tells_no_sizes(predictor: GrokPredictor) -> None:
+    """Its data set holds batches: its length is not a number of samples."""
+    whole = DataLoader([torch.zeros(8, 1)] * 50, batch_size=None)
+    trainer = Trainer(callbacks=[predictor], max_steps=50, **QUIET)
+    trainer.fit(Follows(GOOD), whole)
+    assert predictor._monitor is not None
+    context = predictor._monitor.context
+    assert context is not None
+    assert (context.train_size, context.batch_size) == (None, None)
+
+
 # --------------------------------------------------------------------- what a step is
 
 

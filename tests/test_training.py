@@ -39,6 +39,22 @@ def found() -> tuple[GrokClassifier, TrainingReport]:
     return train(planted_sweep(120, repetitions=2, seed=1, families=("a", "b")), **ONE)
 
 
+def test_a_context_with_less_than_every_training_run_knew_is_not_read(
+    found: tuple[GrokClassifier, TrainingReport],
+) -> None:
+    classifier, _ = found
+    whole = Context(optimizer="adamw", learning_rate=1e-3, weight_decay=0.1)
+    assert classifier.context_fields == ("learning_rate", "optimizer", "weight_decay")
+    epochs = window([*planted_sweep(1, repetitions=1, seed=2).runs] * 3, 400)
+    contexts = [
+        whole,
+        dataclasses.replace(whole, optimizer=None),
+        dataclasses.replace(whole, weight_decay=None),
+    ]
+    looks = classifier.look(epochs, horizon=400, contexts=contexts, budget=2000)
+    assert looks.with_context.tolist() == [True, False, False]
+
+
 # -- what is learnt --------------------------------------------------------------------------
 
 
