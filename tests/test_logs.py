@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from grokpredict.labels import LabelRule
 from grokpredict.logs import Columns, LogError, read_hparams, read_run, with_hparams
 
 ROWS = "0,1.0\n1,0.5\n2,0.25\n"
@@ -103,9 +104,24 @@ def test_losses_of_the_micro_batches_of_a_step_are_averaged(log: Path) -> None:
 
 
 def test_percent_becomes_a_share(log: Path) -> None:
-    run = run_of(log, "step,loss,val_acc,train_acc\n0,1,1.0,0.5\n1,1,97.5,1.0\n")
+    run = run_of(log, "step,loss,val_acc,val_loss\n0,1,1.0,300\n1,1,97.5,400\n")
     assert list(run.channels["val_acc"].values) == [0.01, 0.975]
-    assert list(run.channels["train_acc"].values) == [0.5, 1.0]
+    assert list(run.channels["val_loss"].values) == [300, 400]
+
+
+@pytest.mark.parametrize("val_acc", [0.97, 1.03])
+def test_one_accuracy_in_percent_tells_it_of_the_others(log: Path, val_acc: float) -> None:
+    """Guessing among 97 classes is right in 1 % of the cases, and that is not all of them."""
+    run = run_of(log, f"step,loss,val_acc,train_acc\n0,1,{val_acc},1.5\n1,1,{val_acc},100\n")
+    assert not LabelRule().met(run.channels["val_acc"].values).any()
+    np.testing.assert_allclose(run.channels["val_acc"].values, val_acc / 100)
+    np.testing.assert_allclose(run.channels["train_acc"].values, [0.015, 1])
+
+
+@pytest.mark.parametrize(("highest", "share"), [(1.03, 0.0103), (1.0000001, 1.0000001)])
+def test_a_rounded_one_is_no_percentage(log: Path, highest: float, share: float) -> None:
+    run = run_of(log, f"step,loss,val_acc\n0,1,0.5\n1,1,{highest}\n")
+    assert run.channels["val_acc"].values[1] == pytest.approx(share, rel=1e-9)
 
 
 def test_nan_is_a_loss_and_an_empty_cell_is_none(log: Path) -> None:

@@ -13,8 +13,9 @@ from grokpredict.logs.columns import COUNTERS, Columns, normalised
 from grokpredict.logs.errors import LogError
 from grokpredict.logs.hparams import planned_steps
 
-#: An accuracy above this is taken to be in percent.
-PERCENT_ABOVE = 1.5
+#: Where an accuracy of a run is above this, all its accuracies are in percent. The margin is for
+#: shares of 1 that were rounded; guessing among a hundred classes gives 1 percent.
+PERCENT_ABOVE = 1 + 1e-6
 
 
 @dataclass(frozen=True)
@@ -76,7 +77,7 @@ def run_from_table(table: Table, columns: Columns, hparams: Mapping[str, Any], n
         if key not in used and normalised(key) not in COUNTERS
     }
     told.update(hparams)
-    return make_run(curves, told, name)
+    return make_run(_in_shares(curves), told, name)
 
 
 def make_run(curves: Mapping[str, Curve], hparams: Mapping[str, Any], name: str) -> Run:
@@ -143,7 +144,7 @@ def _curve(table: Table, column: str, steps: FloatArray | None, channel: str, na
             f"{int(own[back[0]])} to {int(own[back[0] + 1])} in column {column!r}"
         )
     merged_steps, merged = _merge(own.astype(np.int64), values, mean=channel == "train_loss")
-    return Curve(merged_steps, _share(merged) if channel.endswith("_acc") else merged)
+    return Curve(merged_steps, merged)
 
 
 def _merge(steps: IntArray, values: FloatArray, *, mean: bool) -> tuple[IntArray, FloatArray]:
@@ -160,9 +161,20 @@ def _merge(steps: IntArray, values: FloatArray, *, mean: bool) -> tuple[IntArray
     return unique, values[start + counts - 1]
 
 
-def _share(accuracy: FloatArray) -> FloatArray:
-    highest = np.max(accuracy, initial=0.0, where=np.isfinite(accuracy))
-    return accuracy / 100 if highest > PERCENT_ABOVE else accuracy
+def _in_shares(curves: Mapping[str, Curve]) -> dict[str, Curve]:
+    """Make shares of all accuracies if any of them is in percent: a run logs them alike."""
+    accuracies = {key: own for key, own in curves.items() if key.endswith("_acc")}
+    highest = max(
+        (
+            np.max(own.values, initial=0.0, where=np.isfinite(own.values))
+            for own in accuracies.values()
+        ),
+        default=0.0,
+    )
+    if highest <= PERCENT_ABOVE:
+        return dict(curves)
+    shares = {key: Curve(own.steps, own.values / 100) for key, own in accuracies.items()}
+    return {**curves, **shares}
 
 
 def _told(table: Table, column: str, name: str) -> tuple[IntArray, FloatArray]:
