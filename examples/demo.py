@@ -12,7 +12,7 @@ import warnings
 import torch
 from pytorch_lightning import LightningModule, Trainer, seed_everything
 from torch import nn
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, TensorDataset, random_split
 
 from grokpredict import GrokPredictor
 
@@ -21,7 +21,7 @@ MAX_STEPS = 6000
 
 
 class ModularAddition(LightningModule):
-    """An MLP on one-hot pairs, trained with AdamW on full batches."""
+    """An MLP on one-hot pairs, trained with AdamW."""
 
     def __init__(self, train_fraction: float, weight_decay: float):
         super().__init__()
@@ -29,12 +29,9 @@ class ModularAddition(LightningModule):
         self.net = nn.Sequential(nn.Linear(2 * P, 128), nn.ReLU(), nn.Linear(128, P))
         self.val_acc: list[float] = []
         pairs = torch.cartesian_prod(torch.arange(P), torch.arange(P))
-        shuffled = pairs[torch.randperm(len(pairs))]
-        n_train = int(train_fraction * len(pairs))
-        self.train_set, self.val_set = (
-            (nn.functional.one_hot(part, P).flatten(1).float(), part.sum(dim=1) % P)
-            for part in (shuffled[:n_train], shuffled[n_train:])
-        )
+        inputs = nn.functional.one_hot(pairs, P).flatten(1).float()
+        samples = TensorDataset(inputs, pairs.sum(dim=1) % P)
+        self.train_set, self.val_set = random_split(samples, [train_fraction, 1 - train_fraction])
 
     def training_step(self, batch, batch_idx):
         inputs, targets = batch
@@ -52,11 +49,10 @@ class ModularAddition(LightningModule):
         )
 
     def train_dataloader(self):
-        # An epoch is a hundred full batches, so that validation comes every hundred steps.
-        return DataLoader([self.train_set] * 100, batch_size=None)
+        return DataLoader(self.train_set, batch_size=128, shuffle=True, drop_last=True)
 
     def val_dataloader(self):
-        return DataLoader([self.val_set], batch_size=None)
+        return DataLoader(self.val_set, batch_size=len(self.val_set))
 
 
 def fit(name: str, action: str, **hparams: float) -> tuple[GrokPredictor, Trainer, ModularAddition]:
@@ -72,6 +68,7 @@ def fit(name: str, action: str, **hparams: float) -> tuple[GrokPredictor, Traine
         enable_progress_bar=False,
         enable_model_summary=False,
         num_sanity_val_steps=0,
+        check_val_every_n_epoch=20,
     )
     start = time.perf_counter()
     trainer.fit(model)

@@ -9,30 +9,33 @@ from typing import Any
 
 import numpy as np
 
-from grokpredict.boosting import fit_trees
-from grokpredict.classifier import DEFAULT_HORIZONS, GrokClassifier, all_feature_names
+from grokpredict.classifier import DEFAULT_HORIZONS, GrokClassifier
 from grokpredict.conditioning import SignalSettings
 from grokpredict.curves import FloatArray, IntArray, Run, Sweep
 from grokpredict.labels import BoolArray, LabelRule
 from grokpredict.strangers import TURNED_AWAY, Familiar, fit_familiar
-from grokpredict.terms import CONTEXT_TERMS, has_context
+from grokpredict.terms import has_context
 from grokpredict.training_table import (
     Counts,
     Grid,
     Progress,
     Rows,
     Runs,
-    columns,
     extract_grids,
     known_runs,
     step_grids,
     training_rows,
 )
 from grokpredict.trees import Trees
-from grokpredict.validation import Figures, cross_validated, folds
-
-#: Share of the configurations that the fit does not see: the threshold is set on them.
-CALIBRATION_SHARE = 0.3
+from grokpredict.validation import (
+    FOLDS,
+    Figures,
+    figures,
+    fit_columns,
+    folds,
+    held_out_scores,
+    model_columns,
+)
 
 #: Fewest runs of each class, in all and in the fit at one horizon.
 MIN_RUNS_PER_CLASS = 10
@@ -114,21 +117,27 @@ def train(
     grids = extract_grids(runs, pairs, settings, jobs=jobs, progress=progress)
     counts = _counts(sweep, runs, grids, lost)
     _check(counts)
-    fit, held = next(folds(runs, round(1 / CALIBRATION_SHARE), seed))
-    grids = [grid for grid in grids if _enough(runs, grid, fit)]
+    grids = [grid for grid in grids if _enough(runs, grid)]
     if not grids:
         raise ValueError(
             f"a horizon needs {MIN_RUNS_AT_HORIZON} runs of each outcome that had not generalised "
             f"by then, none of {', '.join(map(str, horizons))} has; add runs or name earlier ones"
         )
-    rows = training_rows(runs, grids, fit, np.random.default_rng(seed))
+    splits = list(folds(runs, FOLDS, seed))
+    scores = held_out_scores(runs, grids, splits, seed=seed, jobs=jobs)
+    rows = training_rows(runs, grids, np.ones(len(runs.runs), bool), np.random.default_rng(seed))
     loss_only, both = _fit(runs, rows, seed, jobs)
-    lowest = _lowest_scores(runs, grids, held, loss_only, both)
+    lowest = _lowest_scores(runs, grids, scores)
     finest = min(grid.stride for grid in grids)
+    own = [i for i, grid in enumerate(grids) if grid.stride == finest]
     report = TrainingReport(
         counts=counts,
-        figures=cross_validated(
-            runs, [grid for grid in grids if grid.stride == finest], seed=seed, jobs=jobs
+        figures=figures(
+            runs,
+            [grids[i] for i in own],
+            {name: values[own] for name, values in scores.items()},
+            seed=seed,
+            jobs=jobs,
         ),
         calibration={
             f"{'loss + context' if told else 'loss'}, stride {stride}": int(scores.size)
@@ -142,7 +151,7 @@ def train(
         settings=settings,
         loss_only=loss_only,
         with_context=both,
-        familiar=_familiar(runs, grids, fit, held, rows),
+        familiar=_familiar(runs, grids, *splits[0], rows),
         lowest_scores=lowest,
         context_fields=_always_known(runs),
         card={
@@ -202,8 +211,8 @@ def _check(counts: Counts) -> None:
             )
 
 
-def _enough(runs: Runs, grid: Grid, fit: BoolArray) -> bool:
-    good = runs.generalised[grid.run[fit[grid.run]]]
+def _enough(runs: Runs, grid: Grid) -> bool:
+    good = runs.generalised[grid.run]
     return min(int(good.sum()), int((~good).sum())) >= MIN_RUNS_AT_HORIZON
 
 
@@ -211,44 +220,39 @@ def _fit(runs: Runs, rows: Rows, seed: int, jobs: int) -> tuple[Trees, Trees | N
     """Fit the ensemble that reads the loss, and the one that reads the configuration too."""
     from joblib import Parallel, delayed
 
-    names = all_feature_names()
-    per_run = len(rows.y) / np.unique(rows.run).size
-    shared = len(names) - len(CONTEXT_TERMS)
-    tables = [(rows.x[:, :shared], rows.y, names[:shared])]
-    told = runs.told[rows.run]
-    if rows.y[told].any() and not rows.y[told].all():
-        tables.append((rows.x[told], rows.y[told], names))
-    fitted = Parallel(n_jobs=jobs)(
-        delayed(fit_trees)(*table, rows_per_run=per_run, seed=seed) for table in tables
-    )
+    reads = model_columns()
+    tables = [(rows, reads["loss"])]
+    told = rows.among(runs.told)
+    if told.y.any() and not told.y.all():
+        tables.append((told, reads["both"]))
+    fitted = Parallel(n_jobs=jobs)(delayed(fit_columns)(*table, seed=seed) for table in tables)
     return fitted[0], fitted[1] if len(fitted) > 1 else None
 
 
 def _lowest_scores(
-    runs: Runs, grids: Sequence[Grid], held: BoolArray, loss_only: Trees, both: Trees | None
+    runs: Runs, grids: Sequence[Grid], scores: Mapping[str, FloatArray]
 ) -> dict[tuple[bool, int], FloatArray]:
     """Return, by variant and stride, the lowest score of each generalising configuration.
 
-    Looks at runs that would be turned away as strangers count too: they cannot be aborted, so
-    the bound only becomes safer.
+    Each score is that of the fold's model, which did not see the configuration. Looks at runs
+    that would be turned away as strangers count too: they cannot be aborted, so the bound only
+    becomes safer.
     """
-    shared = len(all_feature_names()) - len(CONTEXT_TERMS)
-    found: dict[tuple[bool, int], dict[int, float]] = {}
-    for grid in grids:
-        chosen = np.flatnonzero((held & runs.generalised)[grid.run])
-        index = grid.run[chosen]
-        x = columns(runs, grid, chosen, runs.budget[index])
-        told = runs.told[index]
-        scores = [(False, index, loss_only.probability(x[:, :shared]))]
-        if both is not None:
-            scores.append((True, index[told], both.probability(x[told])))
-        for variant, which, values in scores:
-            own = found.setdefault((variant, grid.stride), {})
-            for configuration, value in zip(
-                runs.configuration[which].tolist(), values.tolist(), strict=True
-            ):
-                own[configuration] = min(value, own.get(configuration, np.inf))
-    return {key: np.sort(np.array(list(own.values()))) for key, own in sorted(found.items())}
+    found: dict[tuple[bool, int], FloatArray] = {}
+    for stride in sorted({grid.stride for grid in grids}):
+        own = [i for i, grid in enumerate(grids) if grid.stride == stride]
+        for name, told in (("loss", False), ("both", True)):
+            looks = np.where(np.isfinite(scores[name][own]), scores[name][own], np.inf)
+            lowest = looks.min(axis=0)
+            known = np.isfinite(lowest) & runs.generalised
+            if told:
+                known &= runs.told
+            if known.any():
+                configurations = runs.configuration[known]
+                least = np.full(configurations.max() + 1, np.inf)
+                np.minimum.at(least, configurations, lowest[known])
+                found[told, stride] = np.sort(least[np.isfinite(least)])
+    return found
 
 
 def _familiar(

@@ -161,6 +161,11 @@ class Rows:
     y: BoolArray
     run: IntArray
 
+    def among(self, runs: BoolArray) -> Rows:
+        """Return the rows of the runs that are marked."""
+        kept = runs[self.run]
+        return self if kept.all() else Rows(self.x[kept], self.y[kept], self.run[kept])
+
 
 def known_runs(
     sweep: Sweep, budget: int | None, rule: LabelRule | None

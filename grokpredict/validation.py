@@ -60,7 +60,7 @@ class Figures:
     family_median: float | None
 
 
-def _variants() -> dict[str, IntArray]:
+def model_columns() -> dict[str, IntArray]:
     """Return the columns that each model reads: loss, loss and context, configuration alone."""
     names = all_feature_names()
     own = np.arange(len(names))
@@ -69,14 +69,14 @@ def _variants() -> dict[str, IntArray]:
     return {"loss": own[:-n_context], "both": own, "configuration": own[n_loss:]}
 
 
-def fit_columns(rows: Rows, chosen: IntArray, *, n_runs: int, seed: int) -> Trees:
+def fit_columns(rows: Rows, chosen: IntArray, *, seed: int) -> Trees:
     """Fit the trees that read some columns of a table."""
     names = all_feature_names()
     return fit_trees(
         rows.x[:, chosen],
         rows.y,
         [names[i] for i in chosen],
-        rows_per_run=len(rows.y) / max(n_runs, 1),
+        rows_per_run=len(rows.y) / np.unique(rows.run).size,
         seed=seed,
     )
 
@@ -131,7 +131,7 @@ def held_out_scores(
     runs : Runs
         Those that were labelled.
     grids : sequence of Grid
-        Horizons of one stride.
+        Windows to fit to and to score.
     splits : sequence of (ndarray of bool, ndarray of bool)
         Masks over the runs: which to fit to, and which to score.
     seed : int
@@ -147,7 +147,7 @@ def held_out_scores(
     """
     from joblib import Parallel, delayed
 
-    variants = _variants()
+    variants = model_columns()
     scores = {name: np.full((len(grids), len(runs.runs)), np.nan) for name in variants}
     tasks = []
     places = []
@@ -162,9 +162,12 @@ def held_out_scores(
         )
         if not len(x) or rows.y.all() or not rows.y.any():
             continue
+        told = rows.among(runs.told)
         for name, chosen in variants.items():
-            tasks.append(delayed(_fit_and_score)(rows, chosen, x, int(fit.sum()), seed))
-            places.append((name, asked))
+            table = told if name == "both" else rows
+            if table.y.any() and not table.y.all():
+                tasks.append(delayed(_fit_and_score)(table, chosen, x, seed))
+                places.append((name, asked))
     for (name, asked), found in zip(places, Parallel(n_jobs=jobs)(tasks), strict=True):
         ends = np.cumsum([own.size for own in asked])[:-1]
         for row, (grid, own, part) in enumerate(
@@ -174,15 +177,17 @@ def held_out_scores(
     return scores
 
 
-def _fit_and_score(
-    rows: Rows, chosen: IntArray, x: FloatArray, n_runs: int, seed: int
-) -> FloatArray:
-    trees = fit_columns(rows, chosen, n_runs=n_runs, seed=seed)
-    return np.asarray(trees.probability(x[:, chosen]))
+def _fit_and_score(rows: Rows, chosen: IntArray, x: FloatArray, seed: int) -> FloatArray:
+    return np.asarray(fit_columns(rows, chosen, seed=seed).probability(x[:, chosen]))
 
 
-def cross_validated(
-    runs: Runs, grids: Sequence[Grid], *, seed: int, jobs: int = 1
+def figures(
+    runs: Runs,
+    grids: Sequence[Grid],
+    scores: Mapping[str, FloatArray],
+    *,
+    seed: int,
+    jobs: int = 1,
 ) -> tuple[Figures, ...]:
     """Return the figures at each horizon of one step grid, for the loss and with the context.
 
@@ -192,10 +197,11 @@ def cross_validated(
         All that were labelled.
     grids : sequence of Grid
         Horizons of one stride.
+    scores : mapping of str to ndarray, shape (n_grids, n_runs)
+        Of :func:`held_out_scores`, on held-out configurations.
     seed, jobs : int
-        As for :func:`held_out_scores`.
+        As for :func:`held_out_scores`, which scores each family left out.
     """
-    scores = held_out_scores(runs, grids, list(folds(runs, FOLDS, seed)), seed=seed, jobs=jobs)
     families = list(family_folds(runs))
     by_family = held_out_scores(
         runs, grids, [(fit, held) for _, fit, held in families], seed=seed, jobs=jobs
