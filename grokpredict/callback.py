@@ -15,19 +15,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from grokpredict.classifier import GrokClassifier, load_classifier
-from grokpredict.context import can_stop, read_budget, read_context, read_validation
+from grokpredict.context import can_stop, in_percent, read_budget, read_context, read_validation
 from grokpredict.curves import Context
 from grokpredict.decision import Verdict
 from grokpredict.integrations.lightning import (
     LossBuffer,
     callback_bases,
+    logger_beside,
     mean_over_processes,
     to_floats,
 )
 from grokpredict.monitor import GrokMonitor, verdict_to_dict
 from grokpredict.thresholds import check_max_false_abort
-
-log = logging.getLogger(__name__)
 
 #: Hooks during which every process stands at the same step, so that it may talk to the others.
 _TOGETHER = frozenset(
@@ -52,6 +51,10 @@ class StoppingReason(Enum):
     NOT_STOPPED = "not stopped"
     WILL_NOT_GENERALISE = "will not generalise within the budget"
     WARNED_ONLY = "will not generalise within the budget, but action is 'warn'"
+
+
+def _overruling(step: int) -> str:
+    return f"was stopped at step {step} before and now goes on unwatched"
 
 
 class GrokPredictor(_Callback):
@@ -91,7 +94,8 @@ class GrokPredictor(_Callback):
     -----
     Steps are optimiser steps; the loss of a step is the mean over its micro-batches and over all
     processes. Nothing is copied from the device between two horizons, except when a checkpoint is
-    written. A failure in here is logged once and the training goes on.
+    written. A failure in here is logged once and the training goes on. The log is a child of
+    Lightning's own, so it shows wherever Lightning's messages do.
 
     Examples
     --------
@@ -140,6 +144,9 @@ class GrokPredictor(_Callback):
         self._restored: dict[str, Any] | None = None
         #: ``global_step`` of an abort that waits for ``min_steps`` and ``min_epochs``.
         self._held: int | None = None
+        #: ``global_step`` at which a run was stopped that was resumed all the same.
+        self._overruled: int | None = None
+        self._log = logging.getLogger(__name__)
         self._trainer: Any = None
         self._alone = True
         self._label = "grokpredict"
@@ -167,7 +174,9 @@ class GrokPredictor(_Callback):
         ]
         if not lines:
             lines = [f"no look was taken: {self.stopping_reason_message or 'no fit was made'}"]
-        if self.stopped_step is not None and self._monitor is not None:
+        if self._overruled is not None:
+            lines.append(_overruling(self._overruled))
+        elif self.stopped_step is not None and self._monitor is not None:
             left = self._monitor.budget - self._monitor.n_seen
             lines.append(f"stopped at step {self.stopped_step}, {left} steps were not trained")
         return "\n".join(lines)
@@ -181,6 +190,7 @@ class GrokPredictor(_Callback):
 
     def on_train_start(self, trainer: Any, pl_module: Any) -> None:
         """Begin to watch, or say why not."""
+        self._log = logger_beside(trainer)
         reason: str | None = None
         ready = False
         try:
@@ -191,7 +201,9 @@ class GrokPredictor(_Callback):
         # One process that does not watch would leave the others waiting at the horizon.
         if not trainer.strategy.reduce_boolean_decision(ready, all=True):
             self._buffer = None
-        if reason is not None and not self.verdicts:
+        if self._overruled is not None:
+            self._say(trainer, _overruling(self._overruled), logging.WARNING)
+        elif reason is not None and not self.verdicts:
             expected = trainer.fast_dev_run or self._monitor is not None
             self._say(trainer, reason, logging.INFO if expected else logging.WARNING)
 
@@ -209,6 +221,16 @@ class GrokPredictor(_Callback):
                 self._look(trainer, pl_module)
         except Exception as error:  # a failure of ours must never end a user's run
             self._fail(trainer, error)
+
+    def on_validation_end(self, trainer: Any, pl_module: Any) -> None:
+        """Note an accuracy above 1 at any validation: from then on they are percentages."""
+        watches = self._buffer is not None or self._held is not None
+        if trainer.sanity_checking or self._trainer is None or not watches:
+            return
+        try:
+            self._see_validation(trainer)
+        except Exception as error:  # the look will say so
+            self._log.debug("the validation metrics cannot be read", exc_info=error)
 
     def on_train_end(self, trainer: Any, pl_module: Any) -> None:
         """Bring the processes' losses together while they are, for a checkpoint made later."""
@@ -251,7 +273,11 @@ class GrokPredictor(_Callback):
                 "steps before, and a run must be watched from its start; nothing is stopped"
             )
         n_seen = int(state["monitor"]["n_seen"]) if state else 0
-        budget = read_budget(trainer, pl_module, self.budget, n_seen)
+        budget: int | str
+        if state and state["monitor"]["verdicts"]:
+            budget = state["monitor"]["budget"]  # one number for all looks
+        else:
+            budget = read_budget(trainer, pl_module, self.budget, n_seen)
         if isinstance(budget, str):
             return budget
         self._monitor = GrokMonitor(
@@ -266,6 +292,8 @@ class GrokPredictor(_Callback):
             self._restore(state)
         if finished:
             self._buffer = None
+            if self._held is None:
+                self._overruled = self.stopped_step
             return self.stopping_reason_message
         self._await_look(self._until_next_look())
         return self._monitor.silence
@@ -286,20 +314,23 @@ class GrokPredictor(_Callback):
 
     def _look(self, trainer: Any, pl_module: Any) -> None:
         """Look at the run, decide alike in all processes, and act."""
-        before = len(self.verdicts)
+        monitor = self._monitor
+        assert monitor is not None
+        before, n_seen = len(self.verdicts), monitor.n_seen
         losses = self._reduced(trainer)
         error: str | None = None
         try:
             self._judge(trainer, pl_module, losses)
         except Exception as failure:  # told to the other processes, which wait for the verdict
             error = f"{type(failure).__name__}: {failure}"
-            log.debug("the look failed", exc_info=failure)
+            self._log.debug("the look failed", exc_info=failure)
         found = [verdict_to_dict(verdict) for verdict in self.verdicts[before:]]
         # Two machines may differ in the last digit, so the first process decides for all.
         decided = (error, found, self._until_next_look())
         error, found, due = trainer.strategy.broadcast(decided, src=0)
-        assert self._monitor is not None
-        self._monitor.verdicts[before:] = [Verdict(**own) for own in found]
+        # A look that failed in this process may have taken none of the losses.
+        missed = losses[monitor.n_seen - n_seen :]
+        monitor.adopt([*self.verdicts[:before], *(Verdict(**own) for own in found)], missed)
         if error is not None:
             raise RuntimeError(error)
         self._await_look(due)
@@ -310,19 +341,36 @@ class GrokPredictor(_Callback):
         monitor = self._monitor
         assert monitor is not None
         if monitor.context is None:
-            monitor.context = read_context(trainer, pl_module, monitor.budget)
+            monitor.context = self._context(trainer, pl_module)
         if not monitor.verdicts and not pl_module.automatic_optimization:
             # Only now it is known how many optimiser steps there are to a loss.
             n_seen = monitor.n_seen + len(losses)
             budget = read_budget(trainer, pl_module, self.budget, n_seen)
             if isinstance(budget, int):
                 monitor.set_budget(budget)
-        monitor.saw_validation(read_validation(trainer, self.classifier.rule, self.val_metric))
+        self._see_validation(trainer)
         found = monitor.extend(losses)
         missing = self._buffer.missing if self._buffer is not None else 0
         if found and missing and found[-1].action == "abstain":
             reason = f"{missing} steps had no {self.loss_key!r} in what training_step returned"
             monitor.verdicts[-1] = replace(found[-1], reason=reason)
+
+    def _context(self, trainer: Any, pl_module: Any) -> Context:
+        """Return the configuration; nothing is known where it cannot be read."""
+        assert self._monitor is not None
+        try:
+            return read_context(trainer, pl_module, self._monitor.budget)
+        except Exception as error:  # whatever optimiser or loader a user has: the loss is there
+            message = "%s: the configuration cannot be read, only the loss is: %s: %s"
+            self._log.warning(message, self._label, type(error).__name__, error)
+            return Context()
+
+    def _see_validation(self, trainer: Any) -> None:
+        monitor = self._monitor
+        assert monitor is not None
+        if in_percent(trainer.callback_metrics):
+            monitor.saw_percentages()
+        monitor.saw_validation(read_validation(trainer, self.classifier.rule, self.val_metric))
 
     def _reduced(self, trainer: Any) -> list[float]:
         """Return the losses since the last look, the mean over all processes."""
@@ -332,7 +380,7 @@ class GrokPredictor(_Callback):
         try:
             losses = buffer.drain()
         except Exception as error:  # the other processes wait for as many numbers
-            log.warning("grokpredict could not read the losses: %s", error)
+            self._log.warning("grokpredict could not read the losses: %s", error)
             losses = [math.nan] * n_steps
         return mean_over_processes(trainer, losses)
 
@@ -363,7 +411,7 @@ class GrokPredictor(_Callback):
         assert monitor is not None
         assert decided_at is not None
         try:
-            monitor.saw_validation(read_validation(trainer, self.classifier.rule, self.val_metric))
+            self._see_validation(trainer)
             spared = monitor.generalised
         except Exception as error:  # told to the other processes, which wait for the decision
             spared = f"{type(error).__name__}: {error}"
@@ -389,7 +437,7 @@ class GrokPredictor(_Callback):
     def _say(self, trainer: Any, message: str, level: int) -> None:
         self.stopping_reason_message = message
         if trainer.is_global_zero:
-            log.log(level, "%s: %s", self._label, message)
+            self._log.log(level, "%s: %s", self._label, message)
 
     def _fail(self, trainer: Any, error: Exception) -> None:
         """Leave the run alone after a failure of ours, and say so once.
@@ -398,7 +446,7 @@ class GrokPredictor(_Callback):
         """
         self._buffer = None
         message = f"failed and leaves this run alone: {type(error).__name__}: {error}"
-        log.debug("grokpredict failed", exc_info=error)
+        self._log.debug("grokpredict failed", exc_info=error)
         self._say(trainer, message, logging.WARNING)
 
     def _log_metrics(self, trainer: Any, verdict: Verdict) -> None:
@@ -414,7 +462,7 @@ class GrokPredictor(_Callback):
             for logger in trainer.loggers:
                 logger.log_metrics(metrics, step=verdict.horizon - 1)
         except Exception as error:  # a logger may be offline; the verdict holds
-            log.warning("%s: a logger failed: %s", self._label, error)
+            self._log.warning("%s: a logger failed: %s", self._label, error)
 
     def _write_record(self, trainer: Any) -> None:
         """Keep what was decided beside the run's logs, as JSON."""
@@ -435,8 +483,8 @@ class GrokPredictor(_Callback):
             partial = path.with_suffix(".json.partial")
             partial.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
             partial.replace(path)
-        except OSError as error:
-            log.warning("%s: could not write %s: %s", self._label, path, error)
+        except Exception as error:  # in one process only, and the others go on to the next look
+            self._log.warning("%s: could not write %s: %s", self._label, path, error)
 
     # ---------------------------------------------------------------- checkpoints
 
@@ -467,7 +515,7 @@ class GrokPredictor(_Callback):
                 "message": self.stopping_reason_message,
             }
         except Exception as error:  # the user's checkpoint must be written all the same
-            log.warning("%s: its state is not in the checkpoint: %s", self._label, error)
+            self._log.warning("%s: its state is not in the checkpoint: %s", self._label, error)
             return {}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:

@@ -159,13 +159,10 @@ def find_validation(
 ) -> float | None:
     """Return the validation metric that the rule names, by name or recognised; None if absent.
 
-    An accuracy is a share, also where an accuracy above 1 among ``metrics`` shows that the module
-    logs percentages: 0.97 % is what guessing gives in a hundred classes.
+    As it was logged: a share or, see :func:`in_percent`, a percentage.
 
     >>> find_validation({"eval_accuracy": 0.5, "loss": 0.1}, LabelRule())
     0.5
-    >>> find_validation({"val_acc": 0.97, "train_acc": 40.0}, LabelRule())
-    0.0097
     """
     if name is None:
         spelled = {normalised(str(key)): key for key in metrics}
@@ -173,14 +170,29 @@ def find_validation(
         name = next((spelled[alias] for alias in known), None)
     if name is None or name not in metrics:
         return None
-    value = float(metrics[name])
-    if rule.metric == "val_acc" and any(
-        1 < float(metrics[key]) <= 100.001
-        for key in metrics
+    return float(metrics[name])
+
+
+def in_percent(metrics: Mapping[str, Any]) -> bool:
+    """Whether an accuracy above 1 among ``metrics`` shows that accuracies are percentages.
+
+    0.97 % is what guessing gives in a hundred classes; the training accuracy may tell.
+
+    >>> in_percent({"val_acc": 0.97, "train_acc": 40.0})
+    True
+    """
+    return any(
+        1 + 1e-6 < _number(value) <= 100.001
+        for key, value in metrics.items()
         if normalised(str(key)).removesuffix("_epoch").removesuffix("_step").endswith("acc")
-    ):
-        return min(value / 100, 1.0)
-    return value
+    )
+
+
+def _number(value: Any) -> float:
+    try:
+        return float(value)
+    except (TypeError, ValueError):
+        return math.nan
 
 
 def can_stop(trainer: Any) -> bool:

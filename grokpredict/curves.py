@@ -148,11 +148,13 @@ def _plain(value: Any, name: str) -> Any:
         number = float(value)
     except (TypeError, ValueError):
         return None
-    if not np.isfinite(number):
+    # Nothing is learned at a rate of 0 or below, which stands for "automatic".
+    if not np.isfinite(number) or (name == "learning_rate" and number <= 0):
         return None
     if name in ("batch_size", "train_size", "n_parameters"):
-        # A train_size of 0.3 is a share of the data, which tells no number of samples.
-        return int(number) if number.is_integer() else None
+        # A train_size of 0.3 is a share of the data, which tells no number of samples; 0 and -1
+        # commonly stand for "all" or "automatic".
+        return int(number) if number.is_integer() and number >= 1 else None
     return number
 
 

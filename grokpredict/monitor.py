@@ -31,6 +31,9 @@ def _reduced(
     return GrokClassifier, plain
 
 
+#: An accuracy above this is a percentage. The margin is for shares of 1 that were rounded.
+_PERCENT_ABOVE = 1 + 1e-6
+
 # A monitor goes to other processes: with a callback under ddp_spawn, with a Ray or Optuna worker.
 copyreg.pickle(GrokClassifier, _reduced)
 
@@ -70,7 +73,8 @@ class GrokMonitor:
     Notes
     -----
     A non-finite loss is kept: the look at the next horizon then abstains. Losses are held only
-    until the last look. An abort is the last look.
+    until the last look. An abort is the last look; the losses up to it are kept, as
+    :meth:`adopt` may overrule it.
     """
 
     def __init__(
@@ -94,6 +98,7 @@ class GrokMonitor:
         self._grid = serving_grid(self.classifier, stride)
         self._losses: list[float] = []
         self._validation: float | None = None
+        self._percent = False
         self.set_budget(budget)
 
     @property
@@ -172,10 +177,16 @@ class GrokMonitor:
     def saw_validation(self, value: float | None) -> None:
         """Take the latest value of the metric that the classifier's rule names.
 
-        A run that meets the rule at a horizon has generalised already and is left alone.
-        An accuracy above 1 is taken for a percentage. None means that there is none.
+        A run that meets the rule at a horizon has generalised already and is left alone. Once an
+        accuracy was above 1, all of this run are percentages: guessing among a hundred classes is
+        right in 1 % of the cases. None means that there is no value.
         """
         self._validation = None if value is None else float(value)
+        self._percent |= value is not None and float(value) > _PERCENT_ABOVE
+
+    def saw_percentages(self) -> None:
+        """Take note that this run's accuracies are percentages, as its training accuracy tells."""
+        self._percent = True
 
     @property
     def generalised(self) -> str | None:
@@ -184,7 +195,7 @@ class GrokMonitor:
             return None
         rule = self.classifier.rule
         value = self._validation
-        if rule.metric == "val_acc" and value > 1:
+        if rule.metric == "val_acc" and self._percent:
             value /= 100
         if not rule.met(np.array([value]))[0]:
             return None
@@ -199,15 +210,40 @@ class GrokMonitor:
             "losses": list(self._losses),
             "n_seen": self.n_seen,
             "grid": self._grid,
+            "budget": self._budget,
+            "percent": self._percent,
             "verdicts": [verdict_to_dict(verdict) for verdict in self.verdicts],
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Go on where another monitor was; the arguments of this one hold from here on."""
+        """Go on where another monitor was; the arguments of this one hold from here on.
+
+        Only the budget is that of the other, if a look was taken: it is one number for all looks.
+        """
         self.verdicts = [Verdict(**own) for own in state["verdicts"]]
+        if self.verdicts:
+            self._budget = int(state["budget"])
+        self._percent = bool(state["percent"])
         self.n_seen = int(state["n_seen"])
         same_grid = state["grid"] == self._grid
         self._losses = [float(loss) for loss in state["losses"]] if same_grid else []
+        self._advance()
+
+    def adopt(self, verdicts: Sequence[Verdict], losses: Sequence[float] = ()) -> None:
+        """Take over the verdicts of another monitor of this run: of several, one decides for all.
+
+        Parameters
+        ----------
+        verdicts : sequence of Verdict
+            One a look, from the first on. They take the place of this monitor's own.
+        losses : sequence of float
+            Those that the other looked at and this monitor was not given.
+        """
+        self._losses.extend(losses)
+        self.n_seen += len(losses)
+        self.verdicts = list(verdicts)
+        if self.verdicts:
+            self._budget = self.verdicts[-1].budget
         self._advance()
 
     def _advance(self) -> None:
@@ -215,12 +251,15 @@ class GrokMonitor:
         self._every = self._grid // self.stride
         self._horizon = self._following()
         self._due = (self._horizon or 0) // self.stride
-        if self._horizon is None:
+        if self._horizon is None and not self._aborted:
             self._losses = []
 
+    @property
+    def _aborted(self) -> bool:
+        return bool(self.verdicts) and self.verdicts[-1].action == "abort"
+
     def _following(self) -> int | None:
-        aborted = bool(self.verdicts) and self.verdicts[-1].action == "abort"
-        if aborted or len(self._losses) != self.n_seen:
+        if self._aborted or len(self._losses) != self.n_seen:
             return None
         steps = self.n_seen * self.stride
         horizons = self.classifier.horizons_on(self._grid)

@@ -59,7 +59,10 @@ def fit(
     if data is None:
         data = batches(2 * BUDGET)
     trainer.fit(module, data, ckpt_path=ckpt_path, weights_only=True if ckpt_path else None)
+    assert predictor._monitor is not None
     told = {
+        "n_seen": predictor._monitor.n_seen,
+        "next_horizon": predictor._monitor.next_horizon,
         "global_step": trainer.global_step,
         "stopped_step": predictor.stopped_step,
         "reason": predictor.stopping_reason.value,
@@ -104,14 +107,14 @@ def resumed() -> None:
 
 
 class FailsHere(Callback):
-    """Parameter groups that cannot be read, in one process."""
+    """A validation metric that cannot be read, in one process."""
 
     def __init__(self, rank: int) -> None:
         self.rank = rank
 
     def on_train_batch_end(self, trainer: Trainer, *args: Any) -> None:
         if rank_is(self.rank) and trainer.global_step == 5:
-            trainer.optimizers[0].param_groups[0]["momentum"] = "much"
+            trainer.callback_metrics["val_acc"] = "much"
 
 
 def rank_is(rank: int) -> bool:

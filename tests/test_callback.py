@@ -27,6 +27,7 @@ from pytorch_lightning.callbacks import (
     ModelCheckpoint,
 )
 from pytorch_lightning.loggers import CSVLogger
+from pytorch_lightning.loggers.logger import DummyLogger
 from short_runs import BUDGET, LR, WEIGHT_DECAY
 from torch import Tensor
 from torch.utils.data import DataLoader, IterableDataset
@@ -84,11 +85,20 @@ def test_summary_tells_each_look_and_what_was_saved(predictor: GrokPredictor) ->
     assert last == "stopped at step 40, 360 steps were not trained"
 
 
-def test_the_reason_is_logged(predictor: GrokPredictor, caplog: pytest.LogCaptureFixture) -> None:
-    with caplog.at_level(logging.INFO, logger="grokpredict"):
+def test_the_reason_is_logged_wherever_lightning_logs(
+    predictor: GrokPredictor, caplog: pytest.LogCaptureFixture
+) -> None:
+    root = logging.getLogger()
+    level = root.level
+    root.setLevel(logging.ERROR)  # which Lightning's own messages do not heed
+    try:
         fit(Follows(GOOD), predictor)
         fit(Follows(DOOMED), predictor)
-    texts = [record.getMessage() for record in caplog.records if "grokpredict" in record.name]
+    finally:
+        root.setLevel(level)
+    ours = [record for record in caplog.records if "grokpredict" in record.name]
+    assert {record.name for record in ours} == {"pytorch_lightning.grokpredict"}
+    texts = [record.getMessage() for record in ours]
     assert [text.split(": ")[1] for text in texts] == [
         "continue",
         "continue",
@@ -463,7 +473,8 @@ def test_fast_dev_run_neither_feeds_nor_trips(
     trainer.fit(Follows(DOOMED), batches())
     assert trainer.global_step == int(fast)
     assert predictor.verdicts == []
-    assert not [record for record in caplog.records if "grokpredict" in record.name]
+    levels = [record.levelno for record in caplog.records if "grokpredict" in record.name]
+    assert set(levels) <= {logging.INFO}
 
 
 def test_each_fit_starts_anew(predictor: GrokPredictor) -> None:
@@ -581,7 +592,7 @@ def test_a_failure_of_ours_never_ends_a_run(
     class Odd(Follows):
         def on_train_batch_end(self, *args: Any) -> None:
             if self.trainer.global_step == 20:
-                self.trainer.optimizers[0].param_groups[0]["momentum"] = "much"
+                self.trainer.callback_metrics["val_acc"] = "much"
 
     trainer = fit(Odd(DOOMED), predictor)
     assert trainer.global_step == BUDGET
@@ -590,6 +601,39 @@ def test_a_failure_of_ours_never_ends_a_run(
     ]
     assert len(records) == 1
     assert "ValueError" in records[0].getMessage()
+
+
+def test_a_configuration_that_cannot_be_read_is_left_out(
+    predictor: GrokPredictor, caplog: pytest.LogCaptureFixture
+) -> None:
+    class Odd(Follows):
+        def on_train_batch_end(self, *args: Any) -> None:
+            self.trainer.optimizers[0].param_groups[0]["momentum"] = "much"
+
+    fit(Odd(GOOD), predictor)
+    assert [verdict.horizon for verdict in predictor.verdicts] == [40, 80]
+    assert sees(predictor, GOOD)
+    assert predictor._monitor is not None
+    assert predictor._monitor.context == Context()
+    assert caplog.text.count("the configuration cannot be read, only the loss is") == 1
+
+
+class Nowhere(DummyLogger):
+    """Its folder has a name that no system takes, which is no ``OSError``."""
+
+    @property
+    def save_dir(self) -> str:
+        return "no\0where"
+
+
+def test_a_record_that_cannot_be_written_does_not_end_the_looks(
+    predictor: GrokPredictor, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The first process alone writes: if it gave up, the others would wait at the horizon."""
+    fit(Follows(GOOD), predictor, logger=Nowhere())
+    assert [verdict.horizon for verdict in predictor.verdicts] == [40, 80]
+    assert "grokpredict: could not write" in caplog.text
+    assert "leaves this run alone" not in caplog.text
 
 
 def test_a_broken_logger_does_not_stop_the_verdict(

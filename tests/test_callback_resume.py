@@ -111,7 +111,7 @@ def test_a_stop_that_waits_survives(classifier: GrokClassifier, tmp_path: Path) 
 
 
 def test_whoever_resumes_a_stopped_run_has_overruled_the_verdict(
-    classifier: GrokClassifier, tmp_path: Path
+    classifier: GrokClassifier, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     trainer = fit(Follows(DOOMED), GrokPredictor(classifier))
     trainer.save_checkpoint(tmp_path / "stopped.ckpt")
@@ -121,6 +121,25 @@ def test_whoever_resumes_a_stopped_run_has_overruled_the_verdict(
     assert again.global_step == BUDGET
     assert predictor.stopping_reason is StoppingReason.WILL_NOT_GENERALISE
     assert predictor.stopped_step == 40
+    said = "was stopped at step 40 before and now goes on unwatched"
+    assert caplog.text.count(said) == 1
+    assert predictor.summary().splitlines()[-1] == said
+    assert "not trained" not in predictor.summary()
+
+
+@pytest.mark.parametrize(("batch", "budget"), [(30, BUDGET), (60, 300)])
+def test_the_budget_of_the_first_look_is_kept(
+    classifier: GrokClassifier, batch: int, budget: int, tmp_path: Path
+) -> None:
+    """One number for all looks, though the resumed fit is planned to be longer."""
+    folder = {"default_root_dir": tmp_path}
+    with pytest.raises(Interrupted):
+        fit(Follows(GOOD), GrokPredictor(classifier), BreaksAt(batch), max_steps=300, **folder)
+    predictor = GrokPredictor(classifier)
+    trainer = Trainer(callbacks=[predictor], max_steps=BUDGET, **QUIET)
+    checkpoint = tmp_path / "crash.ckpt"
+    trainer.fit(Follows(GOOD), batches(), ckpt_path=checkpoint, weights_only=True)
+    assert [own.budget for own in predictor.verdicts] == [budget, budget]
 
 
 def test_a_callback_that_was_not_there_before(classifier: GrokClassifier, tmp_path: Path) -> None:

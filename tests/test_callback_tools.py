@@ -362,6 +362,20 @@ def test_percentages(classifier: GrokClassifier, seen: float, steps: int) -> Non
     assert trainer.global_step == steps
 
 
+def test_an_accuracy_above_one_is_remembered(classifier: GrokClassifier) -> None:
+    """Validated alone it is 1.03 % first and 0.97 % at the look, which would be a good share."""
+
+    class Guesses(Follows):
+        def validation_step(self, batch: Any, batch_idx: int) -> None:
+            self.log("val_accuracy", 1.03 if self.trainer.global_step < 15 else 0.97)
+
+    trainer = Trainer(
+        callbacks=[GrokPredictor(classifier)], max_steps=BUDGET, val_check_interval=10, **QUIET
+    )
+    trainer.fit(Guesses(DOOMED), batches(), batches(1))
+    assert trainer.global_step == 40
+
+
 def test_a_stop_that_waits_tells_what_it_saved(classifier: GrokClassifier) -> None:
     predictor = GrokPredictor(classifier)
     fit(Follows(DOOMED), predictor, n=20, min_steps=60)

@@ -225,6 +225,11 @@ def test_context_knows_the_names_that_people_use(hparams, field, value):
         {"optimizer": ""},
         {"optimizer": {"name": "adam"}},
         {"batch_size": "auto"},
+        {"batch_size": -1},
+        {"train_size": 0},
+        {"n_parameters": 0},
+        {"lr": 0.0},
+        {"lr": -1e-3},
     ],
 )
 def test_what_context_cannot_read_it_does_not_know(hparams):

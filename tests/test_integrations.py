@@ -109,6 +109,7 @@ def test_ray_stopper_asked_by_hand(classifier: GrokClassifier) -> None:
     assert stops("doomed", DOOMED) == [40]
     assert stops("good", GOOD) == []
     assert stops("generalised", DOOMED, val_acc=0.99) == []
+    assert stops("percent", DOOMED, val_acc=0.99, train_acc=40.0) == [40]
     assert stopper.monitors["doomed"].context == Context(
         learning_rate=LR, weight_decay=WEIGHT_DECAY
     )
@@ -156,14 +157,16 @@ def hugging_face(classifier: Any, losses: Any, folder: Path, **options: Any) -> 
             self.weight = torch.nn.Parameter(torch.zeros(()))
             self.register_buffer("curve", torch.tensor(losses, dtype=torch.float32))
 
-        def forward(self, x: torch.Tensor) -> dict[str, torch.Tensor]:
-            return {"loss": self.curve[x.reshape(-1).long()].mean() + 0 * self.weight}
+        def forward(self, x: torch.Tensor, labels: Any = None) -> dict[str, torch.Tensor]:
+            loss = self.curve[x.reshape(-1).long()].mean() + 0 * self.weight
+            return {"loss": loss, "logits": x.reshape(-1, 1)}
 
     class InOrder(transformers.Trainer):
         def _get_train_sampler(self, *args: Any) -> Any:
             return torch.utils.data.SequentialSampler(self.train_dataset)
 
     stop_at = options.pop("resume_from", None)
+    accuracies = iter(options.pop("val_accuracies", ()))
     callback = GrokPredictorCallback(classifier)
     arguments = {
         "max_steps": BUDGET,
@@ -182,6 +185,8 @@ def hugging_face(classifier: Any, losses: Any, folder: Path, **options: Any) -> 
         model=Model(),
         args=transformers.TrainingArguments(str(folder), **arguments),
         train_dataset=[{"x": torch.tensor(float(n))} for n in range(BUDGET)],
+        eval_dataset=[{"x": torch.tensor(0.0), "labels": torch.tensor(0.0)}],
+        compute_metrics=lambda _: {"accuracy": next(accuracies)},
         callbacks=[callback],
     )
     trainer.train(resume_from_checkpoint=stop_at)
@@ -213,6 +218,31 @@ def test_hugging_face_resumes_in_the_window(classifier: GrokClassifier, tmp_path
     )
     assert [verdict.horizon for verdict in whole.verdicts] == [40, 80]
     assert resumed.verdicts == whole.verdicts
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_hugging_face_knows_percentages_by_one_above_one(
+    classifier: GrokClassifier, tmp_path: Path
+) -> None:
+    """Guessing among 97 classes, validated alone: 1.03 %, then 0.97 %; also after a resume."""
+    options = {"eval_strategy": "steps", "eval_steps": 15, "save_strategy": "steps"}
+    callback, trainer = hugging_face(
+        classifier, DOOMED, tmp_path / "a", val_accuracies=[1.03, 0.97], save_steps=15, **options
+    )
+    assert trainer.state.global_step == callback.stopped_step == 40
+    resumed, trainer = hugging_face(
+        classifier,
+        DOOMED,
+        tmp_path / "b",
+        val_accuracies=[0.97],
+        resume_from=str(tmp_path / "a" / "checkpoint-15"),
+        **options,
+    )
+    assert trainer.state.global_step == resumed.stopped_step == 40
+    _, trainer = hugging_face(
+        classifier, DOOMED, tmp_path / "c", val_accuracies=[0.97] * 30, **options
+    )
+    assert trainer.state.global_step == BUDGET
 
 
 @pytest.mark.filterwarnings("ignore")

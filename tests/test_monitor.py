@@ -93,6 +93,69 @@ def test_a_run_that_has_generalised_is_left_alone(
     assert ("generalised already" in first.reason) == (action == "continue")
 
 
+@pytest.mark.parametrize("resumed", [False, True])
+def test_once_above_one_an_accuracy_is_a_percentage(
+    classifier: GrokClassifier, resumed: bool
+) -> None:
+    """Guessing among 97 classes is right in 1 % of the cases, now 1.03 and now 0.97."""
+    own = monitor(classifier)
+    own.saw_validation(1.03)
+    if resumed:
+        state = json.loads(json.dumps(own.state_dict()))
+        own = monitor(classifier)
+        own.load_state_dict(state)
+    own.saw_validation(0.97)
+    assert own.extend(DOOMED)[0].action == "abort"
+    own.saw_validation(97.0)
+    assert own.generalised is not None
+
+
+def test_a_training_accuracy_tells_that_it_is_percentages(classifier: GrokClassifier) -> None:
+    own = monitor(classifier)
+    own.saw_validation(0.97)
+    own.saw_percentages()
+    assert own.extend(DOOMED)[0].action == "abort"
+
+
+def test_a_rounded_one_is_no_percentage(classifier: GrokClassifier) -> None:
+    own = monitor(classifier)
+    own.saw_validation(1.0000001)
+    assert own.extend(DOOMED)[0].action == "continue"
+
+
+def test_the_budget_of_the_first_look_survives(classifier: GrokClassifier) -> None:
+    first, second, early = monitor(classifier), monitor(classifier, budget=300), monitor(classifier)
+    first.extend(GOOD[:60])
+    second.load_state_dict(first.state_dict())
+    assert {verdict.budget for verdict in [*second.extend(GOOD[60:]), *second.verdicts]} == {BUDGET}
+    early.extend(GOOD[:30])
+    second = monitor(classifier, budget=300)
+    second.load_state_dict(early.state_dict())
+    assert second.extend(GOOD[30:])[0].budget == 300
+
+
+def test_an_adopted_verdict_holds_whatever_the_monitor_thought(classifier: GrokClassifier) -> None:
+    hopeful, gloomy = monitor(classifier), monitor(classifier)
+    hopeful.extend(GOOD[:40])
+    gloomy.extend(DOOMED[:40])
+    going_on, aborted = hopeful.verdicts, gloomy.verdicts
+    assert [own[0].action for own in (going_on, aborted)] == ["continue", "abort"]
+    hopeful.adopt(aborted)
+    gloomy.adopt(going_on)
+    assert hopeful.next_horizon is None
+    assert hopeful.extend(GOOD[40:]) == []
+    assert gloomy.next_horizon == 80
+    assert [verdict.horizon for verdict in gloomy.extend(DOOMED[40:])] == [80]
+
+
+def test_a_monitor_that_missed_a_look_adopts_its_losses_too(classifier: GrokClassifier) -> None:
+    whole, late = monitor(classifier), monitor(classifier)
+    whole.extend(GOOD[:40])
+    late.adopt(whole.verdicts, GOOD[:40])
+    assert late.extend(GOOD[40:]) == whole.extend(GOOD[40:])
+    assert late.verdicts == whole.verdicts
+
+
 @pytest.mark.parametrize("step", [0, 1, 39, 40, 41, 79, 80, 200])
 def test_resumed_monitor_decides_as_the_uninterrupted_one(
     classifier: GrokClassifier, step: int

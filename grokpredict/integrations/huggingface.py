@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from grokpredict.classifier import GrokClassifier, load_classifier
-from grokpredict.context import find_validation, length, n_parameters, optimizer_context
+from grokpredict.context import find_validation, in_percent, length, n_parameters, optimizer_context
 from grokpredict.curves import Context
 from grokpredict.decision import Verdict
 from grokpredict.monitor import GrokMonitor
@@ -85,8 +85,8 @@ class GrokPredictorCallback(TrainerCallback):  # type: ignore[misc,unused-ignore
             max_false_abort=self._max_false_abort,
             stride=stride,
         )
-        before = [entry["loss"] for entry in state.log_history if "loss" in entry]
-        self._monitor.extend(before)
+        for entry in state.log_history:
+            self._take(self._monitor, entry)
 
     def on_log(
         self, args: Any, state: Any, control: Any, logs: dict[str, Any] | None = None, **known: Any
@@ -94,12 +94,7 @@ class GrokPredictorCallback(TrainerCallback):  # type: ignore[misc,unused-ignore
         """Take the loss or the validation metric of one log entry; at a horizon, look."""
         if self._monitor is None or not logs:
             return
-        metric = find_validation(logs, self._classifier.rule)
-        if metric is not None:
-            self._monitor.saw_validation(metric)
-        if "loss" not in logs:
-            return
-        verdict = self._monitor.update(logs["loss"])
+        verdict = self._take(self._monitor, logs)
         if verdict is None:
             return
         if verdict.action == "abort":
@@ -108,6 +103,14 @@ class GrokPredictorCallback(TrainerCallback):  # type: ignore[misc,unused-ignore
             log.warning("grokpredict: stopped at step %d: %s", self.stopped_step, verdict.reason)
         else:
             log.info("grokpredict: %s: %s", verdict.action, verdict.reason)
+
+    def _take(self, monitor: GrokMonitor, logs: dict[str, Any]) -> Verdict | None:
+        metric = find_validation(logs, self._classifier.rule)
+        if metric is not None:
+            monitor.saw_validation(metric)
+        if in_percent(logs):
+            monitor.saw_percentages()
+        return monitor.update(logs["loss"]) if "loss" in logs else None
 
 
 def _context(args: Any, known: dict[str, Any]) -> Context:

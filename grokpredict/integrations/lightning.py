@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import importlib.metadata
+import logging
 import math
 from typing import Any
 
@@ -38,6 +39,18 @@ def callback_bases() -> tuple[type, ...]:
             "GrokPredictor needs Lightning: pip install pytorch-lightning (or lightning)"
         )
     return tuple(found)
+
+
+def logger_beside(trainer: Any) -> logging.Logger:
+    """Return a child of the logger of the trainer's Lightning: it shows what that shows.
+
+    Lightning gives its own logger a level, and a handler where the user has set up none.
+    """
+    for kind in type(trainer).__mro__:
+        namespace = kind.__module__.partition(".trainer")[0]
+        if namespace in ("pytorch_lightning", "lightning.pytorch"):
+            return logging.getLogger(f"{namespace}.grokpredict")
+    return logging.getLogger("grokpredict")
 
 
 class LossBuffer:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from grokpredict.classifier import GrokClassifier, load_classifier
-from grokpredict.context import find_validation
+from grokpredict.context import find_validation, in_percent
 from grokpredict.curves import Context
 from grokpredict.monitor import GrokMonitor
 
@@ -77,6 +77,8 @@ class GrokStopper(Stopper):  # type: ignore[misc,unused-ignore]
         metric = find_validation(result, self._classifier.rule)
         if metric is not None:
             monitor.saw_validation(metric)
+        if in_percent(result):
+            monitor.saw_percentages()
         verdict = monitor.update(result[self._loss_key])
         return verdict is not None and verdict.action == "abort"
 
