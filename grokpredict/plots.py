@@ -116,11 +116,11 @@ def _draw_looks(axis: Axes, score: Score) -> None:
         axis.axhline(threshold, color=ACTION_COLOURS["abort"], linewidth=1, linestyle="--")
         axis.annotate(
             f"stopped below {threshold:.3f}",
-            (1, threshold),
+            (0, threshold),
             xycoords=("axes fraction", "data"),
-            xytext=(-4, 3),
+            xytext=(4, 3),
             textcoords="offset points",
-            ha="right",
+            ha="left",
             va="bottom",
             fontsize=8,
             color=ACTION_COLOURS["abort"],
