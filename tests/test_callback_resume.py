@@ -142,6 +142,27 @@ def test_the_budget_of_the_first_look_is_kept(
     assert [own.budget for own in predictor.verdicts] == [budget, budget]
 
 
+class StopsAt(Callback):
+    def __init__(self, step: int) -> None:
+        self.step = step
+
+    def on_train_batch_end(self, trainer: Trainer, *args: Any) -> None:
+        trainer.should_stop = trainer.global_step >= self.step
+
+
+@pytest.mark.filterwarnings("ignore:`max_epochs` was not set")
+def test_a_known_budget_serves_a_resumed_fit_without_an_end(
+    classifier: GrokClassifier, tmp_path: Path
+) -> None:
+    with pytest.raises(Interrupted):
+        fit(Follows(GOOD), GrokPredictor(classifier), BreaksAt(60), default_root_dir=tmp_path)
+    predictor = GrokPredictor(classifier)
+    trainer = Trainer(callbacks=[predictor, StopsAt(100)], max_epochs=-1, **QUIET)
+    checkpoint = tmp_path / "crash.ckpt"
+    trainer.fit(Follows(GOOD), batches(), ckpt_path=checkpoint, weights_only=True)
+    assert [own.horizon for own in predictor.verdicts] == [40, 80]
+
+
 def test_a_callback_that_was_not_there_before(classifier: GrokClassifier, tmp_path: Path) -> None:
     trainer = fit(Follows(DOOMED), max_steps=30)
     trainer.save_checkpoint(tmp_path / "without.ckpt")
