@@ -14,7 +14,6 @@ from grokpredict.classifier import GrokClassifier
 _NOT_IN_TRAINING = {
     "__init__.py",
     "callback.py",
-    "cli.py",
     "context.py",
     "monitor.py",
     "plots.py",

@@ -122,7 +122,7 @@ def test_import_order() -> None:
         ("labels.py", "def f():\n    import grokpredict.monitor", "imports monitor"),
         ("features.py", "import torch.nn", "imports torch"),
         ("monitor.py", "from matplotlib import pyplot", "imports matplotlib"),
-        ("cli.py", "from grokpredict.callback import GrokPredictor", "imports callback"),
+        ("cli/score.py", "from grokpredict.callback import GrokPredictor", "imports callback"),
         ("logs/csv_file.py", "from grokpredict.features import extract", "imports features"),
         ("classifier.py", "from grokpredict.logs import read_run", "imports logs"),
         ("novel.py", "import os", "has no layer"),

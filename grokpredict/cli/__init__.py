@@ -1,0 +1,19 @@
+"""The command line: parses, calls the library, chooses exit codes; nothing else."""
+
+from __future__ import annotations
+
+import click
+
+from grokpredict.cli.score import score
+from grokpredict.cli.sweep import sweep
+from grokpredict.cli.train_classifier import train_classifier
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="grokpredict")
+def main() -> None:
+    """Say from the first steps of a training run whether it will grok."""
+
+
+for command in (train_classifier, score, sweep):
+    main.add_command(command)

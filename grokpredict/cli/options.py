@@ -1,0 +1,82 @@
+"""What several commands share: kinds of options, and how bad input is told."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import click
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+EXIT_BAD_INPUT = 2
+
+SHARE = click.FloatRange(0, 1, min_open=True, max_open=True)
+COUNT = click.IntRange(min=1)
+
+
+class BadInput(click.ClickException):
+    """One sentence on standard error, exit status 2."""
+
+    exit_code = EXIT_BAD_INPUT
+
+
+def one_sentence(command: Command) -> Command:
+    """Turn what the library raises on bad input into :class:`BadInput`.
+
+    The library raises ValueError (all its own errors are) and the system OSError; anything else
+    is a mistake of ours, whose traceback should be seen.
+    """
+
+    @functools.wraps(command)
+    def guarded(*args: Any, **kwargs: Any) -> Any:
+        try:
+            return command(*args, **kwargs)
+        except BrokenPipeError:
+            raise
+        except (ValueError, OSError) as error:
+            raise BadInput(" ".join(str(error).split())) from error
+
+    return guarded  # type: ignore[return-value]
+
+
+def parse_horizons(ctx: click.Context, param: click.Parameter, value: str | None) -> Any:
+    """Parse ``200,400``."""
+    if value is None:
+        return None
+    try:
+        horizons = tuple(sorted({int(part) for part in value.split(",")}))
+    except ValueError:
+        horizons = ()
+    if not horizons or horizons[0] < 1:
+        raise click.BadParameter(
+            f"must be whole numbers above 0 with commas between, got {value!r}"
+        )
+    return horizons
+
+
+def column_options(command: Command) -> Command:
+    """Add the options that name columns, and hand them over as ``columns``."""
+
+    @functools.wraps(command)
+    def with_columns(
+        *args: Any,
+        loss_column: str | None,
+        step_column: str | None,
+        val_acc_column: str | None,
+        **kwargs: Any,
+    ) -> Any:
+        from grokpredict.logs import Columns
+
+        columns = Columns(loss_column, step_column, val_acc_column)
+        return command(*args, columns=columns, **kwargs)
+
+    for name, what in (
+        ("--val-acc-column", "validation accuracy"),
+        ("--step-column", "optimiser step"),
+        ("--loss-column", "training loss"),
+    ):
+        option = click.option(name, metavar="NAME", help=f"Column with the {what}.")
+        with_columns = option(with_columns)
+    return with_columns  # type: ignore[return-value]

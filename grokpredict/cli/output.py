@@ -1,0 +1,64 @@
+"""What several commands do with standard output, standard error and files."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+Item = TypeVar("Item")
+
+
+def writable(path: str) -> Path:
+    """Return the path, or complain before an hour of work that it cannot be written."""
+    target = Path(path)
+    if target.is_dir() or not target.parent.is_dir():
+        raise ValueError(f"the output must be a file in an existing folder, got {path}")
+    return target
+
+
+def print_json(document: Any) -> None:
+    """Print one JSON document; NaN is a mistake of ours, not of JSON."""
+    click.echo(json.dumps(document, indent=2, allow_nan=False))
+
+
+def on_terminal() -> bool:
+    """Return whether somebody watches standard error."""
+    return sys.stderr.isatty()
+
+
+def bar(items: Iterable[Item], total: int, what: str) -> Iterable[Item]:
+    """Return the items behind a progress bar, if there are several and somebody watches."""
+    if total < 2 or not on_terminal():
+        return items
+    from tqdm import tqdm
+
+    return tqdm(items, total=total, desc=what, file=sys.stderr, leave=False)
+
+
+class Steps:
+    """A progress bar for a library function that calls back with (done, all)."""
+
+    def __init__(self, what: str) -> None:
+        self.what = what
+        self.bar: Any = None
+
+    def __enter__(self) -> Callable[[int, int], None] | None:
+        return self if on_terminal() else None
+
+    def __call__(self, done: int, total: int) -> None:
+        """Show how far it is."""
+        if self.bar is None:
+            from tqdm import tqdm
+
+            self.bar = tqdm(total=total, desc=self.what, file=sys.stderr, leave=False)
+        self.bar.total = total
+        self.bar.update(done - self.bar.n)
+
+    def __exit__(self, *error: object) -> None:
+        if self.bar is not None:
+            self.bar.close()

@@ -1,0 +1,119 @@
+"""``grokpredict score``: look at runs."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Sequence
+from importlib.util import find_spec
+from typing import TYPE_CHECKING
+
+import click
+
+from grokpredict.cli.options import COUNT, SHARE, column_options, one_sentence
+from grokpredict.cli.output import bar, print_json, writable
+
+if TYPE_CHECKING:
+    from grokpredict.curves import LeftOut, Run
+    from grokpredict.logs import Columns
+    from grokpredict.scoring import Score
+
+EXIT_ABORT = 3
+
+
+@click.command()
+@click.argument("runs", nargs=-1, required=True, metavar="RUN...")
+@click.option(
+    "--classifier",
+    "which",
+    default="default",
+    show_default=True,
+    metavar="FILE",
+    help="A file that train-classifier wrote.",
+)
+@click.option("--budget", type=COUNT, help="Step by which the run has to generalise.")
+@click.option("--hparams", metavar="FILE", help="Configuration of the runs, YAML or JSON.")
+@click.option(
+    "--max-false-abort",
+    type=SHARE,
+    default=0.05,
+    show_default=True,
+    help="Largest share of good runs that may be lost.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+@click.option("--plot", metavar="FILE", help="Draw the one run: .png, .svg or .pdf.")
+@click.option("--fail-on-abort", is_flag=True, help="Exit with 3 if a verdict is abort.")
+@column_options
+@one_sentence
+def score(
+    *,
+    runs: tuple[str, ...],
+    which: str,
+    budget: int | None,
+    hparams: str | None,
+    max_false_abort: float,
+    as_json: bool,
+    plot: str | None,
+    fail_on_abort: bool,
+    columns: Columns,
+) -> None:
+    """Look at runs: log files, folders, bundles, or - for standard input."""
+    from grokpredict.classifier import load_classifier
+    from grokpredict.scoring import score_run
+
+    found = _read_for_scoring(runs, hparams, columns)
+    if plot is not None:
+        _check_plot(plot, found)
+    classifier = load_classifier(which)
+    scores = [
+        score_run(run, classifier, budget=budget, max_false_abort=max_false_abort)
+        for run in bar(found, len(found), "scoring")
+    ]
+    if plot is not None:
+        from grokpredict.plots import score_figure
+
+        score_figure(found[0], scores[0], classifier).savefig(plot)
+    if as_json:
+        print_json([each.to_dict() for each in scores])
+    else:
+        from grokpredict.printing import score_text
+
+        click.echo(score_text(scores))
+    if fail_on_abort and _any_abort(scores):
+        sys.exit(EXIT_ABORT)
+
+
+def _read_for_scoring(paths: Sequence[str], hparams: str | None, columns: Columns) -> list[Run]:
+    from grokpredict.logs import LogError, read_hparams, read_sweep, with_hparams
+
+    told = {} if hparams is None else read_hparams(hparams)
+    runs: list[Run] = []
+    for path in paths:
+        found = read_sweep([path], columns)
+        if not found.runs:
+            raise LogError(found.left_out[0].reason if found.left_out else f"{path} holds no run")
+        _warn(found.left_out)
+        runs.extend(found.runs)
+    return [with_hparams(run, told) for run in runs] if told else runs
+
+
+def _warn(left_out: Sequence[LeftOut]) -> None:
+    from grokpredict.logs import by_reason, sentence
+
+    for number, example in by_reason(left_out):
+        more = "" if number == 1 else f" (and {number - 1} more like it)"
+        click.echo(f"left out: {sentence(example)}{more}", err=True)
+
+
+def _check_plot(plot: str, runs: Sequence[Run]) -> None:
+    if len(runs) != 1:
+        raise ValueError(f"--plot draws one run, {len(runs)} were given; name one")
+    writable(plot)
+    if find_spec("matplotlib") is None:
+        raise ValueError(
+            "--plot needs matplotlib, which is not installed; "
+            "install it with pip install 'grokpredict[plot]'"
+        )
+
+
+def _any_abort(scores: Iterable[Score]) -> bool:
+    return any(each.verdict.action == "abort" for each in scores)

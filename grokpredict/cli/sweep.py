@@ -1,0 +1,71 @@
+"""``grokpredict sweep``: make sweep data."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from grokpredict.cli.options import COUNT, one_sentence
+from grokpredict.cli.output import on_terminal
+
+
+class SweepCommand(click.Command):
+    """Lists the families and their sources behind the options, read only when asked for."""
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write a line a family."""
+        from grokpredict.sweeps.families import FAMILIES
+
+        with formatter.section("Families"):
+            formatter.write_dl([(family.name, family.source) for family in FAMILIES.values()])
+
+
+@click.command(cls=SweepCommand)
+@click.argument("families", nargs=-1, required=True, metavar="FAMILY...")
+@click.option(
+    "-o",
+    "--output",
+    default="sweeps",
+    show_default=True,
+    metavar="DIR",
+    help="Folder for the bundles, made if it is not there.",
+)
+@click.option(
+    "--runs",
+    type=COUNT,
+    default=240,
+    show_default=True,
+    help="Runs of each family, rounded up to whole shards of 24.",
+)
+@click.option("--steps", type=COUNT, help="Cut every run off here; a multiple of 50.")
+@click.option("--seed", type=int, default=0, show_default=True, help="Decides the configurations.")
+@click.option("--jobs", type=int, default=1, show_default=True, help="Processes; -1 is all cores.")
+@click.option(
+    "--device", default="cpu", show_default=True, help="A PyTorch device, for example cuda."
+)
+@one_sentence
+def sweep(
+    *,
+    families: tuple[str, ...],
+    output: str,
+    runs: int,
+    steps: int | None,
+    seed: int,
+    jobs: int,
+    device: str,
+) -> None:
+    """Make sweep data: train many small networks that may grok."""
+    from grokpredict.sweeps.generate import generate
+
+    generate(
+        families,
+        Path(output),
+        runs=runs,
+        steps=steps,
+        seed=seed,
+        jobs=jobs,
+        device=device,
+        progress=on_terminal(),
+    )
+    click.echo(f"The runs were written to {output}.")
