@@ -159,6 +159,7 @@ def train(
             "seed": seed,
             "versions": _versions(),
             "data_sha256": data_hash(runs.runs),
+            "trained_on": sorted({fingerprint(run) for run in runs.runs}),
         },
     )
     return classifier, report
@@ -283,6 +284,17 @@ def data_hash(runs: Sequence[Run]) -> str:
             curve = run.channels[name]
             digest.update(name.encode() + curve.steps.tobytes() + curve.values.tobytes())
     return digest.hexdigest()
+
+
+def fingerprint(run: Run) -> str:
+    """Return eight hexadecimal digits by which a classifier knows what it was trained on.
+
+    Repetitions of one configuration have the same. Of a run without hyperparameters, which may
+    have been moved and so renamed, it is the training loss that tells.
+    """
+    if run.hparams:
+        return run.configuration[:8]
+    return hashlib.sha256(run.loss.values.tobytes()).hexdigest()[:8]
 
 
 def _versions() -> dict[str, str]:
