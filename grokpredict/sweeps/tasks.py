@@ -66,6 +66,18 @@ def composition(n: int) -> Dataset:
     return Dataset(np.stack([a, b], axis=1), targets, order, order)
 
 
+def dihedral(n: int) -> Dataset:
+    """All pairs of the 2n symmetries of a regular n-gon and their composition.
+
+    Chughtai, Chan, Nanda 2023, arXiv 2302.03025.
+    """
+    a, b = (x.ravel() for x in np.meshgrid(np.arange(2 * n), np.arange(2 * n), indexing="ij"))
+    # Element k + n e turns by k after e reflections; a reflection reverses what turns follow it.
+    turned = np.where(a < n, a + b % n, a - b % n) % n
+    targets = turned + n * ((a >= n) ^ (b >= n))
+    return Dataset(np.stack([a, b], axis=1), targets, 2 * n, 2 * n)
+
+
 def sparse_parity(n_bits: int, k: int, n_samples: int, seed: int) -> Dataset:
     """Parity of ``k`` of ``n_bits`` random signs; Barak et al. 2022, arXiv 2207.08799."""
     rng = np.random.default_rng(seed)
@@ -85,6 +97,20 @@ def teacher_student(dim: int, hidden: int, n_outputs: int, n_samples: int, seed:
     targets = np.tanh(2.0 * inputs @ first) @ second
     targets = (targets - targets.mean(axis=0)) / targets.std(axis=0)
     return Dataset(inputs.astype(np.float32), targets.astype(np.float32), n_outputs)
+
+
+def polynomial(dim: int, n_samples: int, seed: int) -> Dataset:
+    """Regression on the second Hermite polynomial of one random direction.
+
+    Kumar, Bordelon, Gershman, Pehlevan 2024, arXiv 2310.06110.
+    """
+    rng = np.random.default_rng(seed)
+    inputs = rng.normal(size=(n_samples, dim))
+    direction = rng.normal(size=dim)
+    along = inputs @ (direction / np.linalg.norm(direction))
+    targets = along[:, None] ** 2
+    targets = (targets - targets.mean(axis=0)) / targets.std(axis=0)
+    return Dataset(inputs.astype(np.float32), targets.astype(np.float32), 1)
 
 
 def digits() -> Dataset:
