@@ -117,10 +117,13 @@ def network(rng: Generator, turn: int, samples: int, stage: Stage) -> dict[str, 
 
 
 def dropout(rng: Generator, stage: Stage) -> dict[str, Any]:
+    """Draw whether and how much is dropped."""
     return {"dropout": float(rng.choice([0.0, 0.1, 0.3]))}
 
 
 def modular(operation: str) -> Structure:
+    """Return what draws the modulus and the network of an operation mod p."""
+
     def structure(rng: Generator, turn: int, stage: Stage) -> dict[str, Any]:
         usual = SMALL_PRIMES if stage == Stage.BROAD else PRIMES
         p = int(rng.choice(LARGE_PRIMES if turn % 12 == 8 else usual))
@@ -149,6 +152,8 @@ def broad_decay(rng: Generator, low: float, high: float) -> dict[str, Any]:
 
 
 def composition(n: int) -> Structure:
+    """Return what draws the network of a composition in S_n."""
+
     def structure(rng: Generator, turn: int, stage: Stage) -> dict[str, Any]:
         drawn = network(rng, turn, math.factorial(n) ** 2, stage)
         if n == 5 and stage >= Stage.NEAR:  # nothing but wide MLPs gets there in 10 000 steps
@@ -169,6 +174,7 @@ def composition(n: int) -> Structure:
 
 
 def parity(rng: Generator, turn: int, stage: Stage) -> dict[str, Any]:
+    """Draw the bits of a sparse parity and its network."""
     bits = int(rng.choice([20, 30, 40]))
     return {
         "task": "parity",
@@ -207,6 +213,7 @@ def polynomial(rng: Generator, turn: int, stage: Stage) -> dict[str, Any]:
 
 
 def parity_rates(rng: Generator, stage: Stage) -> dict[str, Any]:
+    """Draw SGD or AdamW."""
     if rng.random() < 0.5:
         return {
             "optimizer": "sgd",
@@ -222,6 +229,7 @@ def parity_rates(rng: Generator, stage: Stage) -> dict[str, Any]:
 
 
 def teacher(rng: Generator, turn: int, stage: Stage) -> dict[str, Any]:
+    """Draw the sizes of a teacher and its student."""
     dim = int(rng.choice([5, 10, 20]))
     return {
         "task": "teacher_student",
@@ -245,6 +253,8 @@ def large_start(rng: Generator, stage: Stage) -> dict[str, Any]:
 
 
 def images(loss: str) -> Structure:
+    """Return what draws the network that tells digits apart."""
+
     def structure(rng: Generator, turn: int, stage: Stage) -> dict[str, Any]:
         harder = loss == "cross_entropy" and stage == Stage.BROAD
         shares = (0.1, 0.6) if harder else (0.05, 0.4)
@@ -262,6 +272,7 @@ def images(loss: str) -> Structure:
 
 
 def easy(rng: Generator, turn: int, stage: Stage) -> dict[str, Any]:
+    """Draw an addition with nearly all pairs to train on."""
     p = int(rng.choice(PRIMES[:4]))
     drawn = network(rng, turn, p * p, stage)
     return {
@@ -276,6 +287,7 @@ def easy(rng: Generator, turn: int, stage: Stage) -> dict[str, Any]:
 
 
 def easy_rates(rng: Generator, stage: Stage) -> dict[str, Any]:
+    """Draw AdamW where most runs generalise."""
     return {
         "optimizer": "adamw",
         "learning_rate": log_uniform(rng, 1e-3, 8e-3),
@@ -285,6 +297,7 @@ def easy_rates(rng: Generator, stage: Stage) -> dict[str, Any]:
 
 
 def confused(rng: Generator, turn: int, stage: Stage) -> dict[str, Any]:
+    """Draw a network too small for its random labels."""
     p = int(rng.choice(PRIMES))
     return {
         "task": "random_labels",
@@ -299,6 +312,7 @@ def confused(rng: Generator, turn: int, stage: Stage) -> dict[str, Any]:
 
 
 def confused_rates(rng: Generator, stage: Stage) -> dict[str, Any]:
+    """Draw rates under which most runs never memorise."""
     return {
         "optimizer": str(rng.choice(["adamw", "sgd"])),
         "learning_rate": log_uniform(rng, 1e-4, 3e-2),
