@@ -11,7 +11,7 @@ import numpy as np
 
 from grokpredict.classifier import DEFAULT_HORIZONS, GrokClassifier
 from grokpredict.conditioning import SignalSettings
-from grokpredict.curves import FloatArray, IntArray, Run, Sweep
+from grokpredict.curves import REPETITION_KEYS, FloatArray, IntArray, Run, Sweep
 from grokpredict.labels import BoolArray, LabelRule
 from grokpredict.strangers import TURNED_AWAY, Familiar, fit_familiar
 from grokpredict.terms import has_context
@@ -289,10 +289,10 @@ def data_hash(runs: Sequence[Run]) -> str:
 def fingerprint(run: Run) -> str:
     """Return eight hexadecimal digits by which a classifier knows what it was trained on.
 
-    Repetitions of one configuration have the same. Of a run without hyperparameters, which may
-    have been moved and so renamed, it is the training loss that tells.
+    Repetitions of one configuration have the same. Of a run whose configuration is not known, and
+    which may have been renamed, it is the training loss that tells.
     """
-    if run.hparams:
+    if any(str(key).lower() not in REPETITION_KEYS for key in run.hparams):
         return run.configuration[:8]
     return hashlib.sha256(run.loss.values.tobytes()).hexdigest()[:8]
 
