@@ -198,8 +198,8 @@ def composition_rates(rng: Generator, stage: Stage) -> dict[str, Any]:
 
 
 def dihedral(rng: Generator, turn: int, stage: Stage) -> dict[str, Any]:
-    """Draw a dihedral group, of 10 to 34 elements."""
-    n = int(rng.choice([5, 7, 9, 11, 13, 15, 17]))
+    """Draw a dihedral group, of 22 to 42 elements."""
+    n = int(rng.choice([11, 13, 15, 17, 19, 21]))
     return {"task": "dihedral", "modulus": n, **network(rng, turn, 4 * n * n, stage)}
 
 
