@@ -16,7 +16,7 @@ from grokpredict.sweeps.trainer import train_stack
 DATA = Path(__file__).parents[1] / "data"
 SHARDS = sorted(DATA.glob("*/*.npz"))
 
-HELD_OUT_FAMILIES = {"division", "parity"}
+HELD_OUT_FAMILIES = {"dihedral", "polynomial"}
 
 
 def _card():
