@@ -34,6 +34,8 @@ from grokpredict.logs.columns import Columns
 from grokpredict.logs.errors import LogError
 from grokpredict.logs.table import make_run
 
+NAME = "bundle"
+
 #: Explicit bits of the mantissa that a bundle keeps: values are right to one part in 2 ** 13.
 MANTISSA_BITS = 12
 

@@ -37,6 +37,7 @@ STEP_NAMES = (
     "step",
     "global_step",
     "trainer_global_step",
+    "train_global_step",
     "train_step",
     "steps",
     "iteration",
@@ -45,6 +46,9 @@ STEP_NAMES = (
     "optimizer_step",
     "train_steps",
 )
+
+#: W&B's count of calls to ``log``, which is no optimiser step where anything else counts those.
+CALLS = "_step"
 
 #: Columns that count or time rows: never a channel, never a hyperparameter.
 COUNTERS = frozenset(
@@ -117,6 +121,11 @@ class Columns:
             if free is not None:
                 found[channel] = free
         if "train_loss" not in found:
+            if any(name.endswith("__MIN") for name in header):
+                raise LogError(
+                    f"a run must be logged in full, {where} is a chart's export from W&B, which "
+                    "is sampled; export the run's history instead"
+                )
             raise LogError(
                 f"a run must have a column with the training loss, {where} has "
                 f"{shown(header)}; name it with --loss-column"
@@ -127,8 +136,9 @@ class Columns:
         """Return the column that counts optimiser steps, None if rows must be counted."""
         if self.step is not None:
             return _given(self.step, header, where)
-        spelled = {normalised(name): name for name in reversed(header)}
-        return next((spelled[name] for name in STEP_NAMES if name in spelled), None)
+        spelled = {normalised(name): name for name in reversed(header) if name != CALLS}
+        last = CALLS if CALLS in header else None
+        return next((spelled[name] for name in STEP_NAMES if name in spelled), last)
 
 
 def _given(wanted: str, header: Sequence[str], where: str) -> str:

@@ -12,7 +12,9 @@ from grokpredict.logs.columns import Columns
 from grokpredict.logs.errors import LogError
 from grokpredict.logs.hparams import hparams_beside, plain_value
 from grokpredict.logs.source import STDIN, read_text, shown, suffix
-from grokpredict.logs.table import Table, run_from_table
+from grokpredict.logs.table import Table, sweep_of_table
+
+NAME = "CSV"
 
 
 def recognises(path: Path) -> bool:
@@ -29,7 +31,7 @@ def read_parsed(text: str, path: Path, columns: Columns, name: str) -> Sweep:
     """Read a run from the text of a file, with the configuration that lies beside ``path``."""
     table = parse(text, name)
     hparams = {} if path == STDIN else hparams_beside(path)
-    return Sweep([run_from_table(table, columns, hparams, name)])
+    return sweep_of_table(table, columns, hparams, name)
 
 
 def parse(text: str, name: str) -> Table:

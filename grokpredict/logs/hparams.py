@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+import re
+from collections import Counter
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,15 @@ from grokpredict.logs.errors import LogError
 
 #: Looked for beside a log, after a file that is named like the log itself.
 BESIDE = ("hparams.yaml", "hparams.yml", "hparams.json", "config.yaml", "config.yml", "config.json")
+
+#: Where Hydra keeps the configuration of a job, and how many folders above the log it may be:
+#: that of ``0/lightning_logs/version_0/metrics.csv`` is ``0/.hydra/config.yaml``.
+HYDRA = Path(".hydra", "config.yaml")
+HYDRA_ABOVE = 4
+
+#: Sections and keys that name the optimiser: Hydra's, LightningCLI's and people's own.
+_OPTIMIZERS = frozenset({"optimizer", "optimiser", "optim"})
+_KINDS = frozenset({"_target_", "class_path", "name", "type"})
 
 #: Keys under which people nest the configuration in a metadata object.
 NESTED = ("hparams", "hyperparameters", "hyper_parameters", "config", "args", "params")
@@ -85,7 +96,14 @@ def read_hparams(path: str | Path) -> dict[str, Any]:
             f"hyperparameters must be a mapping of names to values, {path} holds a "
             f"{type(told).__name__}"
         )
+    if "_wandb" in told or "wandb_version" in told:
+        told = {key: own["value"] for key, own in told.items() if _of_wandb(key, own)}
     return unnested(told)
+
+
+def _of_wandb(key: Any, own: Any) -> bool:
+    """Say whether this is one of the settings in W&B's config.yaml, which gives each a note."""
+    return key != "_wandb" and isinstance(own, Mapping) and "value" in own
 
 
 def hparams_beside(log: Path) -> dict[str, Any]:
@@ -95,24 +113,64 @@ def hparams_beside(log: Path) -> dict[str, Any]:
     ----------
     log : Path
         ``runs/a.csv`` takes ``runs/a.yaml`` or ``runs/a.json``, else ``runs/hparams.yaml`` or
-        ``runs/config.yaml`` (or ``.yml``, ``.json``).
+        ``runs/config.yaml`` (or ``.yml``, ``.json``). What these do not tell, the
+        ``.hydra/config.yaml`` in the folder of the log, or the nearest one above, tells.
     """
     stem = log.name.split(".")[0]
     own = [f"{stem}.yaml", f"{stem}.yml", f"{stem}.json"]
-    for name in (*own, *BESIDE):
-        candidate = log.with_name(name)
-        if candidate != log and candidate.is_file():
-            return read_hparams(candidate)
-    return {}
+    candidates = (log.with_name(name) for name in (*own, *BESIDE))
+    beside = next((path for path in candidates if path != log and path.is_file()), None)
+    above = (folder / HYDRA for folder in list(log.absolute().parents)[: HYDRA_ABOVE + 1])
+    hydra = next((path for path in above if path.is_file()), None)
+    found: dict[str, Any] = {}
+    for path in (hydra, beside):
+        found.update({} if path is None else read_hparams(path))
+    return found
 
 
 def unnested(told: Mapping[str, Any]) -> dict[str, Any]:
-    """Lift a configuration that is nested in a metadata object to the top."""
+    """Lift a nested configuration to the top.
+
+    Parameters
+    ----------
+    told : mapping
+        What stands in a section keeps its name if no other section has that name too, and is
+        called ``section.name`` otherwise; ``section/name`` and ``section.name`` are taken apart
+        likewise, as loggers write a section so. What the section of the optimiser says goes before
+        what others say, and its class is ``optimizer``.
+
+    Examples
+    --------
+    >>> unnested({"optimizer": {"_target_": "torch.optim.AdamW", "lr": 0.1}, "model": {"width": 8}})
+    {'optimizer': 'torch.optim.AdamW', 'lr': 0.1, 'width': 8}
+    """
     flat = {str(key): value for key, value in told.items()}
     for key in NESTED:
         if isinstance(flat.get(key), Mapping):
             flat.update({str(k): v for k, v in flat.pop(key).items()})
-    return flat
+    leaves = list(_leaves(flat))
+    lifted = {path[0]: value for path, value in leaves if len(path) == 1}
+    leaves = [each for each in leaves if len(each[0]) > 1]
+    uses = Counter(path[-1] for path, _ in leaves)
+    # The optimiser's section first, so that others do not take its names.
+    for path, value in sorted(leaves, key=lambda each: _OPTIMIZERS.isdisjoint(each[0])):
+        of_optimizer = not _OPTIMIZERS.isdisjoint(path)
+        name = "optimizer" if of_optimizer and path[-1] in _KINDS else path[-1]
+        if name in lifted or (uses[path[-1]] > 1 and not of_optimizer):
+            name = ".".join(path)
+        lifted[name] = value
+    return lifted
+
+
+def _leaves(
+    told: Mapping[Any, Any], above: tuple[str, ...] = ()
+) -> Iterator[tuple[tuple[str, ...], Any]]:
+    for key, value in told.items():
+        path = (*above, *re.split(r"[/.]", str(key)))
+        if isinstance(value, Mapping):
+            yield from _leaves(value, path)
+        else:
+            yield path, value
 
 
 def planned_steps(hparams: Mapping[str, Any]) -> int | None:

@@ -12,7 +12,9 @@ from grokpredict.logs.columns import KNOWN_NAMES, Columns, normalised
 from grokpredict.logs.errors import LogError
 from grokpredict.logs.hparams import hparams_beside, unnested
 from grokpredict.logs.source import STDIN, read_text, shown, suffix
-from grokpredict.logs.table import Table, run_from_table
+from grokpredict.logs.table import Table, constant, sweep_of_table
+
+NAME = "JSON Lines"
 
 _CHANNEL_NAMES = frozenset(name for names in KNOWN_NAMES.values() for name in names)
 
@@ -31,7 +33,7 @@ def read_parsed(text: str, path: Path, columns: Columns, name: str) -> Sweep:
     """Read a run from the text of a file, with the configuration that lies beside ``path``."""
     hparams = {} if path == STDIN else hparams_beside(path)
     metadata, table = parse(text, columns, name)
-    return Sweep([run_from_table(table, columns, hparams | metadata, name)])
+    return sweep_of_table(table, columns, hparams | metadata, name)
 
 
 def parse(text: str, columns: Columns, name: str) -> tuple[dict[str, Any], Table]:
@@ -71,7 +73,7 @@ def parse(text: str, columns: Columns, name: str) -> tuple[dict[str, Any], Table
         )
     header = list(dict.fromkeys(key for each in body for key in each))
     cells = {key: [each.get(key) for each in body] for key in header}
-    return metadata, Table(cells, lambda row: numbered[start + row][0], _constants(cells))
+    return metadata, Table(cells, lambda row: numbered[start + row][0], constant(cells))
 
 
 def _objects(numbered: list[tuple[int, str]], name: str, *, whole: bool) -> list[dict[str, Any]]:
@@ -98,11 +100,3 @@ def _objects(numbered: list[tuple[int, str]], name: str, *, whole: bool) -> list
             )
         rows.append(each)
     return rows
-
-
-def _constants(cells: Mapping[str, list[Any]]) -> dict[str, Any]:
-    return {
-        key: column[0]
-        for key, column in cells.items()
-        if len(column) > 1 and column[0] is not None and column.count(column[0]) == len(column)
-    }

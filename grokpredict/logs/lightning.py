@@ -9,6 +9,11 @@ from grokpredict.logs import csv_file
 from grokpredict.logs.columns import Columns
 from grokpredict.logs.source import read_text
 
+NAME = "Lightning CSVLogger"
+
+#: Checkpoints and what other loggers write in it are the same run.
+WHOLE = True
+
 METRICS = "metrics.csv"
 
 

@@ -4,12 +4,24 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
 from itertools import chain, islice
 from pathlib import Path
 from typing import Protocol
 
-from grokpredict.curves import LeftOut, Run, Sweep
-from grokpredict.logs import bundle, csv_file, json_lines, lightning
+from grokpredict.curves import Findings, LeftOut, Run, Sweep
+from grokpredict.logs import (
+    bundle,
+    csv_file,
+    json_lines,
+    lightning,
+    mlflow_files,
+    mlflow_sqlite,
+    parquet,
+    tensorboard,
+    trainer_state,
+    wandb_run,
+)
 from grokpredict.logs.columns import Columns
 from grokpredict.logs.errors import LogError
 from grokpredict.logs.source import STDIN, read_text, shown
@@ -20,18 +32,34 @@ PathLike = str | os.PathLike[str]
 class Format(Protocol):
     """What a module that reads one format offers."""
 
+    NAME: str
+
     def recognises(self, path: Path) -> bool:
-        """Say whether a path in a sweep folder is in this format, without opening it."""
+        """Say whether a path in a sweep folder is in this format, reading as little as it can."""
 
     def read(self, path: Path, columns: Columns) -> Sweep:
         """Read all runs of a path, or raise LogError."""
 
 
-#: Formats of which a run, or a bundle of runs, is a folder; asked in this order.
-FOLDER_FORMATS: tuple[Format, ...] = (lightning,)
+class FolderFormat(Format, Protocol):
+    """A format of which a run is a folder."""
 
-#: Formats of which a run, or a bundle of runs, is a file.
-FILE_FORMATS: tuple[Format, ...] = (bundle, csv_file, json_lines)
+    #: Whether all that is in the folder is that one run; else folders in it are searched too.
+    WHOLE: bool
+
+
+#: Formats of which a run is a folder; asked in this order.
+FOLDER_FORMATS: tuple[FolderFormat, ...] = (lightning, trainer_state, mlflow_files, tensorboard)
+
+#: Formats of which a run, or many runs, are a file.
+FILE_FORMATS: tuple[Format, ...] = (
+    bundle,
+    csv_file,
+    json_lines,
+    parquet,
+    wandb_run,
+    mlflow_sqlite,
+)
 
 #: Runs that one task of a parallel reader takes, so that starting it does not cost more.
 CHUNK = 32
@@ -56,7 +84,7 @@ def read_run(path: PathLike, columns: Columns | None = None) -> Run:
     """
     found = read_sweep([path], columns)
     if not found.runs:
-        raise LogError(found.left_out[0].reason)
+        raise LogError(found.left_out[0].reason if found.left_out else f"{path} holds no run")
     if len(found) > 1:
         raise LogError(f"there must be one run in {path}, there are {len(found)}; use read_sweep")
     return found.runs[0]
@@ -95,10 +123,12 @@ def read_sweep(
     """
     runs: list[Run] = []
     left_out: list[LeftOut] = []
+    findings = Findings()
     for found in iter_sweeps(paths, columns, jobs=jobs, track=track):
         runs.extend(found.runs)
         left_out.extend(found.left_out)
-    return Sweep(runs, left_out)
+        findings += found.findings
+    return Sweep(runs, left_out, findings)
 
 
 def iter_sweeps(
@@ -152,8 +182,8 @@ def find(paths: Iterable[PathLike]) -> list[Path]:
             here = list(_search(path))
             if not here:
                 raise LogError(
-                    f"a sweep folder must hold metrics.csv folders, .csv, .jsonl or .npz files, "
-                    f"there are none under {path}"
+                    f"a sweep folder must hold logs, there are none under {path}; "
+                    "docs/formats.md lists what is read"
                 )
         else:
             here = [path]
@@ -163,39 +193,41 @@ def find(paths: Iterable[PathLike]) -> list[Path]:
 
 
 def _search(folder: Path) -> Iterator[Path]:
-    if any(form.recognises(folder) for form in FOLDER_FORMATS):
+    form = next((form for form in FOLDER_FORMATS if form.recognises(folder)), None)
+    if form is not None:
         yield folder
-        return
+        if form.WHOLE:
+            return
     for entry in sorted(folder.iterdir(), key=lambda path: path.name):
         if entry.name.startswith("."):
             continue
         if entry.is_dir() and not entry.is_symlink():
             yield from _search(entry)
-        elif entry.is_file() and any(form.recognises(entry) for form in FILE_FORMATS):
+        elif form is not None:
+            continue  # what other loggers write beside a run's log is that run again
+        elif entry.is_file() and any(each.recognises(entry) for each in FILE_FORMATS):
             yield entry
 
 
 def read_log(path: Path, columns: Columns) -> Sweep:
     """Read one log; what is wrong with it becomes a :class:`~grokpredict.curves.LeftOut`."""
     try:
-        return _format_of(path)(path, columns)
+        form, found = _read(path, columns)
     except LogError as error:
         return Sweep([], [LeftOut(shown(path), str(error))])
+    by_format = Findings(formats={form.NAME: len(found.runs)})
+    return replace(found, findings=found.findings + by_format)
 
 
-def _format_of(path: Path) -> Callable[[Path, Columns], Sweep]:
-    if path.is_dir():
-        return next(form.read for form in FOLDER_FORMATS if form.recognises(path))
-    if path != STDIN and bundle.recognises(path):
-        return bundle.read
-    return _read_text_log
-
-
-def _read_text_log(path: Path, columns: Columns) -> Sweep:
+def _read(path: Path, columns: Columns) -> tuple[Format, Sweep]:
+    formats = (*FOLDER_FORMATS, *FILE_FORMATS)
+    form = next((form for form in formats if form.recognises(path)), None)
+    if form not in (None, csv_file, json_lines):
+        return form, form.read(path, columns)
     # The name says little (".log", ".txt", standard input); the first character says all.
     text = read_text(path)
-    read = json_lines.read_parsed if text.lstrip().startswith("{") else csv_file.read_parsed
-    return read(text, path, columns, shown(path))
+    parser = json_lines if text.lstrip().startswith("{") else csv_file
+    return parser, parser.read_parsed(text, path, columns, shown(path))
 
 
 def _read_chunk(paths: Sequence[Path], columns: Columns) -> list[tuple[Path, Sweep]]:

@@ -1,14 +1,14 @@
-"""From the columns of one log to a run: every tabular format ends here."""
+"""From the columns of one log to a run: every format but the bundle ends here."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
-from grokpredict.curves import Context, Curve, FloatArray, IntArray, Run
+from grokpredict.curves import Context, Curve, Findings, FloatArray, IntArray, Run, Sweep
 from grokpredict.logs.columns import COUNTERS, Columns, normalised
 from grokpredict.logs.errors import LogError
 from grokpredict.logs.hparams import planned_steps
@@ -42,7 +42,37 @@ class Table:
         return len(next(iter(self.columns.values()))) if self.columns else 0
 
 
-def run_from_table(table: Table, columns: Columns, hparams: Mapping[str, Any], name: str) -> Run:
+def constant(cells: Mapping[str, Sequence[Any]]) -> dict[str, Any]:
+    """Return what the columns say that say the same in every row, of which there are several."""
+    return {
+        key: column[0]
+        for key, column in cells.items()
+        if len(column) > 1 and column[0] is not None and column.count(column[0]) == len(column)
+    }
+
+
+@dataclass(frozen=True)
+class Series:
+    """One metric of a log that gives each metric steps of its own.
+
+    Attributes
+    ----------
+    steps : ndarray of int64, shape (n,)
+        They do not decrease.
+    values : ndarray of float64, shape (n,)
+    """
+
+    steps: IntArray
+    values: FloatArray
+
+
+def sweep_of_table(
+    table: Table,
+    columns: Columns,
+    hparams: Mapping[str, Any],
+    name: str,
+    remarks: Iterable[str] = (),
+) -> Sweep:
     """Find the channels in a table and make a run of them.
 
     Parameters
@@ -55,6 +85,8 @@ def run_from_table(table: Table, columns: Columns, hparams: Mapping[str, Any], n
         What is known of the configuration from elsewhere; it goes before constant columns.
     name : str
         Of the run, for people.
+    remarks : iterable of str
+        What a user should know of such a run.
 
     Raises
     ------
@@ -70,14 +102,59 @@ def run_from_table(table: Table, columns: Columns, hparams: Mapping[str, Any], n
     curves = {
         channel: _curve(table, column, steps, channel, name) for channel, column in channels.items()
     }
-    used = {*channels.values(), step_column}
-    told = {
+    told = {**_settings(table.constants, {*channels.values(), step_column}), **hparams}
+    taken = channels if step_column is None else {"step": step_column, **channels}
+    return _sweep(curves, told, name, taken, remarks)
+
+
+def sweep_of_series(
+    series: Mapping[str, Series], columns: Columns, hparams: Mapping[str, Any], name: str
+) -> Sweep:
+    """Find the channels among the metrics of a log and make a run of them.
+
+    Parameters
+    ----------
+    series : mapping of str to Series
+        A metric that was recorded more than once and is always the same is a hyperparameter.
+    columns, hparams, name
+        As for :func:`sweep_of_table`; the log tells its steps, a given step column is not needed.
+    """
+    channels = columns.channels(list(series), name)
+    curves = {}
+    for channel, metric in channels.items():
+        own = series[metric]
+        curves[channel] = Curve(*_merge(own.steps, own.values, mean=channel == "train_loss"))
+    constants = {
+        metric: own.values[0].item()
+        for metric, own in series.items()
+        if own.values.size > 1 and np.all(own.values == own.values[0])
+    }
+    told = {**_settings(constants, set(channels.values())), **hparams}
+    return _sweep(curves, told, name, channels, ())
+
+
+def _settings(constants: Mapping[str, Any], used: Collection[str | None]) -> dict[str, Any]:
+    """Return the constant columns that are neither a channel nor count rows."""
+    return {
         key: value
-        for key, value in table.constants.items()
+        for key, value in constants.items()
         if key not in used and normalised(key) not in COUNTERS
     }
-    told.update(hparams)
-    return make_run(_in_shares(curves), told, name)
+
+
+def _sweep(
+    curves: Mapping[str, Curve],
+    hparams: Mapping[str, Any],
+    name: str,
+    taken: Mapping[str, str],
+    remarks: Iterable[str],
+) -> Sweep:
+    run = make_run(_in_shares(curves), hparams, name)
+    findings = Findings(
+        columns=dict.fromkeys(taken.items(), 1),
+        remarks=dict.fromkeys(remarks, (1, name)),
+    )
+    return Sweep([run], findings=findings)
 
 
 def make_run(curves: Mapping[str, Curve], hparams: Mapping[str, Any], name: str) -> Run:

@@ -1,0 +1,93 @@
+"""``trainer_state.json``, which the Trainer of Hugging Face keeps with every checkpoint."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from grokpredict.curves import Sweep
+from grokpredict.logs.columns import Columns
+from grokpredict.logs.errors import LogError
+from grokpredict.logs.hparams import hparams_beside
+from grokpredict.logs.source import read_text
+from grokpredict.logs.table import Table, sweep_of_table
+
+NAME = "Hugging Face trainer_state.json"
+
+#: Its checkpoints, and what other loggers write beside them, are the same run.
+WHOLE = True
+
+STATE = "trainer_state.json"
+
+#: Transformers before version 5 round the loss to so many decimals.
+ROUNDED_TO = 4
+
+ROUNDED = (
+    f"the losses are rounded to {ROUNDED_TO} decimals, which hides small oscillations from a "
+    "classifier; log with transformers 5 or newer"
+)
+AVERAGED = (
+    "each loss is the mean over the steps since the last one, as Hugging Face logs it, and not "
+    "the loss of one step; train with logging_steps=1, or use a classifier trained on such logs"
+)
+
+
+def recognises(path: Path) -> bool:
+    """Say whether a path is the output folder of a Trainer, or a state of it."""
+    return _state_of(path) is not None
+
+
+def read(path: Path, columns: Columns) -> Sweep:
+    """Read the one run of an output folder: its own state, else that of its last checkpoint.
+
+    ``loss``, ``eval_loss``, ``eval_accuracy`` and so on come from ``log_history``, the
+    configuration from what the state tells (``max_steps``, the batch size, the highest learning
+    rate) and what lies beside it.
+    """
+    file = _state_of(path) or path
+    text = read_text(file)
+    try:
+        state = json.loads(text)
+        # The last entry sums the training up, under names that the losses could have.
+        rows = [row for row in state["log_history"] if "train_runtime" not in row]
+        header = list(dict.fromkeys(key for row in rows for key in row))
+    except (ValueError, TypeError, KeyError, RecursionError) as error:
+        raise LogError(f"{file} must be a JSON object with a log_history of rows") from error
+    losses = [row for row in rows if isinstance(row.get("loss"), float)]
+    if len(losses) > 1 and losses[0].get("step") == 1 and losses[1].get("step") != 2:
+        rows.remove(losses.pop(0))  # logging_first_step, which is on no grid with the others
+    cells = {key: [row.get(key) for row in rows] for key in header}
+    hparams = {**_configuration(state, cells.get("learning_rate", ())), **hparams_beside(file)}
+    table = Table(cells, lambda row: row + 1)
+    return sweep_of_table(table, columns, hparams, str(path), _remarks(losses))
+
+
+def _state_of(path: Path) -> Path | None:
+    for state in (path, path / STATE):
+        if state.name == STATE and state.is_file():
+            return state
+    checkpoints = [
+        (int(number), state)
+        for state in path.glob(f"checkpoint-*/{STATE}")
+        if (number := state.parent.name.partition("-")[2]).isdecimal()
+    ]
+    return max(checkpoints)[1] if checkpoints else None
+
+
+def _configuration(state: dict[str, Any], rates: Sequence[Any]) -> dict[str, Any]:
+    told = {key: state.get(key) for key in ("max_steps", "train_batch_size")}
+    told["learning_rate"] = max((rate for rate in rates if isinstance(rate, float)), default=None)
+    trial = state.get("trial_params")
+    told.update(trial if isinstance(trial, dict) else {})
+    return {key: value for key, value in told.items() if value is not None}
+
+
+def _remarks(losses: Sequence[dict[str, Any]]) -> list[str]:
+    found = []
+    if losses and all(row["loss"] == round(row["loss"], ROUNDED_TO) for row in losses):
+        found.append(ROUNDED)
+    if len(losses) > 1 and losses[1].get("step") != losses[0].get("step", 0) + 1:
+        found.append(AVERAGED)
+    return found
