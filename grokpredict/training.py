@@ -30,6 +30,8 @@ from grokpredict.trees import Trees
 from grokpredict.validation import (
     FOLDS,
     Figures,
+    GridArea,
+    areas_by_grid,
     figures,
     fit_columns,
     folds,
@@ -55,12 +57,15 @@ class TrainingReport:
         What became of the sweep's runs.
     figures : tuple of Figures
         Cross-validated, on the finest step grid, for each horizon without and with context.
+    grids : tuple of GridArea
+        The area on every step grid, at each horizon that it serves.
     calibration : mapping of str to int
         Generalising configurations behind the threshold, by ``"loss, stride 1"`` and so on.
     """
 
     counts: Counts
     figures: tuple[Figures, ...]
+    grids: tuple[GridArea, ...]
     calibration: Mapping[str, int]
 
     def to_dict(self) -> dict[str, Any]:
@@ -139,6 +144,7 @@ def train(
             seed=seed,
             jobs=jobs,
         ),
+        grids=areas_by_grid(runs, grids, scores),
         calibration={
             f"{'loss + context' if told else 'loss'}, stride {stride}": int(scores.size)
             for (told, stride), scores in lowest.items()

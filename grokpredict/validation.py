@@ -60,6 +60,51 @@ class Figures:
     family_median: float | None
 
 
+@dataclass(frozen=True)
+class GridArea:
+    """Out-of-fold quality on one step grid, which says what recording the loss less often costs.
+
+    Attributes
+    ----------
+    horizon, stride : int
+        Window that was looked at.
+    n_runs : int
+        Runs that had not generalised inside the window.
+    loss, with_context : float or None
+        Area under the receiver operating characteristic of the two models; None where it is not
+        defined.
+    """
+
+    horizon: int
+    stride: int
+    n_runs: int
+    loss: float | None
+    with_context: float | None
+
+
+def areas_by_grid(
+    runs: Runs, grids: Sequence[Grid], scores: Mapping[str, FloatArray]
+) -> tuple[GridArea, ...]:
+    """Return the area on each grid, of the scores of :func:`held_out_scores`."""
+
+    def area(row: int, name: str, among: BoolArray) -> float | None:
+        known = among & np.isfinite(scores[name][row])
+        found = auroc(runs.generalised[known], scores[name][row, known])
+        return found if np.isfinite(found) else None
+
+    everyone = np.ones_like(runs.told)
+    return tuple(
+        GridArea(
+            horizon=grid.horizon,
+            stride=grid.stride,
+            n_runs=int(np.isfinite(scores["loss"][row]).sum()),
+            loss=area(row, "loss", everyone),
+            with_context=area(row, "both", runs.told),
+        )
+        for row, grid in enumerate(grids)
+    )
+
+
 def model_columns() -> dict[str, IntArray]:
     """Return the columns that each model reads: loss, loss and context, configuration alone."""
     names = all_feature_names()
