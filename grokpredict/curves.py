@@ -250,6 +250,17 @@ class Findings:
     columns: Mapping[tuple[str, str], int] = field(default_factory=dict)
     remarks: Mapping[str, tuple[int, str]] = field(default_factory=dict)
 
+    def to_dict(self) -> dict[str, Any]:
+        """Return the findings as what :func:`json.dumps` takes."""
+        columns: dict[str, dict[str, int]] = {}
+        for (channel, column), number in self.columns.items():
+            columns.setdefault(channel, {})[column] = number
+        remarks = [
+            {"runs": number, "path": example, "remark": text}
+            for text, (number, example) in self.remarks.items()
+        ]
+        return {"formats": dict(self.formats), "columns": columns, "remarks": remarks}
+
     def __add__(self, other: Findings) -> Findings:
         remarks = dict(self.remarks)
         for text, (number, example) in other.remarks.items():

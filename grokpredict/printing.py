@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from grokpredict.curves import LeftOut
+from grokpredict.curves import Findings, LeftOut
 from grokpredict.logs import by_reason, sentence
 from grokpredict.scoring import Score
 
@@ -13,13 +13,16 @@ if TYPE_CHECKING:
     from grokpredict.classifier import GrokClassifier
     from grokpredict.ranking import Interval
     from grokpredict.training import TrainingReport
-    from grokpredict.validation import Figures
+    from grokpredict.validation import Figures, GridArea
 
 #: From this many runs on each gets one line.
 ONE_LINE_FROM = 6
 
 #: Features that a block of text shows, three in a line; ``--json`` has them all.
 SHOWN_FEATURES = 6
+
+#: Columns of one channel that are shown, the most frequent first.
+SHOWN_COLUMNS = 4
 
 #: Reasons for leaving out that are shown, the most frequent first.
 SHOWN_REASONS = 10
@@ -76,13 +79,18 @@ def training_text(
     classifier: GrokClassifier,
     report: TrainingReport,
     left_out: Sequence[LeftOut],
+    findings: Findings,
     max_false_abort: float,
 ) -> str:
     """Return what was found, how good the classifier is, and what its threshold rests on."""
     parts = (
         _found(report),
+        _formats(findings),
+        _columns(findings),
+        _remarks(findings),
         _reasons(left_out),
         _figures(report),
+        _grids(report),
         _bound(classifier, max_false_abort),
     )
     return "\n\n".join("\n".join(lines) for lines in map(list, parts) if lines)
@@ -105,6 +113,33 @@ def _found(report: TrainingReport) -> Iterator[str]:
             yield f"{number:>8}  {what}"
     used = counts.generalised + counts.not_generalised
     yield f"The {used} used runs are of {counts.configurations} configurations."
+
+
+def _formats(findings: Findings) -> Iterator[str]:
+    if findings.formats:
+        yield "Read, by format"
+    for name, number in sorted(findings.formats.items(), key=lambda each: -each[1]):
+        if number:
+            yield f"{number:>8}  {name}"
+
+
+def _columns(findings: Findings) -> Iterator[str]:
+    """One line a channel: the columns that were taken for it, and for how many runs."""
+    taken: dict[str, list[tuple[str, int]]] = {}
+    for (channel, column), number in findings.columns.items():
+        taken.setdefault(channel, []).append((column, number))
+    if taken:
+        yield "Columns that were taken for what is needed; name others with --loss-column and so on"
+    for channel, columns in taken.items():
+        most = sorted(columns, key=lambda each: -each[1])
+        told = ", ".join(f"{column!r} ({number})" for column, number in most[:SHOWN_COLUMNS])
+        more = f" and {len(most) - SHOWN_COLUMNS} more" if len(most) > SHOWN_COLUMNS else ""
+        yield f"  {channel:<11}  {told}{more}"
+
+
+def _remarks(findings: Findings) -> Iterator[str]:
+    for text, (number, example) in findings.remarks.items():
+        yield f"Note on {number} runs, such as {example}: {text}"
 
 
 def _reasons(left_out: Sequence[LeftOut]) -> Iterator[str]:
@@ -144,6 +179,24 @@ def _interval(interval: Interval, sign: str = "") -> str:
     if interval.low is None or interval.high is None:
         return text
     return f"{text} [{interval.low:{sign}.2f}, {interval.high:{sign}.2f}]"
+
+
+def _grids(report: TrainingReport) -> Iterator[str]:
+    """A table of step grids and horizons; nothing where the runs allow for one grid only."""
+    strides = sorted({area.stride for area in report.grids})
+    horizons = sorted({area.horizon for area in report.grids})
+    areas = {(area.stride, area.horizon): area for area in report.grids}
+    if len(strides) < 2:
+        return
+    yield "The AUROC where the loss was recorded less often: loss / loss + context"
+    yield f"{'every':>8}" + "".join(f"  {f'by {horizon}':>13}" for horizon in horizons)
+    for stride in strides:
+        cells = (areas.get((stride, horizon)) for horizon in horizons)
+        yield f"{stride:>8}" + "".join(f"  {_area(each):>13}" for each in cells)
+
+
+def _area(area: GridArea | None) -> str:
+    return "-" if area is None else f"{_chance(area.loss)} / {_chance(area.with_context)}"
 
 
 def _bound(classifier: GrokClassifier, max_false_abort: float) -> Iterator[str]:

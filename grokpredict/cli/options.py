@@ -56,6 +56,11 @@ def parse_horizons(ctx: click.Context, param: click.Parameter, value: str | None
     return horizons
 
 
+strict_option = click.option(
+    "--strict", is_flag=True, help="Fail if a run cannot be read, instead of leaving it out."
+)
+
+
 def column_options(command: Command) -> Command:
     """Add the options that name columns, and hand them over as ``columns``."""
 

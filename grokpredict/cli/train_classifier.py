@@ -6,7 +6,14 @@ from typing import TYPE_CHECKING
 
 import click
 
-from grokpredict.cli.options import COUNT, SHARE, column_options, one_sentence, parse_horizons
+from grokpredict.cli.options import (
+    COUNT,
+    SHARE,
+    column_options,
+    one_sentence,
+    parse_horizons,
+    strict_option,
+)
 from grokpredict.cli.output import Steps, bar, print_json, writable
 
 if TYPE_CHECKING:
@@ -38,6 +45,7 @@ if TYPE_CHECKING:
     help="Largest share of good runs that may be lost, for the threshold that is shown.",
 )
 @click.option("--jobs", type=int, default=1, show_default=True, help="Processes; -1 is all cores.")
+@strict_option
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 @column_options
 @one_sentence
@@ -49,13 +57,14 @@ def train_classifier(
     horizons: tuple[int, ...] | None,
     max_false_abort: float,
     jobs: int,
+    strict: bool,
     as_json: bool,
     columns: Columns,
 ) -> None:
     """Learn from finished runs: folders, log files and bundles, searched recursively."""
     target = writable(output)
     from grokpredict.classifier import DEFAULT_HORIZONS
-    from grokpredict.logs import by_reason, read_sweep
+    from grokpredict.logs import by_reason, read_sweep, require_all
     from grokpredict.training import train
 
     found = read_sweep(
@@ -64,6 +73,8 @@ def train_classifier(
         jobs=jobs,
         track=lambda logs, total: bar(logs, total, "reading"),
     )
+    if strict:
+        require_all(found)
     with Steps("computing features") as progress:
         classifier, report = train(
             found,
@@ -78,9 +89,10 @@ def train_classifier(
             {"runs": number, "path": example.path, "reason": example.reason}
             for number, example in by_reason(found.left_out)
         ]
-        print_json({"classifier": output, "left_out": reasons, **report.to_dict()})
+        told = {"classifier": output, "left_out": reasons, **found.findings.to_dict()}
+        print_json({**told, **report.to_dict()})
         return
     from grokpredict.printing import training_text
 
-    click.echo(training_text(classifier, report, found.left_out, max_false_abort))
+    click.echo(training_text(classifier, report, found.left_out, found.findings, max_false_abort))
     click.echo(f"\nThe classifier was written to {output}.")

@@ -9,7 +9,7 @@ from grokpredict.logs.bundle import read_bundle, write_bundle
 from grokpredict.logs.columns import Columns
 from grokpredict.logs.errors import LogError
 from grokpredict.logs.hparams import read_hparams
-from grokpredict.logs.left_out import by_reason, sentence
+from grokpredict.logs.left_out import by_reason, require_all, sentence
 from grokpredict.logs.reading import read_run, read_sweep
 from grokpredict.logs.table import with_hparams
 
@@ -21,6 +21,7 @@ __all__ = [
     "read_hparams",
     "read_run",
     "read_sweep",
+    "require_all",
     "sentence",
     "with_hparams",
     "write_bundle",

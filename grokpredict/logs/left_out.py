@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-from grokpredict.curves import LeftOut
+from grokpredict.curves import LeftOut, Sweep
+from grokpredict.logs.errors import LogError
 
 
 def by_reason(left_out: Iterable[LeftOut]) -> list[tuple[int, LeftOut]]:
@@ -27,6 +28,16 @@ def by_reason(left_out: Iterable[LeftOut]) -> list[tuple[int, LeftOut]]:
         groups.setdefault(key, []).append(each)
     ordered = sorted(groups.values(), key=len, reverse=True)
     return [(len(group), group[0]) for group in ordered]
+
+
+def require_all(found: Sweep) -> None:
+    """Raise LogError if a run was left out, naming one; for those who want all or nothing."""
+    if found.left_out:
+        total = len(found.runs) + len(found.left_out)
+        raise LogError(
+            f"every run must be readable under --strict, {len(found.left_out)} of {total} are "
+            f"not; the first: {sentence(found.left_out[0])}"
+        )
 
 
 def sentence(left_out: LeftOut) -> str:
