@@ -1,0 +1,129 @@
+"""What classifiers trained on the other runs of the same sweep would have said."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from grokpredict.conditioning import SignalSettings
+from grokpredict.curves import FloatArray, IntArray
+from grokpredict.evaluate.ledger import Finished
+from grokpredict.evaluate.replay import Replay
+from grokpredict.labels import BoolArray
+from grokpredict.thresholds import abort_threshold
+from grokpredict.training import MIN_RUNS_PER_CLASS
+from grokpredict.training_table import Progress, extract_grids, step_grids
+from grokpredict.validation import FOLDS, folds, held_out_scores
+
+#: The models of :func:`grokpredict.validation.model_columns`, and what they are called here.
+MODELS = {
+    "loss": "trained on these runs, loss",
+    "both": "trained on these runs, loss + context",
+    "configuration": "trained on these runs, configuration alone",
+}
+
+
+@dataclass(frozen=True, eq=False)
+class CrossFitted:
+    """Replays of models that did not see the run that they look at.
+
+    Attributes
+    ----------
+    replays : dict of str to Replay
+        By model, ``"loss"`` and, where the configuration is known, ``"both"`` and
+        ``"configuration"``. Empty if there are too few runs.
+    reason : str or None
+        Why there is none.
+    """
+
+    replays: dict[str, Replay]
+    reason: str | None = None
+
+
+def cross_fitted(
+    done: Finished,
+    horizons: Sequence[int],
+    *,
+    max_false_abort: float,
+    jobs: int = 1,
+    progress: Progress | None = None,
+    seed: int = 0,
+) -> CrossFitted:
+    """Train on four fifths of the configurations at a time and look at the rest.
+
+    Parameters
+    ----------
+    done : Finished
+        Ten runs of each outcome at least.
+    horizons : sequence of int
+        Steps after which to look.
+    max_false_abort : float
+        Largest share of the runs that would generalise that may be stopped.
+    jobs : int
+        Processes, as joblib counts them.
+    progress : callable, optional
+        Called with the windows done and to do while features are computed.
+    seed : int
+        Decides the folds.
+
+    Returns
+    -------
+    CrossFitted
+        Every score is by a model that did not see the configuration, and the threshold of each
+        fold is set on the scores of the others. Strangers are not turned away: the folds are
+        alike.
+    """
+    runs = done.runs
+    fewest = min(int(done.good.sum()), int((~done.good).sum()))
+    if fewest < MIN_RUNS_PER_CLASS:
+        return CrossFitted({}, f"needs {MIN_RUNS_PER_CLASS} runs of each outcome, has {fewest}")
+    strides = np.array([run.loss.stride for run in runs.runs])
+    pairs = step_grids(runs, horizons, sorted(set(strides.tolist())))
+    grids = extract_grids(runs, pairs, SignalSettings(), jobs=jobs, progress=progress)
+    if not any(grid.run.size for grid in grids):
+        return CrossFitted({}, "needs runs that were logged to the first horizon")
+    splits = list(folds(runs, FOLDS, seed))
+    scores = held_out_scores(runs, grids, splits, seed=seed, jobs=jobs)
+    rows = tuple(sorted({grid.horizon for grid in grids}))
+    found = {}
+    for model, name in MODELS.items():
+        if model != "loss" and not runs.told.any():
+            continue
+        probability = np.full((len(rows), len(done)), np.nan)
+        for grid, own in zip(grids, scores[model], strict=True):
+            # Each run is looked at on its own grid, though it serves the coarser ones too.
+            served = (strides == grid.stride) & np.isfinite(own)
+            served &= runs.told if model != "loss" else True
+            probability[rows.index(grid.horizon), served] = own[served]
+        found[model] = Replay(
+            name=name,
+            horizons=rows,
+            probability=probability,
+            strange=np.zeros(probability.shape, dtype=np.bool_),
+            threshold=_thresholds(done, strides, splits, probability, max_false_abort),
+        )
+    return CrossFitted(found)
+
+
+def _thresholds(
+    done: Finished,
+    strides: IntArray,
+    splits: Sequence[tuple[BoolArray, BoolArray]],
+    probability: FloatArray,
+    max_false_abort: float,
+) -> FloatArray:
+    """Return the threshold for each run, from the lowest scores in the other folds."""
+    lowest = np.where(np.isfinite(probability), probability, np.inf).min(axis=0)
+    threshold = np.zeros(len(done))
+    for fit, held in splits:
+        for stride in np.unique(strides):
+            own = fit & done.good & np.isfinite(lowest) & (strides == stride)
+            _, configuration = np.unique(done.runs.configuration[own], return_inverse=True)
+            # Repetitions of one configuration are not independent: the lowest of them counts.
+            least = np.full(configuration.max(initial=-1) + 1, np.inf)
+            np.minimum.at(least, configuration, lowest[own])
+            limit = abort_threshold(least, max_false_abort)
+            threshold[held & (strides == stride)] = limit or 0.0
+    return threshold

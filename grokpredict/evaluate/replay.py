@@ -1,0 +1,184 @@
+"""What a classifier would have said at each look at runs that are finished."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from grokpredict.classifier import GrokClassifier
+from grokpredict.curves import FloatArray, IntArray, UnsuitableRunError, check_window, window
+from grokpredict.evaluate.ledger import NEVER, Finished, Rule
+from grokpredict.labels import BoolArray
+from grokpredict.monitor import serving_grid
+
+#: Runs whose windows are in memory at once.
+_CHUNK = 256
+
+#: Thresholds that a rule is tried with in hindsight, at most.
+MOST_THRESHOLDS = 400
+
+
+@dataclass(frozen=True, eq=False)
+class Replay:
+    """Every look at every run.
+
+    Attributes
+    ----------
+    name : str
+        What looked.
+    horizons : tuple of int
+        Steps after which it looked, ascending.
+    probability : ndarray, shape (n_horizons, n_runs)
+        P(generalises by the run's budget); NaN where there was no look.
+    strange : ndarray of bool, shape (n_horizons, n_runs)
+        Whether the look abstained, since the run is unlike the training runs.
+    threshold : ndarray, shape (n_runs,)
+        A look below it stops the run; 0 where nothing is ever stopped.
+    """
+
+    name: str
+    horizons: tuple[int, ...]
+    probability: FloatArray
+    strange: BoolArray
+    threshold: FloatArray
+
+    def stops(self, threshold: FloatArray | float) -> FloatArray:
+        """Return the step at which each run is stopped, infinite where it is not.
+
+        Parameters
+        ----------
+        threshold : float or ndarray, shape (..., n_runs) or (..., 1)
+            One for all runs, or one for each.
+        """
+        limit = np.asarray(threshold, dtype=float)
+        found = np.full(np.broadcast_shapes(limit.shape, self.probability.shape[1:]), NEVER)
+        for row in range(len(self.horizons) - 1, -1, -1):
+            hit = self._judged[row] & (self.probability[row] < limit)
+            found = np.where(hit, float(self.horizons[row]), found)
+        return found
+
+    @property
+    def _judged(self) -> BoolArray:
+        return np.asarray(np.isfinite(self.probability) & ~self.strange, dtype=np.bool_)
+
+    @property
+    def abstained(self) -> BoolArray:
+        """Whether a run was never judged, since it was strange at every look or had none."""
+        return np.asarray(~self._judged.any(axis=0), dtype=np.bool_)
+
+    def rule(self, done: Finished) -> Rule:
+        """Return it as a rule: as it is, and with every threshold that makes a difference."""
+        looks = np.where(self._judged, self.probability, np.inf)
+        lowest = np.sort(looks.min(axis=0)[done.good & ~self.abstained])
+        candidates = np.unique(np.r_[lowest, np.inf])
+        if candidates.size > MOST_THRESHOLDS:
+            # The lowest matter: they decide among the settings that lose few.
+            rest = np.linspace(MOST_THRESHOLDS // 2, candidates.size - 1, MOST_THRESHOLDS // 2)
+            candidates = np.r_[candidates[: MOST_THRESHOLDS // 2], candidates[rest.astype(int)]]
+            candidates = np.unique(candidates)
+        return Rule(
+            name=self.name,
+            settings=tuple(f"P < {value:.3g}" for value in candidates),
+            stops=self.stops(candidates[:, None]),
+            as_is=self.stops(self.threshold),
+        )
+
+
+def replay(
+    done: Finished,
+    classifier: GrokClassifier,
+    *,
+    max_false_abort: float,
+    with_context: bool,
+    name: str,
+) -> Replay:
+    """Look at finished runs as a monitor would have while they trained, at all horizons.
+
+    Parameters
+    ----------
+    done : Finished
+        Each is asked about its own budget.
+    classifier : GrokClassifier
+        Decides horizons, thresholds and who is a stranger.
+    max_false_abort : float
+        Largest share of the runs that would generalise that may be stopped.
+    with_context : bool
+        Whether it may read the configuration where that is known.
+    name : str
+        What it is called.
+
+    Returns
+    -------
+    Replay
+        The looks of :func:`grokpredict.scoring.score_run`, in batches, and those after an abort.
+    """
+    horizons = classifier.horizons
+    shape = (len(horizons), len(done))
+    probability = np.full(shape, np.nan)
+    strange = np.zeros(shape, dtype=np.bool_)
+    threshold = np.zeros(len(done))
+    limits: dict[tuple[int, bool], float] = {}
+    for grid, runs in _by_grid(done, classifier).items():
+        for horizon in classifier.horizons_on(grid):
+            row = horizons.index(horizon)
+            for index in _chunks(_looked_at(done, runs, classifier, horizon, grid)):
+                own = [done.runs.runs[i] for i in index]
+                looks = classifier.look(
+                    window(own, horizon, grid),
+                    horizon=horizon,
+                    stride=grid,
+                    contexts=[run.context if with_context else None for run in own],
+                    budget=done.runs.budget[index],
+                )
+                probability[row, index] = looks.probability
+                strange[row, index] = [reason is not None for reason in looks.stranger]
+                for told in (False, True):
+                    limit = limits.setdefault(
+                        (grid, told),
+                        classifier.threshold(
+                            grid, with_context=told, max_false_abort=max_false_abort
+                        )
+                        or 0.0,
+                    )
+                    threshold[index[looks.with_context == told]] = limit
+    return Replay(name, horizons, probability, strange, threshold)
+
+
+def _by_grid(done: Finished, classifier: GrokClassifier) -> Mapping[int, IntArray]:
+    """Return the runs that each grid of the classifier serves."""
+    found: dict[int, list[int]] = {}
+    for i, run in enumerate(done.runs.runs):
+        try:
+            found.setdefault(serving_grid(classifier, run.loss.stride), []).append(i)
+        except UnsuitableRunError:
+            continue
+    return {grid: np.array(index, dtype=np.int64) for grid, index in found.items()}
+
+
+def _looked_at(
+    done: Finished, among: IntArray, classifier: GrokClassifier, horizon: int, grid: int
+) -> IntArray:
+    """Return the runs that a monitor looks at after ``horizon`` steps."""
+    kept = []
+    for i in among:
+        if done.runs.budget[i] <= horizon or done.runs.t4[i] <= horizon:
+            continue
+        run = done.runs.runs[i]
+        try:
+            check_window(run.loss, horizon, grid)
+        except UnsuitableRunError:
+            continue
+        metric = run.channels.get(classifier.rule.metric)
+        told = 0 if metric is None else int(np.searchsorted(metric.steps, horizon))
+        # One evaluation that meets the rule is enough to be left alone, as by the monitor.
+        if metric is not None and told and classifier.rule.met(metric.values[told - 1 : told])[0]:
+            continue
+        kept.append(i)
+    return np.array(kept, dtype=np.int64)
+
+
+def _chunks(index: IntArray) -> Iterator[IntArray]:
+    for start in range(0, len(index), _CHUNK):
+        yield index[start : start + _CHUNK]
