@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from grokpredict.classifier import DEFAULT_HORIZONS, GrokClassifier
-from grokpredict.conditioning import SignalSettings
-from grokpredict.curves import REPETITION_KEYS, FloatArray, IntArray, Run, Sweep
+from grokpredict.curves import FloatArray, IntArray, Sweep
+from grokpredict.digest import Digest, Recipe
 from grokpredict.labels import BoolArray, LabelRule
 from grokpredict.strangers import TURNED_AWAY, Familiar, fit_familiar
 from grokpredict.terms import has_context
@@ -21,9 +21,8 @@ from grokpredict.training_table import (
     Progress,
     Rows,
     Runs,
-    extract_grids,
-    known_runs,
-    step_grids,
+    digest_sweep,
+    known_windows,
     training_rows,
 )
 from grokpredict.trees import Trees
@@ -104,7 +103,7 @@ def train(
     jobs : int
         Processes, as joblib counts them.
     progress : callable, optional
-        Called with the windows done and to do while features are computed.
+        Called with the runs done and to do while features are computed.
 
     Returns
     -------
@@ -116,21 +115,49 @@ def train(
     ValueError
         If too few runs can be used, or all of them generalised, or none.
     """
-    settings = SignalSettings()
-    runs, lost = known_runs(sweep, budget, rule)
-    pairs = step_grids(runs, horizons, strides)
-    grids = extract_grids(runs, pairs, settings, jobs=jobs, progress=progress)
-    counts = _counts(sweep, runs, grids, lost)
+    recipe = Recipe(tuple(horizons), None if strides is None else tuple(strides), rule)
+    digest = digest_sweep(sweep.runs, recipe, jobs=jobs, progress=progress)
+    return train_digest(
+        digest, recipe, left_out=len(sweep.left_out), budget=budget, seed=seed, jobs=jobs
+    )
+
+
+def train_digest(
+    digest: Digest,
+    recipe: Recipe,
+    *,
+    left_out: int = 0,
+    budget: int | None = None,
+    seed: int = 0,
+    jobs: int = 1,
+) -> tuple[GrokClassifier, TrainingReport]:
+    """Train a classifier on what was kept of a sweep, as :func:`train`.
+
+    Parameters
+    ----------
+    digest : Digest
+        Of the runs that could be read.
+    recipe : Recipe
+        By which it was made.
+    left_out : int
+        Runs that could not be read, for the report.
+    budget, seed, jobs
+        As for :func:`train`.
+    """
+    known = known_windows(digest, recipe, budget)
+    runs, grids = known.runs, known.grids
+    counts = _counts(len(digest), left_out, runs, grids, known.lost)
     _check(counts)
     grids = [grid for grid in grids if _enough(runs, grid)]
     if not grids:
         raise ValueError(
             f"a horizon needs {MIN_RUNS_AT_HORIZON} runs of each outcome that had not generalised "
-            f"by then, none of {', '.join(map(str, horizons))} has; add runs or name earlier ones"
+            f"by then, none of {', '.join(map(str, recipe.horizons))} has; add runs or name "
+            "earlier ones"
         )
     splits = list(folds(runs, FOLDS, seed))
     scores = held_out_scores(runs, grids, splits, seed=seed, jobs=jobs)
-    rows = training_rows(runs, grids, np.ones(len(runs.runs), bool), np.random.default_rng(seed))
+    rows = training_rows(runs, grids, np.ones(len(runs), bool), np.random.default_rng(seed))
     loss_only, both = _fit(runs, rows, seed, jobs)
     lowest = _lowest_scores(runs, grids, scores)
     finest = min(grid.stride for grid in grids)
@@ -152,9 +179,9 @@ def train(
     )
     classifier = GrokClassifier(
         grids=tuple((grid.horizon, grid.stride) for grid in grids),
-        rule=rule or LabelRule(),
+        rule=recipe.rule or LabelRule(),
         budget=int(budget or np.median(runs.budget)),
-        settings=settings,
+        settings=recipe.settings,
         loss_only=loss_only,
         with_context=both,
         familiar=_familiar(runs, grids, *splits[0], rows),
@@ -164,16 +191,18 @@ def train(
             "report": report.to_dict(),
             "seed": seed,
             "versions": _versions(),
-            "data_sha256": data_hash(runs.runs),
-            "trained_on": sorted({fingerprint(run) for run in runs.runs}),
+            "data_sha256": hashlib.sha256(b"".join(own.sha256 for own in known.facts)).hexdigest(),
+            "trained_on": sorted({own.fingerprint for own in known.facts}),
         },
     )
     return classifier, report
 
 
-def _counts(sweep: Sweep, runs: Runs, grids: Sequence[Grid], lost: Mapping[str, int]) -> Counts:
+def _counts(
+    read: int, left_out: int, runs: Runs, grids: Sequence[Grid], lost: Mapping[str, int]
+) -> Counts:
     def among(index: Sequence[IntArray]) -> BoolArray:
-        found = np.zeros(len(runs.runs), dtype=np.bool_)
+        found = np.zeros(len(runs), dtype=np.bool_)
         for own in index:
             found[own] = True
         return found
@@ -183,8 +212,8 @@ def _counts(sweep: Sweep, runs: Runs, grids: Sequence[Grid], lost: Mapping[str, 
     used = among([grid.run for grid in grids])
     good = runs.generalised
     return Counts(
-        runs=len(sweep.runs) + len(sweep.left_out),
-        left_out=len(sweep.left_out),
+        runs=read + left_out,
+        left_out=left_out,
         no_metric=lost["no_metric"],
         censored=lost["censored"],
         unfit=int(np.sum(~fits)),
@@ -279,28 +308,6 @@ def _always_known(runs: Runs) -> tuple[str, ...]:
     """Return the context fields that no run with a configuration lacks."""
     known = [set(context.known()) for context in runs.contexts if has_context(context)]
     return tuple(sorted(set.intersection(*known))) if known else ()
-
-
-def data_hash(runs: Sequence[Run]) -> str:
-    """Return the SHA-256 of all curves and configurations, in order."""
-    digest = hashlib.sha256()
-    for run in runs:
-        digest.update(run.configuration.encode())
-        for name in sorted(run.channels):
-            curve = run.channels[name]
-            digest.update(name.encode() + curve.steps.tobytes() + curve.values.tobytes())
-    return digest.hexdigest()
-
-
-def fingerprint(run: Run) -> str:
-    """Return eight hexadecimal digits by which a classifier knows what it was trained on.
-
-    Repetitions of one configuration have the same. Of a run whose configuration is not known, and
-    which may have been renamed, it is the training loss that tells.
-    """
-    if any(str(key).lower() not in REPETITION_KEYS for key in run.hparams):
-        return run.configuration[:8]
-    return hashlib.sha256(run.loss.values.tobytes()).hexdigest()[:8]
 
 
 def _versions() -> dict[str, str]:

@@ -2,41 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from grokpredict import features as loss_features
 from grokpredict.classifier import DEFAULT_STRIDES
 from grokpredict.conditioning import SignalSettings
-from grokpredict.curves import (
-    Context,
-    FloatArray,
-    IntArray,
-    Run,
-    Sweep,
-    UnsuitableRunError,
-    check_window,
-    window,
+from grokpredict.curves import Context, FloatArray, IntArray, Run, Sweep
+from grokpredict.digest import (
+    CHUNK,
+    Digest,
+    Facts,
+    Recipe,
+    Windows,
+    digest_runs,
+    facts_of,
+    join,
+    windows_of,
 )
-from grokpredict.labels import BoolArray, LabelRule, outcome
+from grokpredict.labels import BoolArray, LabelRule
 from grokpredict.terms import context_terms, grid_and_budget, has_context
 
-#: (done, all) windows whose features are computed.
+#: (done, all) pieces of work.
 Progress = Callable[[int, int], None]
-
-#: Hyperparameters that name the kind of task, for leaving one out.
-FAMILY_KEYS = ("family", "task")
 
 #: Budgets that each run is asked about besides its own.
 EXTRA_BUDGETS = 3
 
 #: The smallest of them, as a multiple of the horizon.
 _NEAREST_BUDGET = 1.1
-
-#: Runs whose windows are in memory at once.
-_CHUNK = 256
 
 _NEVER = np.inf
 
@@ -86,7 +81,7 @@ class Runs:
     Attributes
     ----------
     runs : tuple of Run
-        As they were read.
+        As they were read; none where only a digest was kept.
     contexts : tuple of Context
         What is known of each before its first step.
     t4 : ndarray, shape (n_runs,)
@@ -105,6 +100,9 @@ class Runs:
     budget: FloatArray
     configuration: IntArray
     family: tuple[str | None, ...]
+
+    def __len__(self) -> int:
+        return self.t4.size
 
     @property
     def generalised(self) -> BoolArray:
@@ -187,53 +185,104 @@ def known_runs(
     A run planned for fewer steps than ``budget`` is censored even if it generalised: of such runs
     only the good ones could ever be known, and counting them would make long budgets look good.
     """
-    fallback = budget or max((run.last_step + 1 for run in sweep.runs), default=0)
-    kept: list[tuple[Run, float, float]] = []
+    kept, known, lost = _known([facts_of(run, rule) for run in sweep.runs], budget)
+    return replace(known, runs=tuple(sweep.runs[i] for i in kept)), lost
+
+
+@dataclass(frozen=True, eq=False)
+class Known:
+    """What can be learnt from in a digest.
+
+    Attributes
+    ----------
+    runs : Runs
+        Whose outcome is known; without their curves.
+    facts : tuple of Facts
+        Of these runs.
+    grids : list of Grid
+        Their windows.
+    lost : dict of str to int
+        How many other runs there are, by the reason.
+    """
+
+    runs: Runs
+    facts: tuple[Facts, ...]
+    grids: list[Grid]
+    lost: dict[str, int]
+
+
+def digest_sweep(
+    runs: Sequence[Run], recipe: Recipe, *, jobs: int = 1, progress: Progress | None = None
+) -> Digest:
+    """Digest runs that are in memory, on several cores; ``progress`` counts them."""
+    from joblib import Parallel, delayed
+
+    if recipe.strides is None:
+        strides = {*DEFAULT_STRIDES, *(run.loss.stride for run in runs)}
+        recipe = replace(recipe, strides=tuple(sorted(strides)))
+    tasks = (
+        delayed(digest_runs)(runs[start : start + CHUNK], recipe)
+        for start in range(0, len(runs), CHUNK)
+    )
+    parts = []
+    done = 0
+    for part in Parallel(n_jobs=jobs, return_as="generator", pre_dispatch="2*n_jobs")(tasks):
+        parts.append(part)
+        done += len(part)
+        if progress is not None:
+            progress(done, len(runs))
+    return join(parts)
+
+
+def known_windows(digest: Digest, recipe: Recipe, budget: int | None) -> Known:
+    """Return what :func:`known_runs`, :func:`step_grids` and :func:`extract_grids` would give."""
+    kept, runs, lost = _known(digest.facts, budget)
+    place = np.full(len(digest), -1)
+    place[kept] = np.arange(len(kept))
+    grids = []
+    for pair in recipe.pairs(digest.facts[i].stride for i in kept):
+        if pair in digest.windows:
+            own = digest.windows[pair]
+            used = place[own.run] >= 0
+            if used.any():
+                grids.append(_grid(runs, *pair, place[own.run[used]], own.features[used]))
+    return Known(runs, tuple(digest.facts[i] for i in kept), grids, lost)
+
+
+def _known(facts: Sequence[Facts], budget: int | None) -> tuple[list[int], Runs, dict[str, int]]:
+    fallback = budget or max((fact.last_step + 1 for fact in facts), default=0)
+    kept: list[int] = []
+    ends: list[tuple[float, float]] = []
     lost = {"no_metric": 0, "censored": 0}
-    for run in sweep.runs:
-        result = outcome(run, rule)
-        planned = run.max_steps or fallback
+    for i, fact in enumerate(facts):
+        planned = fact.planned or fallback
         asked = budget or planned
-        if result is None:
+        if fact.outcome is None:
             lost["no_metric"] += 1
-        elif asked > planned or result.by(asked) is None:
+        elif asked > planned or fact.outcome.by(asked) is None:
             lost["censored"] += 1
         else:
-            kept.append((run, _NEVER if result.t4 is None else result.t4, asked))
-    runs = tuple(run for run, _, _ in kept)
-    _, configuration = np.unique([run.configuration for run in runs], return_inverse=True)
-    return (
-        Runs(
-            runs=runs,
-            contexts=tuple(run.context for run in runs),
-            t4=np.array([t4 for _, t4, _ in kept], dtype=float),
-            budget=np.array([asked for _, _, asked in kept], dtype=float),
-            configuration=configuration.astype(np.int64),
-            family=tuple(_family(run) for run in runs),
-        ),
-        lost,
+            kept.append(i)
+            ends.append((_NEVER if fact.outcome.t4 is None else fact.outcome.t4, asked))
+    t4, asked_for = np.array(ends, dtype=float).reshape(-1, 2).T
+    _, configuration = np.unique([facts[i].configuration for i in kept], return_inverse=True)
+    runs = Runs(
+        runs=(),
+        contexts=tuple(facts[i].context for i in kept),
+        t4=t4,
+        budget=asked_for,
+        configuration=configuration.astype(np.int64),
+        family=tuple(facts[i].family for i in kept),
     )
-
-
-def _family(run: Run) -> str | None:
-    for key in FAMILY_KEYS:
-        if key in run.hparams:
-            return str(run.hparams[key])
-    return None
+    return kept, runs, lost
 
 
 def step_grids(
     runs: Runs, horizons: Sequence[int], strides: Sequence[int] | None
 ) -> list[tuple[int, int]]:
     """Return the (horizon, stride) pairs that hold enough samples for the features."""
-    known = set(DEFAULT_STRIDES) | {run.loss.stride for run in runs.runs}
-    chosen = sorted(known if strides is None else set(strides))
-    return [
-        (horizon, stride)
-        for stride in chosen
-        for horizon in sorted(set(horizons))
-        if horizon // stride >= loss_features.MIN_SAMPLES
-    ]
+    recipe = Recipe(tuple(horizons), None if strides is None else tuple(strides))
+    return recipe.pairs(run.loss.stride for run in runs.runs)
 
 
 def extract_grids(
@@ -249,7 +298,7 @@ def extract_grids(
     Parameters
     ----------
     runs : Runs
-        Those that do not serve a pair are left out of it.
+        With their curves. Those that do not serve a pair are left out of it.
     pairs : sequence of (int, int)
         Horizons and strides.
     settings : SignalSettings
@@ -257,49 +306,31 @@ def extract_grids(
     jobs : int
         Processes, as joblib counts them.
     progress : callable, optional
-        Called with the windows done and to do.
+        Called with the runs done and to do.
     """
     from joblib import Parallel, delayed
 
-    fits = [_fitting(runs.runs, *pair) for pair in pairs]
-    todo = sum(map(len, fits))
-
-    def windows() -> Iterator[FloatArray]:
-        for pair, index in zip(pairs, fits, strict=True):
-            for start in range(0, len(index), _CHUNK):
-                yield window([runs.runs[i] for i in index[start : start + _CHUNK]], *pair)
-
-    blocks: list[FloatArray] = []
-    done = 0
-    # Arrays travel to the workers, not runs; few chunks wait at a time.
-    for block in Parallel(n_jobs=jobs, return_as="generator", pre_dispatch="2*n_jobs")(
-        delayed(loss_features.extract)(epochs, settings) for epochs in windows()
-    ):
-        blocks.append(block)
-        done += len(block)
+    chunks = range(0, len(runs.runs), CHUNK)
+    tasks = (
+        delayed(_windows)(runs.runs[start : start + CHUNK], pairs, settings) for start in chunks
+    )
+    grids: dict[tuple[int, int], list[tuple[IntArray, FloatArray]]] = {}
+    found = Parallel(n_jobs=jobs, return_as="generator", pre_dispatch="2*n_jobs")(tasks)
+    for start, windows in zip(chunks, found, strict=True):
+        for pair, own in zip(pairs, windows, strict=True):
+            grids.setdefault(pair, []).append((start + own.run, own.features))
         if progress is not None:
-            progress(done, todo)
-    grids = []
-    taken = 0
-    for (horizon, stride), index in zip(pairs, fits, strict=True):
-        count = -(-len(index) // _CHUNK)
-        own = blocks[taken : taken + count]
-        taken += count
-        if count:
-            grids.append(_grid(runs, horizon, stride, index, np.concatenate(own)))
-    return grids
+            progress(min(start + CHUNK, len(runs)), len(runs))
+    joined = {
+        pair: tuple(map(np.concatenate, zip(*parts, strict=True))) for pair, parts in grids.items()
+    }
+    return [_grid(runs, *pair, *own) for pair, own in joined.items() if len(own[0])]
 
 
-def _fitting(runs: Sequence[Run], horizon: int, stride: int) -> IntArray:
-    """Return the runs whose log serves this window."""
-    found = []
-    for i, run in enumerate(runs):
-        try:
-            check_window(run.loss, horizon, stride)
-        except UnsuitableRunError:
-            continue
-        found.append(i)
-    return np.array(found, dtype=np.int64)
+def _windows(
+    runs: Sequence[Run], pairs: Sequence[tuple[int, int]], settings: SignalSettings
+) -> list[Windows]:
+    return [windows_of(runs, pair, settings) for pair in pairs]
 
 
 def _grid(runs: Runs, horizon: int, stride: int, index: IntArray, features: FloatArray) -> Grid:
@@ -336,7 +367,7 @@ def training_rows(
     A run's own budget is one; the others are spread evenly over the logarithm of the steps
     between the horizon and its own. Beyond that only runs that generalised are known.
     """
-    spread = (np.arange(EXTRA_BUDGETS) + rng.random((len(runs.runs), EXTRA_BUDGETS))) / max(
+    spread = (np.arange(EXTRA_BUDGETS) + rng.random((len(runs), EXTRA_BUDGETS))) / max(
         EXTRA_BUDGETS, 1
     )
     parts = []

@@ -136,7 +136,7 @@ def folds(runs: Runs, n_folds: int, seed: int) -> Iterator[tuple[BoolArray, Bool
         max(2, min(n_folds, good, doomed)), shuffle=True, random_state=seed
     )
     for _, held in splitter.split(runs.generalised, runs.generalised, runs.configuration):
-        out = np.zeros(len(runs.runs), dtype=np.bool_)
+        out = np.zeros(len(runs), dtype=np.bool_)
         out[held] = True
         yield ~out, out
 
@@ -193,7 +193,7 @@ def held_out_scores(
     from joblib import Parallel, delayed
 
     variants = model_columns()
-    scores = {name: np.full((len(grids), len(runs.runs)), np.nan) for name in variants}
+    scores = {name: np.full((len(grids), len(runs)), np.nan) for name in variants}
     tasks = []
     places = []
     for fit, held in splits:

@@ -21,7 +21,7 @@ LAYERS = (
     {"conditioning", "shape", "features", "thresholds", "trees", "archive", "terms", "ranking"},
     {"strangers"},
     {"classifier"},
-    {"boosting", "training_table", "validation", "training", "decision"},
+    {"boosting", "digest", "training_table", "validation", "training", "decision"},
     {"evaluate", "monitor"},
     {"scoring"},
     {"context", "callback", "integrations", "plots", "report", "printing"},

@@ -139,7 +139,7 @@ def test_no_configuration_is_on_both_sides_of_a_split(
     good[configuration == 3] = False
     n = configuration.size
     runs = Runs(
-        runs=(None,) * n,  # type: ignore[arg-type]
+        runs=(),
         contexts=(Context(),) * n,
         t4=np.where(good, 1000.0, np.inf)[order],
         budget=np.full(n, 4000.0),
@@ -251,7 +251,7 @@ def test_every_run_is_accounted_for() -> None:
 def test_no_budget_is_asked_about_beyond_what_was_watched() -> None:
     runs, _ = known_runs(planted_sweep(40, seed=9), None, LabelRule())
     grids = extract_grids(runs, [(200, 1), (400, 1)], SignalSettings())
-    rows = training_rows(runs, grids, np.ones(len(runs.runs), dtype=bool), np.random.default_rng(0))
+    rows = training_rows(runs, grids, np.ones(len(runs), dtype=bool), np.random.default_rng(0))
     names = all_feature_names()
     budget = 10 ** rows.x[:, names.index("log10_budget")]
     horizon = 10 ** rows.x[:, names.index("log10_horizon")]

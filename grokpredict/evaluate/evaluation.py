@@ -11,6 +11,7 @@ import numpy as np
 
 from grokpredict.classifier import GrokClassifier, load_classifier
 from grokpredict.curves import Sweep
+from grokpredict.digest import fingerprint
 from grokpredict.evaluate.crossfit import cross_fitted
 from grokpredict.evaluate.ledger import (
     Finished,
@@ -34,7 +35,6 @@ from grokpredict.evaluate.rivals import (
 from grokpredict.labels import BoolArray
 from grokpredict.terms import has_context
 from grokpredict.thresholds import check_max_false_abort
-from grokpredict.digest import fingerprint
 from grokpredict.training import MIN_RUNS_PER_CLASS
 from grokpredict.training_table import Progress, known_runs
 
@@ -262,7 +262,8 @@ def _population(
             f"an evaluation needs runs of both outcomes that had not generalised by step {first}, "
             f"{counts.good} generalised by their budget and {counts.doomed} did not "
             f"({counts.censored} ended before it, {counts.early} were over by the first look, "
-            f"{counts.no_metric} have no validation metric); add runs, or choose another --budget"
+            f"{counts.no_metric} have no validation metric, {counts.left_out} could not be read); "
+            "add runs, or choose another --budget"
         )
     return done, counts, overlap
 

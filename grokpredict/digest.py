@@ -1,0 +1,249 @@
+"""What training keeps of a run: its outcome, its configuration, the features of its first steps.
+
+That is a hundredth of the curves, so a sweep of any size is worked through a few runs at a time.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from grokpredict import features as loss_features
+from grokpredict.classifier import DEFAULT_HORIZONS, DEFAULT_STRIDES
+from grokpredict.conditioning import SignalSettings
+from grokpredict.curves import (
+    REPETITION_KEYS,
+    Context,
+    FloatArray,
+    IntArray,
+    Run,
+    UnsuitableRunError,
+    check_window,
+    window,
+)
+from grokpredict.labels import LabelRule, Outcome, outcome
+
+#: Hyperparameters that name the kind of task, for leaving one out.
+FAMILY_KEYS = ("family", "task")
+
+#: Runs whose windows are in memory at once.
+CHUNK = 256
+
+#: Horizon and stride of a window, in steps.
+Pair = tuple[int, int]
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How a digest is made of runs.
+
+    Attributes
+    ----------
+    horizons : tuple of int
+        Steps that windows span.
+    strides : tuple of int or None
+        Step grids; the usual ones and the runs' own if None.
+    rule : LabelRule or None
+        What it takes for having generalised, what each run says if None.
+    settings : SignalSettings
+        Filters and cut-offs.
+    """
+
+    horizons: tuple[int, ...] = DEFAULT_HORIZONS
+    strides: tuple[int, ...] | None = None
+    rule: LabelRule | None = None
+    settings: SignalSettings = field(default_factory=SignalSettings)
+
+    def pairs(self, own: Iterable[int]) -> list[Pair]:
+        """Return the windows for runs with these strides."""
+        strides = {*DEFAULT_STRIDES, *own} if self.strides is None else self.strides
+        return pairs_of(self.horizons, strides)
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """One run without its curves.
+
+    Attributes
+    ----------
+    context : Context
+        What is known of it before its first step.
+    configuration : str
+        Repetitions of one configuration have the same.
+    fingerprint : str
+        See :func:`fingerprint`.
+    family : str or None
+        Kind of task, where the hyperparameters tell it.
+    planned : int or None
+        Steps for which it was planned.
+    last_step : int
+        The last one at which anything was recorded.
+    stride : int
+        Steps between two losses.
+    outcome : Outcome or None
+        None if no validation metric tells.
+    sha256 : bytes
+        Of the curves and the configuration.
+    """
+
+    context: Context
+    configuration: str
+    fingerprint: str
+    family: str | None
+    planned: int | None
+    last_step: int
+    stride: int
+    outcome: Outcome | None
+    sha256: bytes
+
+
+@dataclass(frozen=True, eq=False)
+class Windows:
+    """The loss features of one window, of the runs whose log serves it.
+
+    Attributes
+    ----------
+    run : ndarray of int, shape (n_windows,)
+        Which runs, ascending.
+    features : ndarray, shape (n_windows, n_features)
+        NaN where the loss was not finite.
+    """
+
+    run: IntArray
+    features: FloatArray
+
+
+@dataclass(frozen=True, eq=False)
+class Digest:
+    """What training keeps of some runs.
+
+    Attributes
+    ----------
+    facts : tuple of Facts
+        One a run.
+    windows : mapping of (int, int) to Windows
+        By horizon and stride. Runs without an outcome have none.
+    """
+
+    facts: tuple[Facts, ...]
+    windows: Mapping[Pair, Windows]
+
+    def __len__(self) -> int:
+        return len(self.facts)
+
+    def between(self, first: int, end: int) -> Digest:
+        """Return the digest of some consecutive runs."""
+        windows = {}
+        for pair, own in self.windows.items():
+            a, b = np.searchsorted(own.run, (first, end))
+            if b > a:
+                windows[pair] = Windows(own.run[a:b] - first, own.features[a:b].copy())
+        return Digest(self.facts[first:end], windows)
+
+
+def digest_runs(runs: Sequence[Run], recipe: Recipe) -> Digest:
+    """Label runs and compute the features of their windows, :data:`CHUNK` at a time."""
+    facts = tuple(facts_of(run, recipe.rule) for run in runs)
+    labelled = np.array([i for i, own in enumerate(facts) if own.outcome], dtype=np.int64)
+    windows = {}
+    for pair in recipe.pairs(own.stride for own in facts):
+        found = windows_of([runs[i] for i in labelled], pair, recipe.settings)
+        if found.run.size:
+            windows[pair] = Windows(labelled[found.run], found.features)
+    return Digest(facts, windows)
+
+
+def pairs_of(horizons: Iterable[int], strides: Iterable[int]) -> list[Pair]:
+    """Return the (horizon, stride) pairs that hold enough samples for the features."""
+    return [
+        (horizon, stride)
+        for stride in sorted(set(strides))
+        for horizon in sorted(set(horizons))
+        if horizon // stride >= loss_features.MIN_SAMPLES
+    ]
+
+
+def windows_of(runs: Sequence[Run], pair: Pair, settings: SignalSettings) -> Windows:
+    """Compute the loss features of one window of every run whose log serves it."""
+    fits = [i for i, run in enumerate(runs) if _serves(run, *pair)]
+    parts = [
+        loss_features.extract(
+            window([runs[i] for i in fits[start : start + CHUNK]], *pair), settings
+        )
+        for start in range(0, len(fits), CHUNK)
+    ]
+    features = np.concatenate(parts) if parts else np.empty((0, len(loss_features.feature_names())))
+    return Windows(np.array(fits, dtype=np.int64), features)
+
+
+def join(digests: Sequence[Digest]) -> Digest:
+    """Return one digest of the runs of many, in order."""
+    first = np.cumsum([0, *map(len, digests)])[:-1]
+    placed = list(zip(first, digests, strict=True))
+    windows = {}
+    for pair in sorted({pair for digest in digests for pair in digest.windows}, key=_by_stride):
+        own = [(at, part.windows[pair]) for at, part in placed if pair in part.windows]
+        windows[pair] = Windows(
+            np.concatenate([at + part.run for at, part in own]),
+            np.concatenate([part.features for _, part in own]),
+        )
+    return Digest(tuple(fact for digest in digests for fact in digest.facts), windows)
+
+
+def _by_stride(pair: Pair) -> Pair:
+    return pair[1], pair[0]
+
+
+def missing_strides(digest: Digest, recipe: Recipe) -> tuple[int, ...]:
+    """Return the step grids of some runs that others would serve but have no windows for."""
+    own = {fact.stride for fact in digest.facts if fact.outcome}
+    if recipe.strides is not None:
+        return ()
+    unusual = sorted(own - set(DEFAULT_STRIDES))
+    return tuple(a for a in unusual if any(a != b and a % b == 0 for b in own))
+
+
+def _serves(run: Run, horizon: int, stride: int) -> bool:
+    try:
+        check_window(run.loss, horizon, stride)
+    except UnsuitableRunError:
+        return False
+    return True
+
+
+def facts_of(run: Run, rule: LabelRule | None) -> Facts:
+    """Take from a run what training keeps of it besides the features."""
+    family = next((str(run.hparams[key]) for key in FAMILY_KEYS if key in run.hparams), None)
+    return Facts(
+        context=run.context,
+        configuration=run.configuration,
+        fingerprint=fingerprint(run),
+        family=family,
+        planned=run.max_steps,
+        last_step=run.last_step,
+        stride=run.loss.stride,
+        outcome=outcome(run, rule),
+        sha256=_sha256(run),
+    )
+
+
+def _sha256(run: Run) -> bytes:
+    digest = hashlib.sha256(run.configuration.encode())
+    for name in sorted(run.channels):
+        curve = run.channels[name]
+        digest.update(name.encode() + curve.steps.tobytes() + curve.values.tobytes())
+    return digest.digest()
+
+
+def fingerprint(run: Run) -> str:
+    """Return eight hexadecimal digits by which a classifier knows what it was trained on.
+
+    Repetitions of one configuration have the same. Of a run whose configuration is not known, and
+    which may have been renamed, it is the training loss that tells.
+    """
+    if any(str(key).lower() not in REPETITION_KEYS for key in run.hparams):
+        return run.configuration[:8]
+    return hashlib.sha256(run.loss.values.tobytes()).hexdigest()[:8]
