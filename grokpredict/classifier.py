@@ -123,6 +123,12 @@ class GrokClassifier:
         object.__setattr__(self, "lowest_scores", MappingProxyType(dict(self.lowest_scores)))
         object.__setattr__(self, "card", MappingProxyType(dict(self.card)))
 
+    def __reduce__(self) -> tuple[type[GrokClassifier], tuple[Any, ...]]:
+        """Take it apart for pickling: read-only mappings cannot be pickled."""
+        values = (getattr(self, own.name) for own in fields(self))
+        plain = (dict(own) if isinstance(own, MappingProxyType) else own for own in values)
+        return type(self), tuple(plain)
+
     @property
     def horizons(self) -> tuple[int, ...]:
         """Steps after which it looks, ascending."""

@@ -70,13 +70,14 @@ def peak_learning_rate(groups: list[dict[str, Any]]) -> float | None:
     """Return the largest learning rate that the parameter groups name.
 
     A schedule that warms up keeps its peak in ``initial_lr``, a one-cycle schedule in ``max_lr``;
-    without a schedule there is only ``lr``.
+    without a schedule there is only ``lr``. None if all are zero: the rate is then set from
+    elsewhere and not known here.
 
     >>> peak_learning_rate([{"lr": 1e-5, "initial_lr": 1e-3}])
     0.001
     """
     peaks = [_largest(groups, key) for key in ("lr", "initial_lr", "max_lr")]
-    return max((peak for peak in peaks if peak is not None), default=None)
+    return max((peak for peak in peaks if peak), default=None)
 
 
 def _peak_of_function(trainer: Any, budget: int) -> float | None:

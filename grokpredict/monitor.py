@@ -6,11 +6,9 @@ thin adapters over :class:`GrokMonitor`.
 
 from __future__ import annotations
 
-import copyreg
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -21,21 +19,8 @@ from grokpredict.curves import Context
 from grokpredict.decision import Verdict, judge
 from grokpredict.thresholds import check_max_false_abort
 
-
-def _reduced(
-    classifier: GrokClassifier,
-) -> tuple[Callable[..., GrokClassifier], tuple[Any, ...]]:
-    """Take a classifier apart for pickling: its read-only mappings cannot be pickled."""
-    values = (getattr(classifier, own.name) for own in fields(classifier))
-    plain = tuple(dict(own) if isinstance(own, MappingProxyType) else own for own in values)
-    return GrokClassifier, plain
-
-
 #: An accuracy above this is a percentage. The margin is for shares of 1 that were rounded.
 _PERCENT_ABOVE = 1 + 1e-6
-
-# A monitor goes to other processes: with a callback under ddp_spawn, with a Ray or Optuna worker.
-copyreg.pickle(GrokClassifier, _reduced)
 
 
 class GrokMonitor:
@@ -134,6 +119,16 @@ class GrokMonitor:
                 f"this one ends after {self._budget}; nothing is looked at"
             )
         return "the losses of the run's first steps are missing"
+
+    def prepare(self) -> None:
+        """Load the libraries that a look needs, so that the first is no slower than the others.
+
+        Without this the first look of a process takes up to some seconds.
+        """
+        if self._horizon is None:
+            return
+        samples = np.ones((1, 1, self._horizon // self._grid))
+        self.classifier.look(samples, horizon=self._horizon, stride=self._grid, budget=self._budget)
 
     def update(self, loss: float) -> Verdict | None:
         """Take the loss of one step (of every ``stride`` steps); return a verdict at a horizon.

@@ -13,11 +13,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from lightning_namespace import WEIGHTS_ONLY, pl
 from lightning_runs import DOOMED, GOOD, QUIET, Follows, batches
-from pytorch_lightning import Callback, LightningModule, Trainer
-from pytorch_lightning.callbacks import ModelCheckpoint
-from pytorch_lightning.loggers import CSVLogger
-from pytorch_lightning.strategies import DDPStrategy
 from short_runs import BUDGET
 from torch import Tensor
 
@@ -41,28 +38,28 @@ class Differs(Follows):
 
 def fit(
     case: str,
-    module: LightningModule,
-    *callbacks: Callback,
+    module: pl.LightningModule,
+    *callbacks: pl.Callback,
     data: Any = None,
     ckpt_path: Path | None = None,
     **options: Any,
 ) -> GrokPredictor:
     predictor = GrokPredictor(CLASSIFIER, budget=BUDGET)
     options = {**QUIET, "max_steps": STEPS, **options}
-    trainer = Trainer(
+    trainer = pl.Trainer(
         devices=2,
-        strategy=DDPStrategy(process_group_backend="gloo"),
+        strategy=pl.strategies.DDPStrategy(process_group_backend="gloo"),
         callbacks=[predictor, *callbacks],
         default_root_dir=FOLDER,
         **options,
     )
     if data is None:
         data = batches(2 * BUDGET)
-    trainer.fit(module, data, ckpt_path=ckpt_path, weights_only=True if ckpt_path else None)
-    assert predictor._monitor is not None
+    trainer.fit(module, data, ckpt_path=ckpt_path, **(WEIGHTS_ONLY if ckpt_path else {}))
+    assert predictor._watch is not None
     told = {
-        "n_seen": predictor._monitor.n_seen,
-        "next_horizon": predictor._monitor.next_horizon,
+        "n_seen": predictor._watch.monitor.n_seen,
+        "next_horizon": predictor._watch.monitor.next_horizon,
         "global_step": trainer.global_step,
         "stopped_step": predictor.stopped_step,
         "reason": predictor.stopping_reason.value,
@@ -74,7 +71,7 @@ def fit(
 
 
 def differing_losses() -> None:
-    logger = CSVLogger(FOLDER / "logs", version=0)
+    logger = pl.loggers.CSVLogger(FOLDER / "logs", version=0)
     fit("differing", Differs(GOOD), logger=logger)
 
 
@@ -100,19 +97,21 @@ def uneven_batches() -> None:
 
 
 def resumed() -> None:
-    saving = ModelCheckpoint(FOLDER, filename="{step}", every_n_train_steps=25, save_top_k=-1)
+    saving = pl.callbacks.ModelCheckpoint(
+        FOLDER, filename="{step}", every_n_train_steps=25, save_top_k=-1
+    )
     options = {"enable_checkpointing": True}
     fit("first", Differs(GOOD), saving, max_steps=30, **options)
     fit("resumed", Differs(GOOD), ckpt_path=FOLDER / "step=25.ckpt")
 
 
-class FailsHere(Callback):
+class FailsHere(pl.Callback):
     """A validation metric that cannot be read, in one process."""
 
     def __init__(self, rank: int) -> None:
         self.rank = rank
 
-    def on_train_batch_end(self, trainer: Trainer, *args: Any) -> None:
+    def on_train_batch_end(self, trainer: pl.Trainer, *args: Any) -> None:
         if rank_is(self.rank) and trainer.global_step == 5:
             trainer.callback_metrics["val_acc"] = "much"
 
@@ -145,10 +144,10 @@ def validation_differs() -> None:
     fit("validation", Validated(DOOMED), val_check_interval=10)
 
 
-class AsksAlone(Callback):
+class AsksAlone(pl.Callback):
     """Asks for the state in one process, where the others cannot take part."""
 
-    def on_before_optimizer_step(self, trainer: Trainer, *args: Any) -> None:
+    def on_before_optimizer_step(self, trainer: pl.Trainer, *args: Any) -> None:
         if RANK == 0 and trainer.global_step == 20:
             predictor = next(own for own in trainer.callbacks if isinstance(own, GrokPredictor))
             state = predictor.state_dict()

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from pytorch_lightning import LightningModule, Trainer
+from lightning_namespace import pl
 from short_runs import BUDGET, LR, WEIGHT_DECAY, curve
 from torch import Tensor
 from torch.utils.data import DataLoader, TensorDataset
@@ -33,7 +33,7 @@ QUIET: dict[str, Any] = {
 }
 
 
-class Follows(LightningModule):
+class Follows(pl.LightningModule):
     """At optimiser step s the loss is ``losses[s]``; its gradient is that of one weight."""
 
     def __init__(self, losses: np.ndarray) -> None:
@@ -55,24 +55,24 @@ def batches(n: int = BUDGET, batch_size: int = 1) -> DataLoader:
     return DataLoader(TensorDataset(torch.zeros(n, 1)), batch_size=batch_size)
 
 
-def fit(module: LightningModule, *callbacks: Any, n: int = BUDGET, **options: Any) -> Trainer:
+def fit(module: pl.LightningModule, *callbacks: Any, n: int = BUDGET, **options: Any) -> pl.Trainer:
     """Fit ``module`` on ``n`` batches an epoch and return the trainer."""
     options = {**QUIET, "max_steps": BUDGET, **options}
-    trainer = Trainer(callbacks=list(callbacks), **options)
+    trainer = pl.Trainer(callbacks=list(callbacks), **options)
     trainer.fit(module, batches(n))
     return trainer
 
 
 def sees(predictor: GrokPredictor, losses: np.ndarray, budget: int = BUDGET) -> bool:
     """Whether the looks were at exactly these losses, by all features of them."""
-    assert predictor._monitor is not None
+    assert predictor._watch is not None
     for verdict in predictor.verdicts:
         assert verdict.horizon is not None
         expected = judge(
             predictor.classifier,
             losses[: verdict.horizon],
             horizon=verdict.horizon,
-            context=predictor._monitor.context,
+            context=predictor._watch.monitor.context,
             budget=budget,
         )
         assert verdict.features == pytest.approx(dict(expected.features), rel=1e-4, abs=1e-4)

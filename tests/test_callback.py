@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from lightning_namespace import NAMESPACE, pl
 from lightning_runs import (
     DOOMED,
     GOOD,
@@ -20,14 +21,6 @@ from lightning_runs import (
     fit,
     sees,
 )
-from pytorch_lightning import Trainer
-from pytorch_lightning.callbacks import (
-    EarlyStopping,
-    GradientAccumulationScheduler,
-    ModelCheckpoint,
-)
-from pytorch_lightning.loggers import CSVLogger
-from pytorch_lightning.loggers.logger import DummyLogger
 from short_runs import BUDGET, LR, WEIGHT_DECAY
 from torch import Tensor
 from torch.utils.data import DataLoader, IterableDataset
@@ -97,7 +90,7 @@ def test_the_reason_is_logged_wherever_lightning_logs(
     finally:
         root.setLevel(level)
     ours = [record for record in caplog.records if "grokpredict" in record.name]
-    assert {record.name for record in ours} == {"pytorch_lightning.grokpredict"}
+    assert {record.name for record in ours} == {f"{NAMESPACE}.grokpredict"}
     texts = [record.getMessage() for record in ours]
     assert [text.split(": ")[1] for text in texts] == [
         "continue",
@@ -124,10 +117,10 @@ def test_context_is_read_off_the_trainer(predictor: GrokPredictor) -> None:
             super().__init__(losses)
             self.bias = torch.nn.Parameter(torch.zeros(3))
 
-    trainer = Trainer(callbacks=[predictor], max_steps=50, accumulate_grad_batches=2, **QUIET)
+    trainer = pl.Trainer(callbacks=[predictor], max_steps=50, accumulate_grad_batches=2, **QUIET)
     trainer.fit(Warm(GOOD), batches(600, batch_size=3))
-    assert predictor._monitor is not None
-    assert predictor._monitor.context == Context(
+    assert predictor._watch is not None
+    assert predictor._watch.monitor.context == Context(
         optimizer="adamw",
         learning_rate=LR,
         weight_decay=WEIGHT_DECAY,
@@ -141,10 +134,10 @@ def test_context_is_read_off_the_trainer(predictor: GrokPredictor) -> None:
 def test_a_loader_of_whole_batches_tells_no_sizes(predictor: GrokPredictor) -> None:
     """Its data set holds batches: its length is not a number of samples."""
     whole = DataLoader([torch.zeros(8, 1)] * 50, batch_size=None)
-    trainer = Trainer(callbacks=[predictor], max_steps=50, **QUIET)
+    trainer = pl.Trainer(callbacks=[predictor], max_steps=50, **QUIET)
     trainer.fit(Follows(GOOD), whole)
-    assert predictor._monitor is not None
-    context = predictor._monitor.context
+    assert predictor._watch is not None
+    context = predictor._watch.monitor.context
     assert context is not None
     assert (context.train_size, context.batch_size) == (None, None)
 
@@ -173,7 +166,7 @@ def test_accumulation_with_a_short_last_window(
 
 
 def test_accumulation_that_changes_between_epochs(predictor: GrokPredictor) -> None:
-    schedule = GradientAccumulationScheduler({0: 1, 1: 3})
+    schedule = pl.callbacks.GradientAccumulationScheduler({0: 1, 1: 3})
     trainer = fit(Follows(GOOD), predictor, schedule, n=30)
     assert trainer.global_step == BUDGET
     assert sees(predictor, GOOD)
@@ -238,7 +231,7 @@ def test_optimisers_that_lightning_does_not_count(
         def training_step(self, batch: Any, batch_idx: int) -> Any:
             return self.weight + 1.0
 
-    monkeypatch.setattr("grokpredict.integrations.lightning.MOST_MICRO_BATCHES", 50)
+    monkeypatch.setattr("grokpredict.callback.losses.MOST_MICRO_BATCHES", 50)
     fit(Uncounted(GOOD), predictor, max_epochs=1, max_steps=-1)
     assert "50 batches went by without an optimiser step" in caplog.text
     assert predictor.verdicts == []
@@ -358,7 +351,7 @@ class Stream(IterableDataset[Tensor]):
 def test_unknown_length_stops_nothing(
     predictor: GrokPredictor, caplog: pytest.LogCaptureFixture
 ) -> None:
-    trainer = Trainer(callbacks=[predictor], max_epochs=1, **QUIET)
+    trainer = pl.Trainer(callbacks=[predictor], max_epochs=1, **QUIET)
     trainer.fit(Follows(DOOMED), DataLoader(Stream()))
     assert trainer.global_step == 120
     assert predictor.verdicts == []
@@ -366,7 +359,7 @@ def test_unknown_length_stops_nothing(
 
 
 def test_unknown_length_with_max_steps(predictor: GrokPredictor) -> None:
-    trainer = Trainer(callbacks=[predictor], max_steps=BUDGET, **QUIET)
+    trainer = pl.Trainer(callbacks=[predictor], max_steps=BUDGET, **QUIET)
     trainer.fit(Follows(DOOMED), DataLoader(Stream()))
     assert predictor.stopped_step == 40
 
@@ -418,9 +411,9 @@ class Validated(Follows):
         self.log(self.name, 0.99 if self.trainer.global_step >= self.step else 0.1)
 
 
-def fit_validated(module: Validated, *callbacks: Any, **options: Any) -> Trainer:
+def fit_validated(module: Validated, *callbacks: Any, **options: Any) -> pl.Trainer:
     options = {**QUIET, "max_steps": BUDGET, "val_check_interval": 10, **options}
-    trainer = Trainer(callbacks=list(callbacks), **options)
+    trainer = pl.Trainer(callbacks=list(callbacks), **options)
     trainer.fit(module, batches(), batches(1))
     return trainer
 
@@ -469,7 +462,7 @@ def test_fast_dev_run_neither_feeds_nor_trips(
     predictor: GrokPredictor, fast: int, caplog: pytest.LogCaptureFixture
 ) -> None:
     options = {**QUIET, "fast_dev_run": fast}
-    trainer = Trainer(callbacks=[predictor], **options)
+    trainer = pl.Trainer(callbacks=[predictor], **options)
     trainer.fit(Follows(DOOMED), batches())
     assert trainer.global_step == int(fast)
     assert predictor.verdicts == []
@@ -515,7 +508,7 @@ def test_two_predictors_in_one_trainer(classifier: GrokClassifier, tmp_path: Pat
     careful = GrokPredictor(classifier, max_false_abort=0.04)
     loud = GrokPredictor(classifier, action="warn")
     assert careful.state_key != loud.state_key
-    logger = CSVLogger(tmp_path)
+    logger = pl.loggers.CSVLogger(tmp_path)
     trainer = fit(Follows(DOOMED), loud, careful, max_steps=BUDGET, logger=logger)
     # Too few calibration runs for 0.04: that one never aborts.
     assert [verdict.action for verdict in loud.verdicts] == ["abort"]
@@ -529,8 +522,8 @@ def test_two_predictors_in_one_trainer(classifier: GrokClassifier, tmp_path: Pat
 def test_early_stopping_and_model_checkpoint_beside_it(
     predictor: GrokPredictor, tmp_path: Path
 ) -> None:
-    stopping = EarlyStopping("val/accuracy", mode="max", patience=1000)
-    saving = ModelCheckpoint(tmp_path, every_n_train_steps=15, save_top_k=-1)
+    stopping = pl.callbacks.EarlyStopping("val/accuracy", mode="max", patience=1000)
+    saving = pl.callbacks.ModelCheckpoint(tmp_path, every_n_train_steps=15, save_top_k=-1)
     trainer = fit_validated(
         Validated(DOOMED, step=10**6), predictor, stopping, saving, enable_checkpointing=True
     )
@@ -549,7 +542,7 @@ def test_probability_is_logged_once_a_horizon(predictor: GrokPredictor, tmp_path
             self.log("train_loss", loss)
             return loss
 
-    logger = CSVLogger(tmp_path)
+    logger = pl.loggers.CSVLogger(tmp_path)
     fit(Logs(GOOD), predictor, logger=logger, log_every_n_steps=1)
     table = np.genfromtxt(
         Path(logger.log_dir) / "metrics.csv", delimiter=",", names=True, deletechars=""
@@ -564,7 +557,7 @@ def test_probability_is_logged_once_a_horizon(predictor: GrokPredictor, tmp_path
 
 
 def test_record_beside_the_logs(predictor: GrokPredictor, tmp_path: Path) -> None:
-    logger = CSVLogger(tmp_path)
+    logger = pl.loggers.CSVLogger(tmp_path)
     fit(Follows(DOOMED), predictor, logger=logger)
     record = json.loads(Path(logger.log_dir, "grokpredict.json").read_text())
     assert record["stopped_step"] == 40
@@ -579,7 +572,7 @@ def test_nothing_is_written_when_nothing_happened(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     fit(Follows(DOOMED), predictor)
-    fit(Follows(DOOMED), predictor, max_steps=30, logger=CSVLogger(tmp_path))
+    fit(Follows(DOOMED), predictor, max_steps=30, logger=pl.loggers.CSVLogger(tmp_path))
     assert list(tmp_path.rglob("grokpredict*")) == []
 
 
@@ -613,12 +606,12 @@ def test_a_configuration_that_cannot_be_read_is_left_out(
     fit(Odd(GOOD), predictor)
     assert [verdict.horizon for verdict in predictor.verdicts] == [40, 80]
     assert sees(predictor, GOOD)
-    assert predictor._monitor is not None
-    assert predictor._monitor.context == Context()
+    assert predictor._watch is not None
+    assert predictor._watch.monitor.context == Context()
     assert caplog.text.count("the configuration cannot be read, only the loss is") == 1
 
 
-class Nowhere(DummyLogger):
+class Nowhere(pl.loggers.logger.DummyLogger):
     """Its folder has a name that no system takes, which is no ``OSError``."""
 
     @property
@@ -639,7 +632,7 @@ def test_a_record_that_cannot_be_written_does_not_end_the_looks(
 def test_a_broken_logger_does_not_stop_the_verdict(
     predictor: GrokPredictor, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    class Offline(CSVLogger):
+    class Offline(pl.loggers.CSVLogger):
         def log_metrics(self, metrics: dict[str, float], step: int | None = None) -> None:
             if "grokpredict/probability" in metrics:
                 raise ConnectionError("no route to host")

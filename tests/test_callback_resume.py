@@ -12,9 +12,8 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from lightning_namespace import WEIGHTS_ONLY, pl
 from lightning_runs import DOOMED, GOOD, LIGHTNING_WARNINGS, QUIET, Follows, batches, fit, sees
-from pytorch_lightning import LightningModule, Trainer
-from pytorch_lightning.callbacks import Callback, ModelCheckpoint
 from short_runs import BUDGET
 from torch import Tensor
 
@@ -30,14 +29,19 @@ class Interrupted(RuntimeError):
     pass
 
 
-class BreaksAt(Callback):
+class BreaksAt(pl.Callback):
     """Ends the fit as a crash would, right after a batch."""
 
     def __init__(self, batch: int) -> None:
         self.batch = batch
 
     def on_train_batch_end(
-        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+        self,
+        trainer: pl.Trainer,
+        pl_module: pl.LightningModule,
+        outputs: Any,
+        batch: Any,
+        batch_idx: int,
     ) -> None:
         if trainer.fit_loop.total_batch_idx + 1 == self.batch:
             trainer.save_checkpoint(Path(trainer.default_root_dir) / "crash.ckpt")
@@ -46,11 +50,11 @@ class BreaksAt(Callback):
 
 def resumed(
     classifier: GrokClassifier,
-    module: LightningModule,
+    module: pl.LightningModule,
     batch: int,
     folder: Path,
     **options: Any,
-) -> tuple[GrokPredictor, Trainer]:
+) -> tuple[GrokPredictor, pl.Trainer]:
     """Crash after ``batch`` batches, go on in a new trainer from the checkpoint."""
     with pytest.raises(Interrupted):
         fit(
@@ -63,8 +67,8 @@ def resumed(
     predictor = GrokPredictor(classifier)
     options = {**QUIET, "max_steps": BUDGET, **options}
     n = options.pop("n", BUDGET)
-    trainer = Trainer(callbacks=[predictor], **options)
-    trainer.fit(module, batches(n), ckpt_path=folder / "crash.ckpt", weights_only=True)
+    trainer = pl.Trainer(callbacks=[predictor], **options)
+    trainer.fit(module, batches(n), ckpt_path=folder / "crash.ckpt", **WEIGHTS_ONLY)
     return predictor, trainer
 
 
@@ -116,15 +120,46 @@ def test_whoever_resumes_a_stopped_run_has_overruled_the_verdict(
     trainer = fit(Follows(DOOMED), GrokPredictor(classifier))
     trainer.save_checkpoint(tmp_path / "stopped.ckpt")
     predictor = GrokPredictor(classifier)
-    again = Trainer(callbacks=[predictor], max_steps=BUDGET, **QUIET)
-    again.fit(Follows(DOOMED), batches(), ckpt_path=tmp_path / "stopped.ckpt", weights_only=True)
+    again = pl.Trainer(callbacks=[predictor], max_steps=BUDGET, **QUIET)
+    again.fit(Follows(DOOMED), batches(), ckpt_path=tmp_path / "stopped.ckpt", **WEIGHTS_ONLY)
     assert again.global_step == BUDGET
-    assert predictor.stopping_reason is StoppingReason.WILL_NOT_GENERALISE
-    assert predictor.stopped_step == 40
+    # What is told of a fit is told of the latest, which was not stopped.
+    assert predictor.stopping_reason is StoppingReason.NOT_STOPPED
+    assert predictor.stopped_step is None
     said = "was stopped at step 40 before and now goes on unwatched"
     assert caplog.text.count(said) == 1
     assert predictor.summary().splitlines()[-1] == said
     assert "not trained" not in predictor.summary()
+
+
+def test_an_overruled_run_that_is_resumed_again_stays_overruled(
+    classifier: GrokClassifier, tmp_path: Path
+) -> None:
+    for name, steps in (("first", BUDGET), ("second", 60), ("third", 80)):
+        predictor = GrokPredictor(classifier, budget=BUDGET)
+        trainer = pl.Trainer(callbacks=[predictor], max_steps=steps, **QUIET)
+        before = tmp_path / "last.ckpt"
+        resume = {"ckpt_path": before, **WEIGHTS_ONLY} if before.exists() else {}
+        trainer.fit(Follows(DOOMED), batches(), **resume)
+        assert trainer.global_step == (40 if name == "first" else steps)
+        trainer.save_checkpoint(before)
+    assert predictor.stopped_step is None
+    assert "was stopped at step 40 before and now goes on" in predictor.summary()
+
+
+def test_a_run_too_short_for_a_look_that_is_made_longer(
+    classifier: GrokClassifier, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    fit(Follows(DOOMED), GrokPredictor(classifier), max_steps=30).save_checkpoint(
+        tmp_path / "short.ckpt"
+    )
+    predictor = GrokPredictor(classifier)
+    again = pl.Trainer(callbacks=[predictor], max_steps=BUDGET, **QUIET)
+    again.fit(Follows(DOOMED), batches(), ckpt_path=tmp_path / "short.ckpt", **WEIGHTS_ONLY)
+    assert again.global_step == BUDGET
+    said = "goes on from one whose losses were not kept, so nothing is looked at; of that one"
+    assert said in predictor.summary()
+    assert "this one ends after 30" in caplog.text
 
 
 @pytest.mark.parametrize(("batch", "budget"), [(30, BUDGET), (60, 300)])
@@ -136,17 +171,17 @@ def test_the_budget_of_the_first_look_is_kept(
     with pytest.raises(Interrupted):
         fit(Follows(GOOD), GrokPredictor(classifier), BreaksAt(batch), max_steps=300, **folder)
     predictor = GrokPredictor(classifier)
-    trainer = Trainer(callbacks=[predictor], max_steps=BUDGET, **QUIET)
+    trainer = pl.Trainer(callbacks=[predictor], max_steps=BUDGET, **QUIET)
     checkpoint = tmp_path / "crash.ckpt"
-    trainer.fit(Follows(GOOD), batches(), ckpt_path=checkpoint, weights_only=True)
+    trainer.fit(Follows(GOOD), batches(), ckpt_path=checkpoint, **WEIGHTS_ONLY)
     assert [own.budget for own in predictor.verdicts] == [budget, budget]
 
 
-class StopsAt(Callback):
+class StopsAt(pl.Callback):
     def __init__(self, step: int) -> None:
         self.step = step
 
-    def on_train_batch_end(self, trainer: Trainer, *args: Any) -> None:
+    def on_train_batch_end(self, trainer: pl.Trainer, *args: Any) -> None:
         trainer.should_stop = trainer.global_step >= self.step
 
 
@@ -157,9 +192,9 @@ def test_a_known_budget_serves_a_resumed_fit_without_an_end(
     with pytest.raises(Interrupted):
         fit(Follows(GOOD), GrokPredictor(classifier), BreaksAt(60), default_root_dir=tmp_path)
     predictor = GrokPredictor(classifier)
-    trainer = Trainer(callbacks=[predictor, StopsAt(100)], max_epochs=-1, **QUIET)
+    trainer = pl.Trainer(callbacks=[predictor, StopsAt(100)], max_epochs=-1, **QUIET)
     checkpoint = tmp_path / "crash.ckpt"
-    trainer.fit(Follows(GOOD), batches(), ckpt_path=checkpoint, weights_only=True)
+    trainer.fit(Follows(GOOD), batches(), ckpt_path=checkpoint, **WEIGHTS_ONLY)
     assert [own.horizon for own in predictor.verdicts] == [40, 80]
 
 
@@ -167,15 +202,17 @@ def test_a_callback_that_was_not_there_before(classifier: GrokClassifier, tmp_pa
     trainer = fit(Follows(DOOMED), max_steps=30)
     trainer.save_checkpoint(tmp_path / "without.ckpt")
     predictor = GrokPredictor(classifier)
-    again = Trainer(callbacks=[predictor], max_steps=BUDGET, **QUIET)
-    again.fit(Follows(DOOMED), batches(), ckpt_path=tmp_path / "without.ckpt", weights_only=True)
+    again = pl.Trainer(callbacks=[predictor], max_steps=BUDGET, **QUIET)
+    again.fit(Follows(DOOMED), batches(), ckpt_path=tmp_path / "without.ckpt", **WEIGHTS_ONLY)
     assert again.global_step == BUDGET
     assert predictor.verdicts == []
     assert "must be watched from its start" in predictor.summary()
 
 
 def test_the_state_is_plain_and_small(classifier: GrokClassifier, tmp_path: Path) -> None:
-    saving = ModelCheckpoint(tmp_path, every_n_train_steps=70, save_top_k=-1, filename="{step}")
+    saving = pl.callbacks.ModelCheckpoint(
+        tmp_path, every_n_train_steps=70, save_top_k=-1, filename="{step}"
+    )
     predictor = GrokPredictor(classifier)
     fit(Follows(GOOD), predictor, saving, enable_checkpointing=True)
     in_window, after = (
@@ -196,21 +233,20 @@ import warnings
 warnings.simplefilter("ignore")
 import torch
 torch.set_num_threads(1)
+from lightning_namespace import pl
 from lightning_runs import GOOD, QUIET, Follows, batches
-from pytorch_lightning import Trainer
-from pytorch_lightning.callbacks import Callback, ModelCheckpoint
 from short_runs import BUDGET
 from grokpredict.callback import GrokPredictor
 
-class Dies(Callback):
+class Dies(pl.Callback):
     def on_train_batch_start(self, trainer, *args):
         if trainer.global_step == 57:
             os.kill(os.getpid(), signal.SIGKILL)
 
 folder = Path({folder!r})
-saving = ModelCheckpoint(folder, every_n_train_steps=11, save_last=True)
+saving = pl.callbacks.ModelCheckpoint(folder, every_n_train_steps=11, save_last=True)
 options = {{**QUIET, "enable_checkpointing": True, "default_root_dir": folder}}
-trainer = Trainer(
+trainer = pl.Trainer(
     callbacks=[GrokPredictor({classifier!r}), saving, Dies()], max_steps=BUDGET, **options
 )
 trainer.fit(Follows(GOOD), batches())
@@ -238,8 +274,8 @@ def test_kill_9_and_a_new_process(
     whole = GrokPredictor(short_classifier_file)
     fit(Follows(GOOD), whole)
     predictor = GrokPredictor(short_classifier_file)
-    trainer = Trainer(callbacks=[predictor], max_steps=BUDGET, **QUIET)
+    trainer = pl.Trainer(callbacks=[predictor], max_steps=BUDGET, **QUIET)
     with pytest.warns(UserWarning, match="callbacks used to create the checkpoint"):
-        trainer.fit(Follows(GOOD), batches(), ckpt_path=tmp_path / "last.ckpt", weights_only=True)
+        trainer.fit(Follows(GOOD), batches(), ckpt_path=tmp_path / "last.ckpt", **WEIGHTS_ONLY)
     assert predictor.verdicts == whole.verdicts
     assert [verdict.horizon for verdict in predictor.verdicts] == [40, 80]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import collections
-import importlib.util
 import pickle
 import sys
 from pathlib import Path
@@ -11,11 +10,8 @@ from typing import Any
 
 import pytest
 import torch
+from lightning_namespace import pl
 from lightning_runs import DOOMED, GOOD, LIGHTNING_WARNINGS, QUIET, Follows, batches, fit, sees
-from pytorch_lightning import Callback, LightningModule, Trainer
-from pytorch_lightning.callbacks import BatchSizeFinder, LearningRateFinder
-from pytorch_lightning.cli import LightningCLI
-from pytorch_lightning.tuner import Tuner
 from short_runs import BUDGET, LR, WEIGHT_DECAY
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.data import DataLoader
@@ -39,9 +35,13 @@ class Tunable(Follows):
 @pytest.mark.filterwarnings("ignore:Failed to compute suggestion")
 def test_lr_find_before_a_fit(classifier: GrokClassifier, tmp_path: Path) -> None:
     predictor = GrokPredictor(classifier)
-    trainer = Trainer(callbacks=[predictor], max_steps=BUDGET, default_root_dir=tmp_path, **QUIET)
+    trainer = pl.Trainer(
+        callbacks=[predictor], max_steps=BUDGET, default_root_dir=tmp_path, **QUIET
+    )
     module = Tunable()
-    Tuner(trainer).lr_find(module, num_training=90, update_attr=False, early_stop_threshold=None)
+    pl.tuner.Tuner(trainer).lr_find(
+        module, num_training=90, update_attr=False, early_stop_threshold=None
+    )
     assert predictor.verdicts == []
     trainer.fit(module)
     assert trainer.global_step == predictor.stopped_step == 40
@@ -50,9 +50,11 @@ def test_lr_find_before_a_fit(classifier: GrokClassifier, tmp_path: Path) -> Non
 
 def test_scale_batch_size_before_a_fit(classifier: GrokClassifier, tmp_path: Path) -> None:
     predictor = GrokPredictor(classifier)
-    trainer = Trainer(callbacks=[predictor], max_steps=BUDGET, default_root_dir=tmp_path, **QUIET)
+    trainer = pl.Trainer(
+        callbacks=[predictor], max_steps=BUDGET, default_root_dir=tmp_path, **QUIET
+    )
     module = Tunable()
-    Tuner(trainer).scale_batch_size(module, steps_per_trial=90, init_val=1, max_trials=2)
+    pl.tuner.Tuner(trainer).scale_batch_size(module, steps_per_trial=90, init_val=1, max_trials=2)
     assert predictor.verdicts == []
     module.batch_size = 1
     trainer.fit(module)
@@ -65,8 +67,10 @@ def test_lr_finder_as_a_callback_of_the_same_fit(
     classifier: GrokClassifier, tmp_path: Path
 ) -> None:
     predictor = GrokPredictor(classifier)
-    finder = LearningRateFinder(num_training_steps=90, update_attr=False, early_stop_threshold=None)
-    trainer = Trainer(
+    finder = pl.callbacks.LearningRateFinder(
+        num_training_steps=90, update_attr=False, early_stop_threshold=None
+    )
+    trainer = pl.Trainer(
         callbacks=[predictor, finder], max_steps=BUDGET, default_root_dir=tmp_path, **QUIET
     )
     trainer.fit(Tunable())
@@ -75,11 +79,11 @@ def test_lr_finder_as_a_callback_of_the_same_fit(
 
 
 def test_a_tuner_in_mid_fit(classifier: GrokClassifier, tmp_path: Path) -> None:
-    class Later(BatchSizeFinder):
+    class Later(pl.callbacks.BatchSizeFinder):
         def on_fit_start(self, *args: Any) -> None:
             return
 
-        def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
             if trainer.current_epoch == 2:
                 self.scale_batch_size(trainer, pl_module)
                 pl_module.batch_size = 1
@@ -89,7 +93,7 @@ def test_a_tuner_in_mid_fit(classifier: GrokClassifier, tmp_path: Path) -> None:
             return batches(20, batch_size=self.batch_size)
 
     predictor = GrokPredictor(classifier)
-    trainer = Trainer(
+    trainer = pl.Trainer(
         callbacks=[predictor, Later(steps_per_trial=3, init_val=1, max_trials=1)],
         max_steps=BUDGET,
         default_root_dir=tmp_path,
@@ -127,11 +131,11 @@ trainer:
 """
 
 
-def run_cli(config: Path, monkeypatch: pytest.MonkeyPatch) -> LightningCLI:
+def run_cli(config: Path, monkeypatch: pytest.MonkeyPatch) -> pl.cli.LightningCLI:
     monkeypatch.setattr(sys, "argv", ["main.py", "fit", f"--config={config}"])
     # What jsonargparse thinks of Lightning's use of it.
     monkeypatch.setenv("JSONARGPARSE_DEPRECATION_WARNINGS", "off")
-    return LightningCLI(CliModule, save_config_callback=None, seed_everything_default=False)
+    return pl.cli.LightningCLI(CliModule, save_config_callback=None, seed_everything_default=False)
 
 
 @pytest.mark.parametrize(("action", "steps"), [("stop", 40), ("warn", 400)])
@@ -161,32 +165,6 @@ def test_lightning_cli_refuses_a_wrong_argument(
     with pytest.raises(SystemExit):
         run_cli(config, monkeypatch)
     assert "kill" in capsys.readouterr().err
-
-
-def test_it_is_a_callback_of_every_lightning_that_is_installed(
-    classifier: GrokClassifier,
-) -> None:
-    predictor = GrokPredictor(classifier)
-    assert isinstance(predictor, Callback)
-    if importlib.util.find_spec("lightning") is not None:
-        import lightning.pytorch
-
-        assert isinstance(predictor, lightning.pytorch.Callback)
-        trainer = lightning.pytorch.Trainer(callbacks=predictor, max_steps=BUDGET, **QUIET)
-
-        class Other(lightning.pytorch.LightningModule):
-            __init__ = Follows.__init__
-            loss_now = Follows.loss_now
-            training_step = Follows.training_step
-            configure_optimizers = Follows.configure_optimizers
-
-        Other.__init__ = lambda self: (  # type: ignore[method-assign]
-            lightning.pytorch.LightningModule.__init__(self),
-            self.register_buffer("losses", torch.tensor(DOOMED, dtype=torch.float32)),
-            setattr(self, "weight", torch.nn.Parameter(torch.zeros(()))),
-        )[0]
-        trainer.fit(Other(), batches())
-        assert predictor.stopped_step == 40
 
 
 def test_it_can_be_sent_to_another_process(classifier: GrokClassifier) -> None:
@@ -287,11 +265,11 @@ class InOneHand(Follows):
         return Batches()
 
 
-def context_of(module: LightningModule, predictor: GrokPredictor) -> Context | None:
-    trainer = Trainer(callbacks=[predictor], max_steps=50, **QUIET)
+def context_of(module: pl.LightningModule, predictor: GrokPredictor) -> Context | None:
+    trainer = pl.Trainer(callbacks=[predictor], max_steps=50, **QUIET)
     trainer.fit(module)
-    assert predictor._monitor is not None
-    return predictor._monitor.context
+    assert predictor._watch is not None
+    return predictor._watch.monitor.context
 
 
 def test_context_of_a_project_that_does_it_all_by_hand(classifier: GrokClassifier) -> None:
@@ -355,7 +333,7 @@ def test_percentages(classifier: GrokClassifier, seen: float, steps: int) -> Non
             self.log("val_accuracy", seen)
             self.log("train_accuracy", 40.0)
 
-    trainer = Trainer(
+    trainer = pl.Trainer(
         callbacks=[GrokPredictor(classifier)], max_steps=BUDGET, val_check_interval=10, **QUIET
     )
     trainer.fit(Percent(DOOMED), batches(), batches(1))
@@ -369,7 +347,7 @@ def test_an_accuracy_above_one_is_remembered(classifier: GrokClassifier) -> None
         def validation_step(self, batch: Any, batch_idx: int) -> None:
             self.log("val_accuracy", 1.03 if self.trainer.global_step < 15 else 0.97)
 
-    trainer = Trainer(
+    trainer = pl.Trainer(
         callbacks=[GrokPredictor(classifier)], max_steps=BUDGET, val_check_interval=10, **QUIET
     )
     trainer.fit(Guesses(DOOMED), batches(), batches(1))

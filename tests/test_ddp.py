@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from lightning_namespace import pl
 from lightning_runs import GOOD, LIGHTNING_WARNINGS, QUIET, Follows, batches
-from pytorch_lightning import Trainer
 from short_runs import BUDGET
 
 from grokpredict.callback import GrokPredictor
@@ -71,7 +71,7 @@ def test_differing_losses_give_the_verdict_on_their_mean(
     folder: Path, classifier: GrokClassifier
 ) -> None:
     alone = GrokPredictor(classifier, budget=BUDGET)
-    trainer = Trainer(callbacks=[alone], max_steps=100, **QUIET)
+    trainer = pl.Trainer(callbacks=[alone], max_steps=100, **QUIET)
     trainer.fit(Follows(GOOD), batches(2 * BUDGET, batch_size=2))
     told = both(folder, "differing")
     assert [verdict["horizon"] for verdict in told["verdicts"]] == [40, 80]

@@ -333,8 +333,8 @@ def test_the_monitor_and_the_callback_agree(classifier: GrokClassifier) -> None:
     """A plain loop decides as Lightning does on the same losses and context."""
     predictor = GrokPredictor(classifier)
     fit(Follows(GOOD), predictor)
-    assert predictor._monitor is not None
-    monitor = GrokMonitor(classifier, budget=BUDGET, context=predictor._monitor.context)
+    assert predictor._watch is not None
+    monitor = GrokMonitor(classifier, budget=BUDGET, context=predictor._watch.monitor.context)
     for loss in GOOD:
         monitor.update(loss)
     assert monitor.verdicts == predictor.verdicts

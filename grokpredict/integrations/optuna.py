@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 from grokpredict.classifier import GrokClassifier, load_classifier
@@ -41,9 +42,12 @@ class GrokPruner(optuna.pruners.BasePruner):
         budget: int,
         max_false_abort: float = 0.05,
     ) -> None:
-        self._classifier = load_classifier(classifier)
-        self._budget = budget
-        self._max_false_abort = max_false_abort
+        self._monitor_for = partial(
+            GrokMonitor,
+            load_classifier(classifier),
+            budget=budget,
+            max_false_abort=max_false_abort,
+        )
         self._monitors: dict[int, GrokMonitor] = {}
 
     def prune(self, study: optuna.Study, trial: optuna.trial.FrozenTrial) -> bool:
@@ -61,13 +65,7 @@ class GrokPruner(optuna.pruners.BasePruner):
         monitor = self._monitors.get(trial.number)
         if monitor is None:
             told = {**trial.params, **trial.user_attrs}
-            monitor = GrokMonitor(
-                self._classifier,
-                budget=self._budget,
-                context=Context.from_mapping(told),
-                max_false_abort=self._max_false_abort,
-                stride=steps[1] - steps[0],
-            )
+            monitor = self._monitor_for(context=Context.from_mapping(told), stride=steps[1] - steps[0])
             self._monitors[trial.number] = monitor
         if monitor.next_horizon is not None and len(steps) * monitor.stride >= monitor.next_horizon:
             curve = Curve(steps, [values[step] for step in steps])  # type: ignore[arg-type]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -49,11 +50,14 @@ class GrokStopper(Stopper):  # type: ignore[misc,unused-ignore]
         stride: int = 1,
         max_false_abort: float = 0.05,
     ) -> None:
-        self._classifier = load_classifier(classifier)
-        self._budget = budget
+        self._monitor_for = partial(
+            GrokMonitor,
+            load_classifier(classifier),
+            budget=budget,
+            max_false_abort=max_false_abort,
+            stride=stride,
+        )
         self._loss_key = loss_key
-        self._stride = stride
-        self._max_false_abort = max_false_abort
         #: One a trial, by its id; the verdicts are in there.
         self.monitors: dict[str, GrokMonitor] = {}
 
@@ -66,15 +70,9 @@ class GrokStopper(Stopper):  # type: ignore[misc,unused-ignore]
             )
         monitor = self.monitors.get(trial_id)
         if monitor is None:
-            monitor = GrokMonitor(
-                self._classifier,
-                budget=self._budget,
-                context=Context.from_mapping(result.get("config", {})),
-                max_false_abort=self._max_false_abort,
-                stride=self._stride,
-            )
+            monitor = self._monitor_for(context=Context.from_mapping(result.get("config", {})))
             self.monitors[trial_id] = monitor
-        metric = find_validation(result, self._classifier.rule)
+        metric = find_validation(result, monitor.classifier.rule)
         if metric is not None:
             monitor.saw_validation(metric)
         if in_percent(result):

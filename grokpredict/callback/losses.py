@@ -1,56 +1,15 @@
-"""What the callback needs to know of torch and of Lightning's two namespaces."""
+"""The training loss, from what a batch returns to one number a step, on its device meanwhile."""
 
 from __future__ import annotations
 
-import importlib
-import importlib.metadata
-import logging
 import math
 from typing import Any
 
 import torch
 from torch import Tensor
 
-#: Malicious releases of Lightning, which must not even be imported.
-MALICIOUS = ("2.6.2", "2.6.3")
-
 #: Batches without an optimiser step after which the callback gives up waiting for one.
 MOST_MICRO_BATCHES = 10_000
-
-
-def callback_bases() -> tuple[type, ...]:
-    """Return the ``Callback`` class of each Lightning namespace that is installed.
-
-    Each trainer tests for its own; importing the second namespace costs 0.1 s.
-    """
-    found: list[type] = []
-    for distribution, module in (
-        ("pytorch-lightning", "pytorch_lightning"),
-        ("lightning", "lightning.pytorch"),
-    ):
-        try:
-            if importlib.metadata.version(distribution) in MALICIOUS:
-                continue
-            found.append(importlib.import_module(module).Callback)
-        except ImportError:
-            continue
-    if not found:
-        raise ModuleNotFoundError(
-            "GrokPredictor needs Lightning: pip install pytorch-lightning (or lightning)"
-        )
-    return tuple(found)
-
-
-def logger_beside(trainer: Any) -> logging.Logger:
-    """Return a child of the logger of the trainer's Lightning: it shows what that shows.
-
-    Lightning gives its own logger a level, and a handler where the user has set up none.
-    """
-    for kind in type(trainer).__mro__:
-        namespace = kind.__module__.partition(".trainer")[0]
-        if namespace in ("pytorch_lightning", "lightning.pytorch"):
-            return logging.getLogger(f"{namespace}.grokpredict")
-    return logging.getLogger("grokpredict")
 
 
 class LossBuffer:
