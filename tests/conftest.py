@@ -15,6 +15,7 @@ _NOT_IN_TRAINING = {
     "__init__.py",
     "callback.py",
     "context.py",
+    "evaluation_figure.py",
     "monitor.py",
     "plots.py",
     "printing.py",

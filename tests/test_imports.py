@@ -24,7 +24,7 @@ LAYERS = (
     {"boosting", "digest", "training_table", "validation", "training", "decision"},
     {"evaluate", "monitor"},
     {"scoring"},
-    {"context", "callback", "integrations", "plots", "report", "printing"},
+    {"context", "callback", "integrations", "plots", "evaluation_figure", "report", "printing"},
     {"cli"},
 )
 
@@ -39,7 +39,7 @@ ONLY_IN = {
     "torch": {"callback", "context", "integrations", "sweeps"},
     "pytorch_lightning": {"callback", "context", "integrations"},
     "lightning": {"callback", "context", "integrations"},
-    "matplotlib": {"plots", "report"},
+    "matplotlib": {"plots", "evaluation_figure", "report"},
     "click": {"cli"},
     "tqdm": {"cli", "sweeps"},
 }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from grokpredict.cli.evaluate import evaluate
 from grokpredict.cli.score import score
 from grokpredict.cli.sweep import sweep
 from grokpredict.cli.train_classifier import train_classifier
@@ -15,5 +16,5 @@ def main() -> None:
     """Say from the first steps of a training run whether it will grok."""
 
 
-for command in (train_classifier, score, sweep):
+for command in (train_classifier, score, evaluate, sweep):
     main.add_command(command)

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
+from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
+
+if TYPE_CHECKING:
+    from grokpredict.curves import LeftOut
 
 Item = TypeVar("Item")
 
@@ -19,6 +23,25 @@ def writable(path: str) -> Path:
     if target.is_dir() or not target.parent.is_dir():
         raise ValueError(f"the output must be a file in an existing folder, got {path}")
     return target
+
+
+def drawable(path: str) -> Path:
+    """Return the path of a figure, or complain that it cannot be written or drawn."""
+    if find_spec("matplotlib") is None:
+        raise ValueError(
+            "--plot needs matplotlib, which is not installed; "
+            "install it with pip install 'grokpredict[plot]'"
+        )
+    return writable(path)
+
+
+def warn_left_out(left_out: Sequence[LeftOut]) -> None:
+    """Say on standard error which runs could not be read, one line a reason."""
+    from grokpredict.logs import by_reason, sentence
+
+    for number, example in by_reason(left_out):
+        more = "" if number == 1 else f" (and {number - 1} more like it)"
+        click.echo(f"left out: {sentence(example)}{more}", err=True)
 
 
 def print_json(document: Any) -> None:

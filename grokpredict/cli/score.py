@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Sequence
-from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 import click
 
 from grokpredict.cli.options import COUNT, SHARE, column_options, one_sentence
-from grokpredict.cli.output import bar, print_json, writable
+from grokpredict.cli.output import bar, drawable, print_json, warn_left_out
 
 if TYPE_CHECKING:
-    from grokpredict.curves import LeftOut, Run
+    from grokpredict.curves import Run
     from grokpredict.logs import Columns
     from grokpredict.scoring import Score
 
@@ -91,28 +90,15 @@ def _read_for_scoring(paths: Sequence[str], hparams: str | None, columns: Column
         found = read_sweep([path], columns)
         if not found.runs:
             raise LogError(found.left_out[0].reason if found.left_out else f"{path} holds no run")
-        _warn(found.left_out)
+        warn_left_out(found.left_out)
         runs.extend(found.runs)
     return [with_hparams(run, told) for run in runs] if told else runs
-
-
-def _warn(left_out: Sequence[LeftOut]) -> None:
-    from grokpredict.logs import by_reason, sentence
-
-    for number, example in by_reason(left_out):
-        more = "" if number == 1 else f" (and {number - 1} more like it)"
-        click.echo(f"left out: {sentence(example)}{more}", err=True)
 
 
 def _check_plot(plot: str, runs: Sequence[Run]) -> None:
     if len(runs) != 1:
         raise ValueError(f"--plot draws one run, {len(runs)} were given; name one")
-    writable(plot)
-    if find_spec("matplotlib") is None:
-        raise ValueError(
-            "--plot needs matplotlib, which is not installed; "
-            "install it with pip install 'grokpredict[plot]'"
-        )
+    drawable(plot)
 
 
 def _any_abort(scores: Iterable[Score]) -> bool:
