@@ -116,16 +116,21 @@ def hparams_beside(log: Path) -> dict[str, Any]:
         ``runs/config.yaml`` (or ``.yml``, ``.json``). What these do not tell, the
         ``.hydra/config.yaml`` in the folder of the log, or the nearest one above, tells.
     """
+    found: dict[str, Any] = {}
+    for path in configuration_files(log):
+        found.update(read_hparams(path))
+    return found
+
+
+def configuration_files(log: Path) -> list[Path]:
+    """Return the files that :func:`hparams_beside` reads; what a later one says goes first."""
     stem = log.name.split(".")[0]
     own = [f"{stem}.yaml", f"{stem}.yml", f"{stem}.json"]
     candidates = (log.with_name(name) for name in (*own, *BESIDE))
     beside = next((path for path in candidates if path != log and path.is_file()), None)
     above = (folder / HYDRA for folder in list(log.absolute().parents)[: HYDRA_ABOVE + 1])
     hydra = next((path for path in above if path.is_file()), None)
-    found: dict[str, Any] = {}
-    for path in (hydra, beside):
-        found.update({} if path is None else read_hparams(path))
-    return found
+    return [path for path in (hydra, beside) if path is not None]
 
 
 def unnested(told: Mapping[str, Any]) -> dict[str, Any]:
