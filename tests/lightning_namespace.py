@@ -19,6 +19,9 @@ def _installed(namespace: str) -> bool:
 NAMESPACES = [name for name in ("pytorch_lightning", "lightning.pytorch") if _installed(name)]
 NAMESPACE = os.environ.get("GROKPREDICT_TEST_NAMESPACE", NAMESPACES[0])
 
+# What jsonargparse thinks of Lightning's use of it, at import already.
+os.environ["JSONARGPARSE_DEPRECATION_WARNINGS"] = "off"
+
 pl: Any = importlib.import_module(NAMESPACE)
 for _name in ("callbacks", "cli", "loggers.logger", "strategies", "tuner"):
     importlib.import_module(f"{NAMESPACE}.{_name}")

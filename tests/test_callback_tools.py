@@ -133,8 +133,6 @@ trainer:
 
 def run_cli(config: Path, monkeypatch: pytest.MonkeyPatch) -> pl.cli.LightningCLI:
     monkeypatch.setattr(sys, "argv", ["main.py", "fit", f"--config={config}"])
-    # What jsonargparse thinks of Lightning's use of it.
-    monkeypatch.setenv("JSONARGPARSE_DEPRECATION_WARNINGS", "off")
     return pl.cli.LightningCLI(CliModule, save_config_callback=None, seed_everything_default=False)
 
 
