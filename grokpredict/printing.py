@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from grokpredict.curves import Findings, LeftOut
 from grokpredict.logs import by_reason, sentence
 from grokpredict.scoring import Score
+from grokpredict.validated import reading
 
 if TYPE_CHECKING:
     from grokpredict.classifier import GrokClassifier
@@ -155,7 +156,7 @@ def _reasons(left_out: Sequence[LeftOut]) -> Iterator[str]:
 def _figures(report: TrainingReport) -> Iterator[str]:
     yield "AUROC on configurations that the fit did not see, with 95 % intervals"
     yield (
-        f"{'horizon':>8}  {'reads':<14}  {'runs':>6}  {'good':>5}  {'AUROC':<20}  "
+        f"{'horizon':>8}  {'reads':<27}  {'runs':>6}  {'good':>5}  {'AUROC':<20}  "
         f"{'configuration only':<20}  {'lead':<22}  other tasks"
     )
     for figures in report.figures:
@@ -163,10 +164,10 @@ def _figures(report: TrainingReport) -> Iterator[str]:
 
 
 def _figure_line(figures: Figures) -> str:
-    reads = "loss + context" if figures.with_context else "loss"
+    reads = reading(figures.with_context, figures.with_validation)
     family = "-" if figures.family_median is None else f"{figures.family_median:.3f}"
     return (
-        f"{figures.horizon:>8}  {reads:<14}  {figures.n_runs:>6}  {figures.n_generalised:>5}  "
+        f"{figures.horizon:>8}  {reads:<27}  {figures.n_runs:>6}  {figures.n_generalised:>5}  "
         f"{_interval(figures.auroc):<20}  {_interval(figures.configuration_auroc):<20}  "
         f"{_interval(figures.lead, sign='+'):<22}  {family}"
     )
@@ -182,7 +183,7 @@ def _interval(interval: Interval, sign: str = "") -> str:
 
 
 def _grids(report: TrainingReport) -> Iterator[str]:
-    """A table of step grids and horizons; nothing where the runs allow for one grid only."""
+    """Yield a table of step grids and horizons, unless the runs allow for one grid only."""
     strides = sorted({area.stride for area in report.grids})
     horizons = sorted({area.horizon for area in report.grids})
     areas = {(area.stride, area.horizon): area for area in report.grids}
@@ -205,9 +206,18 @@ def _bound(classifier: GrokClassifier, max_false_abort: float) -> Iterator[str]:
         f"{max_false_abort:.1%} of the runs that would generalise are lost"
     )
     for stride in classifier.strides:
-        for told in (False, True) if classifier.with_context is not None else (False,):
-            limit = classifier.threshold(stride, with_context=told, max_false_abort=max_false_abort)
-            number = classifier.n_calibration(stride, with_context=told)
-            reads = "loss + context" if told else "loss"
+        for reads in classifier.models:
+            limit = classifier.threshold(
+                stride,
+                with_context=reads[0],
+                with_validation=reads[1],
+                max_false_abort=max_false_abort,
+            )
+            number = classifier.n_calibration(
+                stride, with_context=reads[0], with_validation=reads[1]
+            )
             said = "never, too few" if limit is None else f"{limit:.4f}"
-            yield f"  every {stride:<4}  {reads:<14}  {said:<14}  from {number} configurations"
+            yield (
+                f"  every {stride:<4}  {reading(*reads):<27}  {said:<14}  "
+                f"from {number} configurations"
+            )

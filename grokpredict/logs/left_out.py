@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
-from grokpredict.curves import LeftOut, Sweep
+from grokpredict.curves import LeftOut
 from grokpredict.logs.errors import LogError
 
 
@@ -30,13 +30,12 @@ def by_reason(left_out: Iterable[LeftOut]) -> list[tuple[int, LeftOut]]:
     return [(len(group), group[0]) for group in ordered]
 
 
-def require_all(found: Sweep) -> None:
-    """Raise LogError if a run was left out, naming one; for those who want all or nothing."""
-    if found.left_out:
-        total = len(found.runs) + len(found.left_out)
+def require_all(left_out: Sequence[LeftOut], n_runs: int) -> None:
+    """Raise LogError if a run was left out beside ``n_runs`` others, naming one."""
+    if left_out:
         raise LogError(
-            f"every run must be readable under --strict, {len(found.left_out)} of {total} are "
-            f"not; the first: {sentence(found.left_out[0])}"
+            f"every run must be readable under --strict, {len(left_out)} of "
+            f"{n_runs + len(left_out)} are not; the first: {sentence(left_out[0])}"
         )
 
 

@@ -108,7 +108,9 @@ class _Events:
 
 
 def _without_orphans(steps: tuple[int, ...], values: tuple[float, ...]) -> Series:
-    """Drop the events after which an event of an earlier step was logged: the run was resumed."""
+    """Drop what was logged at and after the step of a checkpoint that was gone back to."""
     own = np.array(steps, dtype=np.int64)
-    kept = own <= np.minimum.accumulate(own[::-1])[::-1]
+    # Where steps go back, that step ends all that was before; elsewhere nothing ends.
+    ends = np.where(np.diff(own, append=own[-1]) < 0, np.roll(own, -1), own.max() + 1)
+    kept = own < np.minimum.accumulate(ends[::-1])[::-1]
     return Series(own[kept], np.array(values, dtype=np.float64)[kept])
