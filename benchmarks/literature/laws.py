@@ -1,0 +1,194 @@
+"""Steps to generalise over weight decay, learning rate and training fraction."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields, replace
+
+import numpy as np
+from drawing import COLOURS, FAINT, FIGURES, figure, logarithmic
+from matplotlib.axes import Axes
+from runs import EXPERIMENTS
+
+from grokpredict.curves import FloatArray, Run
+from grokpredict.labels import fit_generalisation_law, phase_times
+from grokpredict.sweeps.trainer import EVALUATE_EVERY
+
+RESAMPLES = 2000
+LAW_RESAMPLES = 300  # each takes three nonlinear fits
+NAMES = {"weight_decay": "weight decay", "learning_rate": "learning rate"}
+
+
+@dataclass(frozen=True)
+class Line:
+    """Runs along which one thing was changed; those that generalised, as arrays over the runs.
+
+    Values at which some seed never did are left out of the fits: there the others are the
+    fast ones.
+    """
+
+    value: FloatArray
+    rate: FloatArray
+    decay: FloatArray
+    t2: FloatArray
+    t4: FloatArray
+    contraction: FloatArray  # log of the weight norm at t2 over that at t4
+    asked: FloatArray  # the values of all the runs that were made
+
+    def whole(self) -> np.ndarray:
+        """Say for each run whether all of its value generalised."""
+        return np.array([(self.value == v).sum() == (self.asked == v).sum() for v in self.value])
+
+    def kept(self) -> Line:
+        """Return the runs that fits read."""
+        rows = self.whole()
+        columns = {f.name: getattr(self, f.name)[rows] for f in fields(self) if f.name != "asked"}
+        return replace(self, **columns)
+
+    def table(self) -> str:
+        """Return a line a value: how many generalised, and when."""
+        lines = []
+        for value in np.unique(self.asked):
+            t4 = self.t4[self.value == value]
+            median = f", median t4 {np.median(t4):.0f}" if t4.size else ""
+            lines.append(f"  {value:g}: {t4.size} of {(self.asked == value).sum()}{median}")
+        return "\n".join(lines)
+
+
+def line(runs: Sequence[Run], field: str) -> Line:
+    rows = []
+    for run in runs:
+        times = phase_times(run)
+        if times.t4 is None:
+            continue
+        h, norm = run.hparams, run.channels["weight_norm"]
+        t2 = np.nan if times.t2 is None else times.t2
+        at = np.interp([t2, times.t4], norm.steps, norm.values)
+        shrunk = np.log(at[0] / at[1])
+        # What an evaluation shows happened on average half an interval before it.
+        seen = (t2 - EVALUATE_EVERY / 2, times.t4 - EVALUATE_EVERY / 2)
+        rows.append((h[field], h["learning_rate"], h["weight_decay"], *seen, shrunk))
+    columns = np.array(rows, dtype=float).T
+    return Line(*columns, asked=np.array([run.hparams[field] for run in runs], dtype=float))
+
+
+def bootstrap(
+    statistic: Callable[[np.ndarray], FloatArray], n: int, resamples: int = RESAMPLES
+) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Return a statistic of row indices and the ends of its 95 % percentile interval."""
+    rng = np.random.default_rng(0)
+    drawn = np.array([statistic(rng.integers(0, n, n)) for _ in range(resamples)])
+    low, high = np.nanquantile(drawn, [0.025, 0.975], axis=0)
+    return statistic(np.arange(n)), low, high
+
+
+def exponents(t: FloatArray, *factors: FloatArray) -> str:
+    """Return the exponents of a product of powers, by least squares on logarithms."""
+    x = np.stack([np.ones_like(t), *(np.log(f) for f in factors)], axis=1)
+    y = np.log(t)
+    found, low, high = bootstrap(lambda i: np.linalg.lstsq(x[i], y[i])[0], len(t))
+    residual = y - x @ found
+    r2 = 1 - residual.var() / y.var()
+    each = ", ".join(
+        f"{value:+.2f} ({a:+.2f} to {b:+.2f})"
+        for value, a, b in zip(found[1:], low[1:], high[1:], strict=True)
+    )
+    return f"{each}, r2 {r2:.2f}, {len(t)} runs"
+
+
+def powers() -> None:
+    """Print and draw t4 and t4 - t2 over weight decay and over learning rate."""
+    print("## Steps to generalise over weight decay and learning rate\n")
+    drawn = figure(1, 4, width=12.0, height=3.3)
+    places = iter(drawn.axes)
+    for task in ("addition", "digits"):
+        pooled = []
+        for kind, field in (("decay", "weight_decay"), ("rate", "learning_rate")):
+            every = line(EXPERIMENTS[f"{kind}-{task}"].runs(), field)
+            print(f"{task}, {NAMES[field]}: how many generalised")
+            print(every.table())
+            found = every.kept()
+            pooled.append(found)
+            late = found.t4 > found.t2
+            print(f"{task}, {NAMES[field]} {found.value.min()} to {found.value.max()}:")
+            print(f"  exponent of t4: {exponents(found.t4, found.value)}")
+            delay = (found.t4 - found.t2)[late]
+            print(f"  exponent of t4 - t2: {exponents(delay, found.value[late])}")
+            grokked = found.t4 >= 2 * found.t2
+            print(
+                f"  exponent of t4, runs that grokked: "
+                f"{exponents(found.t4[grokked], found.value[grokked])}"
+            )
+            _draw_power(next(places), every, f"{task}: {NAMES[field]}")
+        both = [
+            np.concatenate([getattr(f, name) for f in pooled])
+            for name in ("t4", "t2", "rate", "decay", "contraction")
+        ]
+        t4, t2, rate, decay, shrunk = both
+        print(f"{task}, both lines:")
+        print(f"  exponents of learning rate and weight decay: {exponents(t4, rate, decay)}")
+        print(f"  exponent of their product: {exponents(t4, rate * decay)}")
+        late = t4 >= 2 * t2
+        clock = (t4 - t2)[late] * (rate * decay)[late]
+        q = np.quantile(clock, [0.25, 0.5, 0.75])
+        print(
+            f"  (t4 - t2) lr wd of runs that grokked, quartiles: {q[0]:.2f} {q[1]:.2f} {q[2]:.2f}"
+        )
+        q = np.quantile(shrunk[late], [0.25, 0.5, 0.75])
+        print(f"  log of norm at t2 over norm at t4, quartiles: {q[0]:.2f} {q[1]:.2f} {q[2]:.2f}")
+        ratio = np.quantile(shrunk[late] / clock, [0.25, 0.5, 0.75])
+        print(f"  contraction over lr wd (t4 - t2), quartiles: {np.round(ratio, 2)}\n")
+    drawn.savefig(FIGURES / "powers.png")
+
+
+def _draw_power(axes: Axes, found: Line, title: str) -> None:
+    values = np.unique(found.value)
+    for t, name, colour in ((found.t2, "t2, memorised", 1), (found.t4, "t4, generalised", 0)):
+        axes.plot(found.value, t, ".", color=COLOURS[colour], ms=4, alpha=0.6)
+        middle = [np.nanmedian(t[found.value == value]) for value in values]
+        axes.plot(values, middle, "-", color=COLOURS[colour], lw=1, label=name)
+    centre = np.exp(np.log(found.t4).mean()) * np.exp(np.log(found.value).mean())
+    axes.plot(values, centre / values, "--", color=FAINT, lw=1, label="slope -1")
+    logarithmic(axes, "x")
+    logarithmic(axes, "y")
+    axes.set(title=title, xlabel=title.split(": ")[1], ylabel="steps")
+    axes.legend(frameon=False)
+
+
+def fractions() -> None:
+    """Print and draw t4 over the training fraction with the law of Notsawo et al. 2023."""
+    print("## Steps to generalise over the training fraction\n")
+    drawn = figure(1, 2, width=7.0, height=3.3)
+    for axes, p in zip(drawn.axes, (23, 31), strict=True):
+        every = line(EXPERIMENTS[f"fraction-{p}"].runs(), "train_fraction")
+        found = every.kept()
+        r, t4 = found.value, found.t4
+        whole = np.unique(r)
+
+        def fit(i: np.ndarray, r: FloatArray = r, t4: FloatArray = t4) -> FloatArray:
+            law = fit_generalisation_law(list(r[i]), list(t4[i]))
+            return np.array([law.a, law.gamma, law.b])
+
+        law = fit_generalisation_law(list(r), list(t4))
+        value, low, high = bootstrap(fit, len(r), LAW_RESAMPLES)
+        y = np.log(t4)
+        r2 = 1 - np.square(y - np.log([law(x) for x in r])).mean() / y.var()
+        middle = np.array([np.median(t4[r == x]) for x in whole])
+        log_middle = np.log(middle)
+        spread = log_middle - np.log([law(x) for x in whole])
+        r2_middle = 1 - np.square(spread).mean() / log_middle.var()
+        print(f"a + b mod {p}, fractions {min(whole)} to {max(whole)}, {len(r)} runs:")
+        for name, v, a, b in zip(("a", "gamma", "b"), value, low, high, strict=True):
+            print(f"  {name} = {v:.3g} ({a:.3g} to {b:.3g})")
+        print(f"  r2 of log t4: {r2:.2f} over runs, {r2_middle:.2f} over medians")
+        print(f"  power law without b: exponent {exponents(t4, r)}")
+        print(every.table())
+        axes.plot(every.value, every.t4, ".", color=COLOURS[0], ms=4, alpha=0.6)
+        grid = np.linspace(min(whole), max(whole), 100)
+        label = rf"${law.a:.3g}\,r^{{-{law.gamma:.2f}}} + {law.b:.3g}$"
+        axes.plot(grid, [law(x) for x in grid], "-", color=COLOURS[1], lw=1, label=label)
+        logarithmic(axes, "y")
+        axes.set(title=f"a + b mod {p}", xlabel="training fraction r", ylabel="t4, steps")
+        axes.legend(frameon=False)
+    print()
+    drawn.savefig(FIGURES / "fractions.png")
