@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -25,6 +25,7 @@ from grokpredict.curves import (
     window,
 )
 from grokpredict.labels import LabelRule, Outcome, outcome
+from grokpredict.metric_terms import METRIC_TERMS, Evaluations, metric_terms
 
 #: Hyperparameters that name the kind of task, for leaving one out.
 FAMILY_KEYS = ("family", "task")
@@ -102,14 +103,15 @@ class Facts:
 
 @dataclass(frozen=True, eq=False)
 class Windows:
-    """The loss features of one window, of the runs whose log serves it.
+    """The features of one window, of the runs whose log serves it.
 
     Attributes
     ----------
     run : ndarray of int, shape (n_windows,)
         Which runs, ascending.
-    features : ndarray, shape (n_windows, n_features)
-        NaN where the loss was not finite.
+    features : ndarray, shape (n_windows, n_features + n_metric_terms)
+        Of the loss, NaN where it was not finite, and then of the validation metrics, NaN where
+        they are not known.
     """
 
     run: IntArray
@@ -167,43 +169,55 @@ def pairs_of(horizons: Iterable[int], strides: Iterable[int]) -> list[Pair]:
 
 
 def windows_of(runs: Sequence[Run], pair: Pair, settings: SignalSettings) -> Windows:
-    """Compute the loss features of one window of every run whose log serves it."""
+    """Compute the features of one window of every run whose log serves it."""
     fits = [i for i, run in enumerate(runs) if _serves(run, *pair)]
     parts = [
-        loss_features.extract(
-            window([runs[i] for i in fits[start : start + CHUNK]], *pair), settings
-        )
+        _features([runs[i] for i in fits[start : start + CHUNK]], pair, settings)
         for start in range(0, len(fits), CHUNK)
     ]
-    features = np.concatenate(parts) if parts else np.empty((0, len(loss_features.feature_names())))
+    n_columns = len(loss_features.feature_names()) + len(METRIC_TERMS)
+    features = np.concatenate(parts) if parts else np.empty((0, n_columns))
     return Windows(np.array(fits, dtype=np.int64), features)
 
 
-def join(digests: Sequence[Digest]) -> Digest:
-    """Return one digest of the runs of many, in order."""
+def _features(runs: Sequence[Run], pair: Pair, settings: SignalSettings) -> FloatArray:
+    """Return the columns of :attr:`Windows.features`."""
+    loss = loss_features.extract(window(runs, *pair), settings)
+    names = loss_features.feature_names()
+    start, end = (loss[:, names.index(f"{name}_level")] for name in ("start", "end"))
+    metrics = metric_terms([Evaluations.of(run) for run in runs], pair[0], start, end)
+    return np.column_stack([loss, metrics])
+
+
+def join(digests: list[Digest]) -> Digest:
+    """Return one digest of the runs of many, in order; the list is emptied to save memory."""
+    facts = tuple(fact for digest in digests for fact in digest.facts)
     first = np.cumsum([0, *map(len, digests)])[:-1]
-    placed = list(zip(first, digests, strict=True))
+    parts = [dict(digest.windows) for digest in digests]
+    digests.clear()
     windows = {}
-    for pair in sorted({pair for digest in digests for pair in digest.windows}, key=_by_stride):
-        own = [(at, part.windows[pair]) for at, part in placed if pair in part.windows]
+    for pair in sorted({pair for part in parts for pair in part}, key=_by_stride):
+        own = [(at, part.pop(pair)) for at, part in zip(first, parts, strict=True) if pair in part]
         windows[pair] = Windows(
             np.concatenate([at + part.run for at, part in own]),
             np.concatenate([part.features for _, part in own]),
         )
-    return Digest(tuple(fact for digest in digests for fact in digest.facts), windows)
+    return Digest(facts, windows)
 
 
 def _by_stride(pair: Pair) -> Pair:
     return pair[1], pair[0]
 
 
-def missing_strides(digest: Digest, recipe: Recipe) -> tuple[int, ...]:
-    """Return the step grids of some runs that others would serve but have no windows for."""
+def wider(recipe: Recipe, digest: Digest) -> Recipe | None:
+    """Return the recipe with all step grids of the runs, or None if that would add no window."""
     own = {fact.stride for fact in digest.facts if fact.outcome}
-    if recipe.strides is not None:
-        return ()
-    unusual = sorted(own - set(DEFAULT_STRIDES))
-    return tuple(a for a in unusual if any(a != b and a % b == 0 for b in own))
+    unusual = own - set(DEFAULT_STRIDES)
+    if recipe.strides is not None or not any(
+        coarse != fine and coarse % fine == 0 for coarse in unusual for fine in own
+    ):
+        return None
+    return replace(recipe, strides=tuple(sorted({*DEFAULT_STRIDES, *own})))
 
 
 def _serves(run: Run, horizon: int, stride: int) -> bool:

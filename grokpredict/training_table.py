@@ -22,7 +22,8 @@ from grokpredict.digest import (
     windows_of,
 )
 from grokpredict.labels import BoolArray, LabelRule
-from grokpredict.terms import context_terms, grid_and_budget, has_context
+from grokpredict.metric_terms import METRIC_TERMS
+from grokpredict.terms import CONTEXT_TERMS, context_terms, grid_and_budget, has_context
 
 #: (done, all) pieces of work.
 Progress = Callable[[int, int], None]
@@ -32,6 +33,9 @@ EXTRA_BUDGETS = 3
 
 #: The smallest of them, as a multiple of the horizon.
 _NEAREST_BUDGET = 1.1
+
+#: Where the validation terms are in the table.
+METRIC_COLUMNS = slice(-len(METRIC_TERMS) - len(CONTEXT_TERMS), -len(CONTEXT_TERMS))
 
 _NEVER = np.inf
 
@@ -127,6 +131,8 @@ class Grid:
         Rows of :class:`Runs` that are finite and had not generalised in the window.
     features : ndarray, shape (n_windows, n_features)
         Of the loss.
+    metrics : ndarray, shape (n_windows, n_metric_terms)
+        Of the validation metrics; NaN where they are not known.
     fits : ndarray of int
         Rows of :class:`Runs` whose log serves this grid, whatever happened in it.
     finite : ndarray of int
@@ -137,6 +143,7 @@ class Grid:
     stride: int
     run: IntArray
     features: FloatArray
+    metrics: FloatArray
     fits: IntArray
     finite: IntArray
 
@@ -159,9 +166,11 @@ class Rows:
     y: BoolArray
     run: IntArray
 
-    def among(self, runs: BoolArray) -> Rows:
-        """Return the rows of the runs that are marked."""
+    def among(self, runs: BoolArray, *, validated: bool = False) -> Rows:
+        """Return the rows of the runs that are marked, or only those with validation metrics."""
         kept = runs[self.run]
+        if validated:
+            kept = kept & np.isfinite(self.x[:, METRIC_COLUMNS]).all(axis=1)
         return self if kept.all() else Rows(self.x[kept], self.y[kept], self.run[kept])
 
 
@@ -224,7 +233,7 @@ def digest_sweep(
         delayed(digest_runs)(runs[start : start + CHUNK], recipe)
         for start in range(0, len(runs), CHUNK)
     )
-    parts = []
+    parts: list[Digest] = []
     done = 0
     for part in Parallel(n_jobs=jobs, return_as="generator", pre_dispatch="2*n_jobs")(tasks):
         parts.append(part)
@@ -334,9 +343,10 @@ def _windows(
 
 
 def _grid(runs: Runs, horizon: int, stride: int, index: IntArray, features: FloatArray) -> Grid:
-    finite = np.isfinite(features).all(axis=1)
+    loss, metrics = features[:, : -len(METRIC_TERMS)], features[:, -len(METRIC_TERMS) :]
+    finite = np.isfinite(loss).all(axis=1)
     used = finite & (runs.t4[index] > horizon) & (runs.budget[index] > horizon)
-    return Grid(horizon, stride, index[used], features[used], index, index[finite])
+    return Grid(horizon, stride, index[used], loss[used], metrics[used], index, index[finite])
 
 
 def columns(runs: Runs, grid: Grid, chosen: IntArray, budgets: FloatArray) -> FloatArray:
@@ -354,6 +364,7 @@ def columns(runs: Runs, grid: Grid, chosen: IntArray, budgets: FloatArray) -> Fl
         [
             grid.features[chosen],
             grid_and_budget(grid.horizon, grid.stride, budgets),
+            grid.metrics[chosen],
             context_terms(contexts, grid.horizon, budgets),
         ]
     )

@@ -16,13 +16,13 @@ PACKAGE = Path(grokpredict.__file__).parent
 
 #: A module may import from its own layer and those above it. A folder stands for all in it.
 LAYERS = (
-    {"curves"},
+    {"curves", "cache"},
     {"labels"},
     {"conditioning", "shape", "features", "thresholds", "trees", "archive", "terms", "ranking"},
-    {"strangers"},
+    {"strangers", "metric_terms", "validated"},
     {"classifier"},
-    {"boosting", "digest", "training_table", "validation", "training", "decision"},
-    {"evaluate", "monitor"},
+    {"boosting", "digest", "training_table", "validation", "training", "decision", "backends"},
+    {"evaluate", "monitor", "gathering"},
     {"scoring"},
     {"context", "callback", "integrations", "plots", "evaluation_figure", "report", "printing"},
     {"cli"},

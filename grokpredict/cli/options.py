@@ -11,6 +11,7 @@ import click
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 EXIT_BAD_INPUT = 2
+EXIT_INTERRUPTED = 130
 
 SHARE = click.FloatRange(0, 1, min_open=True, max_open=True)
 COUNT = click.IntRange(min=1)
@@ -20,6 +21,12 @@ class BadInput(click.ClickException):
     """One sentence on standard error, exit status 2."""
 
     exit_code = EXIT_BAD_INPUT
+
+
+class Interrupted(click.ClickException):
+    """Told like that, with the exit status of what a SIGINT ends."""
+
+    exit_code = EXIT_INTERRUPTED
 
 
 def one_sentence(command: Command) -> Command:
@@ -35,6 +42,8 @@ def one_sentence(command: Command) -> Command:
             return command(*args, **kwargs)
         except BrokenPipeError:
             raise
+        except KeyboardInterrupt:
+            raise Interrupted("interrupted") from None
         except (ValueError, OSError) as error:
             raise BadInput(" ".join(str(error).split())) from error
 
@@ -85,3 +94,42 @@ def column_options(command: Command) -> Command:
         option = click.option(name, metavar="NAME", help=f"Column with the {what}.")
         with_columns = option(with_columns)
     return with_columns  # type: ignore[return-value]
+
+
+def backend_options(command: Command) -> Command:
+    """Add the options that say where the work is done; the command is handed ``jobs``.
+
+    What the command does with joblib is done there. Stands under :func:`one_sentence`.
+    """
+
+    @functools.wraps(command)
+    def on_backend(
+        *args: Any, jobs: int | None, backend: str, scheduler: str | None, **kwargs: Any
+    ) -> Any:
+        if backend == "loky" and scheduler is None:
+            return command(*args, jobs=1 if jobs is None else jobs, **kwargs)
+        from grokpredict.backends import running_on
+
+        with running_on(backend, scheduler):
+            return command(*args, jobs=-1 if jobs is None else jobs, **kwargs)
+
+    for option in (
+        click.option("--scheduler", metavar="ADDRESS", help="Of the Dask or Ray cluster."),
+        click.option(
+            "--backend",
+            type=click.Choice(["loky", "dask", "ray"]),
+            default="loky",
+            show_default=True,
+            help="Where to work: here, or on a cluster.",
+        ),
+        click.option("--jobs", type=int, help="Processes; -1 is all cores.  [default: 1]"),
+    ):
+        on_backend = option(on_backend)
+    return on_backend  # type: ignore[return-value]
+
+
+cache_option = click.option(
+    "--no-cache",
+    is_flag=True,
+    help="Do not use or keep results of earlier runs in ~/.cache/grokpredict.",
+)

@@ -9,12 +9,14 @@ import click
 from grokpredict.cli.options import (
     COUNT,
     SHARE,
+    backend_options,
+    cache_option,
     column_options,
     one_sentence,
     parse_horizons,
     strict_option,
 )
-from grokpredict.cli.output import Steps, bar, print_json, writable
+from grokpredict.cli.output import bar, print_json, writable
 
 if TYPE_CHECKING:
     from grokpredict.logs import Columns
@@ -44,11 +46,12 @@ if TYPE_CHECKING:
     show_default=True,
     help="Largest share of good runs that may be lost, for the threshold that is shown.",
 )
-@click.option("--jobs", type=int, default=1, show_default=True, help="Processes; -1 is all cores.")
 @strict_option
+@cache_option
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 @column_options
 @one_sentence
+@backend_options
 def train_classifier(
     *,
     sweeps: tuple[str, ...],
@@ -58,31 +61,31 @@ def train_classifier(
     max_false_abort: float,
     jobs: int,
     strict: bool,
+    no_cache: bool,
     as_json: bool,
     columns: Columns,
 ) -> None:
     """Learn from finished runs: folders, log files and bundles, searched recursively."""
     target = writable(output)
-    from grokpredict.classifier import DEFAULT_HORIZONS
-    from grokpredict.logs import by_reason, read_sweep, require_all
-    from grokpredict.training import train
+    from grokpredict.cache import Cache, default_folder
+    from grokpredict.digest import Recipe
+    from grokpredict.gathering import gather, train_gathered
+    from grokpredict.logs import by_reason, require_all
 
-    found = read_sweep(
+    cache = None if no_cache else Cache(default_folder())
+    if cache is not None:
+        cache.tidy()
+    found = gather(
         sweeps,
         columns,
+        Recipe(horizons) if horizons else Recipe(),
         jobs=jobs,
         track=lambda logs, total: bar(logs, total, "reading"),
+        cache=cache,
     )
     if strict:
-        require_all(found)
-    with Steps("computing features") as progress:
-        classifier, report = train(
-            found,
-            horizons=horizons or DEFAULT_HORIZONS,
-            budget=budget,
-            jobs=jobs,
-            progress=progress,
-        )
+        require_all(found.left_out, len(found.digest))
+    classifier, report = train_gathered(found, budget=budget, jobs=jobs, cache=cache)
     classifier.save(target)
     if as_json:
         reasons = [
