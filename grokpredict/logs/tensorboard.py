@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -53,7 +54,12 @@ def _event_files(path: Path) -> list[Path]:
         return [path]
     sessions = filter(_is_session, path.iterdir())
     folders = (path, *sorted(sessions))
-    return [file for folder in folders for file in sorted(folder.glob(EVENTS))]
+    return [file for folder in folders for file in sorted(folder.glob(EVENTS), key=_when)]
+
+
+def _when(file: Path) -> list[int]:
+    """Return the numbers in a name: the second, and after the host the process and a counter."""
+    return [int(part) for part in re.findall(r"\d+", file.name)]
 
 
 def _has_events(path: Path) -> bool:
