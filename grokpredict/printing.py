@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from grokpredict.curves import Findings, LeftOut
-from grokpredict.logs import by_reason, sentence
+from grokpredict.logs import by_reason, notes, sentence
 from grokpredict.scoring import Score
 from grokpredict.validated import reading
 
@@ -88,7 +88,7 @@ def training_text(
         _found(report),
         _formats(findings),
         _columns(findings),
-        _remarks(findings),
+        notes(findings),
         _reasons(left_out),
         _figures(report),
         _grids(report),
@@ -136,11 +136,6 @@ def _columns(findings: Findings) -> Iterator[str]:
         told = ", ".join(f"{column!r} ({number})" for column, number in most[:SHOWN_COLUMNS])
         more = f" and {len(most) - SHOWN_COLUMNS} more" if len(most) > SHOWN_COLUMNS else ""
         yield f"  {channel:<11}  {told}{more}"
-
-
-def _remarks(findings: Findings) -> Iterator[str]:
-    for text, (number, example) in findings.remarks.items():
-        yield f"Note on {number} runs, such as {example}: {text}"
 
 
 def _reasons(left_out: Sequence[LeftOut]) -> Iterator[str]:
