@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from grokpredict.cli.options import COUNT, SHARE, column_options, one_sentence
-from grokpredict.cli.output import Steps, bar, drawable, print_json, warn_left_out
+from grokpredict.cli.options import COUNT, SHARE, column_options, one_sentence, strict_option
+from grokpredict.cli.output import Steps, bar, drawable, print_json, say_notes, warn_left_out
 
 if TYPE_CHECKING:
     from grokpredict.logs import Columns
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     help="Largest share of good runs that may be lost.",
 )
 @click.option("--jobs", type=int, default=1, show_default=True, help="Processes; -1 is all cores.")
+@strict_option
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 @click.option("--plot", metavar="FILE", help="Draw it: .png, .svg or .pdf.")
 @column_options
@@ -43,6 +44,7 @@ def evaluate(
     budget: int | None,
     max_false_abort: float,
     jobs: int,
+    strict: bool,
     as_json: bool,
     plot: str | None,
     columns: Columns,
@@ -51,7 +53,7 @@ def evaluate(
     target = None if plot is None else drawable(plot)
     from grokpredict.classifier import load_classifier
     from grokpredict.evaluate import evaluate as replay
-    from grokpredict.logs import read_sweep
+    from grokpredict.logs import read_sweep, require_all
 
     classifier = load_classifier(which)
     found = read_sweep(
@@ -60,7 +62,10 @@ def evaluate(
         jobs=jobs,
         track=lambda logs, total: bar(logs, total, "reading"),
     )
+    if strict:
+        require_all(found.left_out, len(found))
     warn_left_out(found.left_out)
+    say_notes(found.findings)
     with Steps("replaying") as progress:
         evaluation = replay(
             found,

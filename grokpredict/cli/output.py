@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 if TYPE_CHECKING:
-    from grokpredict.curves import LeftOut
+    from grokpredict.curves import Findings, LeftOut
 
 Item = TypeVar("Item")
 
@@ -42,6 +42,14 @@ def warn_left_out(left_out: Sequence[LeftOut]) -> None:
     for number, example in by_reason(left_out):
         more = "" if number == 1 else f" (and {number - 1} more like it)"
         click.echo(f"left out: {sentence(example)}{more}", err=True)
+
+
+def say_notes(findings: Findings) -> None:
+    """Say on standard error what should be known of the runs that were read."""
+    from grokpredict.logs import notes
+
+    for note in notes(findings):
+        click.echo(note, err=True)
 
 
 def print_json(document: Any) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from grokpredict.cli.options import COUNT, SHARE, column_options, one_sentence
-from grokpredict.cli.output import bar, drawable, print_json, warn_left_out
+from grokpredict.cli.output import bar, drawable, print_json, say_notes, warn_left_out
 
 if TYPE_CHECKING:
     from grokpredict.curves import Run
@@ -91,6 +91,7 @@ def _read_for_scoring(paths: Sequence[str], hparams: str | None, columns: Column
         if not found.runs:
             raise LogError(found.left_out[0].reason if found.left_out else f"{path} holds no run")
         warn_left_out(found.left_out)
+        say_notes(found.findings)
         runs.extend(found.runs)
     return [with_hparams(run, told) for run in runs] if told else runs
 

@@ -9,7 +9,7 @@ from grokpredict.logs.bundle import read_bundle, write_bundle
 from grokpredict.logs.columns import Columns
 from grokpredict.logs.errors import LogError
 from grokpredict.logs.hparams import read_hparams
-from grokpredict.logs.left_out import by_reason, require_all, sentence
+from grokpredict.logs.left_out import by_reason, notes, require_all, sentence
 from grokpredict.logs.reading import read_run, read_sweep
 from grokpredict.logs.table import with_hparams
 
@@ -17,6 +17,7 @@ __all__ = [
     "Columns",
     "LogError",
     "by_reason",
+    "notes",
     "read_bundle",
     "read_hparams",
     "read_run",

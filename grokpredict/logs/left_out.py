@@ -1,11 +1,11 @@
-"""Counting the runs that were left out, by reason."""
+"""What there is to say of the runs that were read and of those that were left out."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
 
-from grokpredict.curves import LeftOut
+from grokpredict.curves import Findings, LeftOut
 from grokpredict.logs.errors import LogError
 
 
@@ -37,6 +37,14 @@ def require_all(left_out: Sequence[LeftOut], n_runs: int) -> None:
             f"every run must be readable under --strict, {len(left_out)} of "
             f"{n_runs + len(left_out)} are not; the first: {sentence(left_out[0])}"
         )
+
+
+def notes(findings: Findings) -> list[str]:
+    """Return a line for each remark: of how many runs it is true, and one of them."""
+    return [
+        f"note on {number} run{'' if number == 1 else 's'}, such as {example}: {text}"
+        for text, (number, example) in findings.remarks.items()
+    ]
 
 
 def sentence(left_out: LeftOut) -> str:
