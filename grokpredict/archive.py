@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 MAGIC = "grokpredict-classifier"
 
 #: Rises whenever the meaning of the file, or of a feature that keeps its name, changes.
-PROTOCOL = 1
+PROTOCOL = 2
 
 #: A classifier unpacks to one or two million bytes; what claims more than this is none.
 MAX_BYTES = 64 * 2**20

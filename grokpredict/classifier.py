@@ -22,6 +22,7 @@ from grokpredict.archive import (
 from grokpredict.conditioning import SignalSettings
 from grokpredict.curves import Context, FloatArray, UnsuitableRunError
 from grokpredict.labels import LabelRule
+from grokpredict.metric_terms import METRIC_TERMS, Evaluations, metric_terms
 from grokpredict.strangers import Familiar
 from grokpredict.terms import (
     BUDGET_TERMS,
@@ -33,6 +34,7 @@ from grokpredict.terms import (
 )
 from grokpredict.thresholds import abort_threshold
 from grokpredict.trees import Trees
+from grokpredict.validated import ValidatedModels, checked_scores, metric_reasons
 
 __all__ = [
     "CHANNELS",
@@ -71,12 +73,15 @@ class Looks:
         In the order of :attr:`GrokClassifier.feature_names`; NaN where not known or not used.
     with_context : ndarray of bool, shape (n_runs,)
         Whether the configuration was known and read.
+    with_validation : ndarray of bool, shape (n_runs,)
+        Whether the validation metrics were known and read.
     """
 
     probability: FloatArray
     stranger: tuple[str | None, ...]
     features: FloatArray
     with_context: NDArray[np.bool_]
+    with_validation: NDArray[np.bool_]
 
 
 @dataclass(frozen=True, eq=False)
@@ -106,6 +111,9 @@ class GrokClassifier:
         them missing, the loss alone is read.
     card : mapping
         Counts, figures and versions: what :func:`json.dumps` takes.
+    validated : ValidatedModels or None
+        The same for runs whose validation metrics are known; None if those of too few training
+        runs were.
     """
 
     grids: tuple[tuple[int, int], ...]
@@ -118,6 +126,7 @@ class GrokClassifier:
     lowest_scores: Mapping[tuple[bool, int], FloatArray]
     context_fields: tuple[str, ...] = ()
     card: Mapping[str, Any] = field(default_factory=dict)
+    validated: ValidatedModels | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "lowest_scores", MappingProxyType(dict(self.lowest_scores)))
@@ -138,6 +147,16 @@ class GrokClassifier:
     def strides(self) -> tuple[int, ...]:
         """Steps between two recorded losses that it was trained for, ascending."""
         return tuple(sorted({stride for _, stride in self.grids}))
+
+    @property
+    def models(self) -> tuple[tuple[bool, bool], ...]:
+        """What its models read besides the loss: (configuration, validation metrics) of each."""
+        return tuple(
+            (told, own is self.validated)
+            for own in (self, self.validated)
+            if own is not None
+            for told in ((False, True) if own.with_context is not None else (False,))
+        )
 
     @property
     def loss_feature_names(self) -> tuple[str, ...]:
@@ -174,6 +193,7 @@ class GrokClassifier:
         stride: int = 1,
         contexts: Sequence[Context | None] | None = None,
         budget: ArrayLike | None = None,
+        evaluations: Sequence[Evaluations | None] | None = None,
     ) -> Looks:
         """Say how likely some runs are to generalise.
 
@@ -189,6 +209,9 @@ class GrokClassifier:
             loss alone is read.
         budget : int or array of int, shape (n_runs,), optional
             Step by which the runs would have to generalise, the classifier's own by default.
+        evaluations : sequence of (Evaluations or None), optional
+            Validation metrics so far. Where they do not
+            :meth:`~grokpredict.metric_terms.Evaluations.serve` they are not read.
 
         Returns
         -------
@@ -222,9 +245,15 @@ class GrokClassifier:
                 f"the budget must lie beyond the horizon of {horizon}, got {budgets.min():.0f}"
             )
         told: list[Context | None] = list(contexts) if contexts is not None else [None] * n_runs
-        if len(told) != n_runs:
-            raise ValueError(f"there must be one context a run, got {len(told)} for {n_runs}")
-        return self._look(samples, horizon, stride, told, budgets)
+        seen: list[Evaluations | None] = (
+            list(evaluations) if evaluations is not None else [None] * n_runs
+        )
+        if not len(told) == len(seen) == n_runs:
+            raise ValueError(
+                "there must be one context and one record of evaluations a run, got "
+                f"{len(told)} and {len(seen)} for {n_runs}"
+            )
+        return self._look(samples, horizon, stride, told, budgets, seen)
 
     def _look(
         self,
@@ -233,45 +262,75 @@ class GrokClassifier:
         stride: int,
         contexts: list[Context | None],
         budgets: FloatArray,
+        evaluations: list[Evaluations | None],
     ) -> Looks:
-        both = self.with_context
-        with_context = np.array(
-            [both is not None and has_context(own, self.context_fields) for own in contexts],
-            dtype=np.bool_,
-        )
         extracted = loss_features.extract(samples, self.settings)
-        shared = np.column_stack([extracted, grid_and_budget(horizon, stride, budgets)])
+        finite: NDArray[np.bool_] = np.logical_and.reduce(np.isfinite(extracted), axis=1)
+        metrics = self._metrics(extracted, evaluations, horizon)
+        validated: NDArray[np.bool_] = np.logical_and.reduce(np.isfinite(metrics), axis=1)
+        told = np.array([has_context(own, self.context_fields) for own in contexts], dtype=np.bool_)
+        grid_budget = grid_and_budget(horizon, stride, budgets)
         configuration = context_terms(contexts, horizon, budgets)
-        configuration[~with_context] = np.nan
-        rows = np.column_stack([shared, configuration])
-        finite = np.isfinite(extracted).all(axis=1)
         probability = np.full(len(samples), np.nan)
-        for trees, columns, chosen in (
-            (self.loss_only, shared, finite & ~with_context),
-            (both, rows, finite & with_context),
-        ):
-            if trees is not None and chosen.any():
-                probability[chosen] = trees.probability(columns[chosen])
-        budget_terms = shared[:, extracted.shape[1] + len(GRID_TERMS) :]
-        grid = self.grids.index((horizon, stride))
+        with_context: NDArray[np.bool_] = np.zeros(len(samples), dtype=np.bool_)
+        for richer in (False, True):
+            own: GrokClassifier | ValidatedModels | None = self.validated if richer else self
+            if own is None:
+                continue
+            among = finite & (validated if richer else ~validated)
+            both = own.with_context
+            parts = [extracted, grid_budget, *([metrics] if richer else [])]
+            for trees, reads, chosen in (
+                (own.loss_only, parts, among & ~told if both is not None else among),
+                (both, [*parts, configuration], among & told),
+            ):
+                if trees is not None and chosen.any():
+                    probability[chosen] = trees.probability(np.column_stack(reads)[chosen])
+            if both is not None:
+                with_context[told & (validated if richer else ~validated)] = True
+        configuration[~with_context] = np.nan
         reasons = zip(
-            self.familiar.reasons(extracted, grid, self.loss_feature_names),
+            self.familiar.reasons(
+                extracted, self.grids.index((horizon, stride)), self.loss_feature_names
+            ),
             self.familiar.context_reasons(configuration),
-            self.familiar.budget_reasons(budget_terms),
+            self.familiar.budget_reasons(grid_budget[:, len(GRID_TERMS) :]),
+            metric_reasons(self.validated, metrics),
             strict=True,
         )
-        stranger = tuple(next(filter(None, found), None) for found in reasons)
-        return Looks(probability, stranger, rows, with_context)
+        return Looks(
+            probability=probability,
+            stranger=tuple(next(filter(None, found), None) for found in reasons),
+            features=np.column_stack([extracted, grid_budget, metrics, configuration]),
+            with_context=with_context,
+            with_validation=validated,
+        )
 
-    def threshold(self, stride: int, *, with_context: bool, max_false_abort: float) -> float | None:
+    def _metrics(
+        self, extracted: FloatArray, evaluations: list[Evaluations | None], horizon: int
+    ) -> FloatArray:
+        """Return the validation terms; NaN where they are not read."""
+        if self.validated is None:
+            return np.full((len(extracted), len(METRIC_TERMS)), np.nan)
+        start, end = (self.loss_feature_names.index(f"{name}_level") for name in ("start", "end"))
+        return metric_terms(evaluations, horizon, extracted[:, start], extracted[:, end])
+
+    def threshold(
+        self,
+        stride: int,
+        *,
+        with_context: bool,
+        with_validation: bool = False,
+        max_false_abort: float,
+    ) -> float | None:
         """Return the probability below which a run may be stopped, or None if none may.
 
         Parameters
         ----------
         stride : int
             Steps between two recorded losses.
-        with_context : bool
-            Whether the configuration is read, see :attr:`Looks.with_context`.
+        with_context, with_validation : bool
+            Whether configuration and validation metrics are read, see :class:`Looks`.
         max_false_abort : float
             Largest share of the generalising runs that may be lost, with 95 % confidence.
 
@@ -280,15 +339,20 @@ class GrokClassifier:
         float or None
             As :func:`grokpredict.thresholds.abort_threshold`.
         """
-        return abort_threshold(self._scores(stride, with_context), max_false_abort)
+        scores = self._scores(stride, with_context, with_validation)
+        return abort_threshold(scores, max_false_abort)
 
-    def n_calibration(self, stride: int, *, with_context: bool) -> int:
+    def n_calibration(
+        self, stride: int, *, with_context: bool, with_validation: bool = False
+    ) -> int:
         """Return how many generalising configurations the threshold rests on."""
-        return int(self._scores(stride, with_context).size)
+        return int(self._scores(stride, with_context, with_validation).size)
 
-    def _scores(self, stride: int, with_context: bool) -> FloatArray:
+    def _scores(self, stride: int, with_context: bool, with_validation: bool) -> FloatArray:
         self.horizons_on(stride)
-        return self.lowest_scores.get((with_context, stride), np.empty(0))
+        models = self.validated if with_validation else self
+        scores = {} if models is None else models.lowest_scores
+        return scores.get((with_context, stride), np.empty(0))
 
     def save(self, path: str | Path) -> None:
         """Write the classifier to a file; an older one is replaced whole or not at all."""
@@ -301,6 +365,10 @@ class GrokClassifier:
             "signal": asdict(self.settings),
             "context_fields": self.context_fields,
             "scores": [[told, stride] for told, stride in self.lowest_scores],
+            "validated_scores": [
+                [told, stride]
+                for told, stride in (self.validated.lowest_scores if self.validated else ())
+            ],
             "card": dict(self.card),
         }
         parts: dict[str, Mapping[str, NDArray[np.generic]]] = {
@@ -308,6 +376,7 @@ class GrokClassifier:
             "with_context": self.with_context.arrays() if self.with_context else {},
             "familiar": self.familiar.arrays(),
             "scores": {str(i): own for i, own in enumerate(self.lowest_scores.values())},
+            "validated": self.validated.arrays() if self.validated else {},
         }
         arrays = {f"{part}.{name}": a for part, own in parts.items() for name, a in own.items()}
         write_archive(Path(path), header, arrays)
@@ -352,12 +421,10 @@ def _rebuilt(header: dict[str, Any], arrays: dict[str, NDArray[np.generic]]) -> 
     context_fields = tuple(header["context_fields"])
     if not set(context_fields) <= {own.name for own in fields(Context)}:
         raise ValueError("the configuration must have fields that this version knows")
-    scores = {}
-    for i, (told, stride) in enumerate(header["scores"]):
-        lowest = parts["scores"][str(i)].astype(np.float64)
-        if lowest.ndim != 1 or not np.all((lowest >= 0) & (lowest <= 1)):
-            raise ValueError("calibration scores must be probabilities")
-        scores[bool(told), int(stride)] = lowest
+    scores = {
+        (bool(told), int(stride)): checked_scores(parts["scores"][str(i)])
+        for i, (told, stride) in enumerate(header["scores"])
+    }
     return {
         "grids": grids,
         "rule": LabelRule(**header["rule"]),
@@ -371,15 +438,24 @@ def _rebuilt(header: dict[str, Any], arrays: dict[str, NDArray[np.generic]]) -> 
         "lowest_scores": scores,
         "context_fields": context_fields,
         "card": dict(header["card"]),
+        "validated": ValidatedModels.from_arrays(
+            parts["validated"],
+            [(bool(told), int(stride)) for told, stride in header["validated_scores"]],
+            n_shared + len(METRIC_TERMS),
+            len(CONTEXT_TERMS),
+        )
+        if "validated" in parts
+        else None,
     }
 
 
 def all_feature_names() -> tuple[str, ...]:
-    """Return the names of all that a classifier reads: loss, grid, budget, context."""
+    """Return the names of all that a classifier reads, in the order of its columns."""
     return (
         *loss_features.feature_names(len(CHANNELS)),
         *GRID_TERMS,
         *BUDGET_TERMS,
+        *METRIC_TERMS,
         *CONTEXT_TERMS,
     )
 

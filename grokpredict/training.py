@@ -16,18 +16,22 @@ from grokpredict.labels import BoolArray, LabelRule
 from grokpredict.strangers import TURNED_AWAY, Familiar, fit_familiar
 from grokpredict.terms import has_context
 from grokpredict.training_table import (
+    METRIC_COLUMNS,
     Counts,
     Grid,
     Progress,
     Rows,
     Runs,
     digest_sweep,
+    drawn,
     known_windows,
     training_rows,
 )
 from grokpredict.trees import Trees
+from grokpredict.validated import ValidatedModels, reading
 from grokpredict.validation import (
     FOLDS,
+    READS,
     Figures,
     GridArea,
     areas_by_grid,
@@ -36,6 +40,7 @@ from grokpredict.validation import (
     folds,
     held_out_scores,
     model_columns,
+    table_for,
 )
 
 #: Fewest runs of each class, in all and in the fit at one horizon.
@@ -155,26 +160,28 @@ def train_digest(
             f"by then, none of {', '.join(map(str, recipe.horizons))} has; add runs or name "
             "earlier ones"
         )
-    splits = list(folds(runs, FOLDS, seed))
-    scores = held_out_scores(runs, grids, splits, seed=seed, jobs=jobs)
+    some, windows = drawn(runs, grids, seed)
+    splits = list(folds(some, FOLDS, seed))
+    scores = held_out_scores(some, windows, splits, seed=seed, jobs=jobs)
     rows = training_rows(runs, grids, np.ones(len(runs), bool), np.random.default_rng(seed))
-    loss_only, both = _fit(runs, rows, seed, jobs)
-    lowest = _lowest_scores(runs, grids, scores)
+    fitted = _fit(runs, rows, seed, jobs)
+    lowest = {name: _lowest_scores(some, windows, scores[name], READS[name][0]) for name in fitted}
     finest = min(grid.stride for grid in grids)
     own = [i for i, grid in enumerate(grids) if grid.stride == finest]
     report = TrainingReport(
         counts=counts,
         figures=figures(
-            runs,
-            [grids[i] for i in own],
+            some,
+            [windows[i] for i in own],
             {name: values[own] for name, values in scores.items()},
             seed=seed,
             jobs=jobs,
         ),
-        grids=areas_by_grid(runs, grids, scores),
+        grids=areas_by_grid(some, windows, scores),
         calibration={
-            f"{'loss + context' if told else 'loss'}, stride {stride}": int(scores.size)
-            for (told, stride), scores in lowest.items()
+            f"{reading(*READS[name])}, stride {stride}": int(own.size)
+            for name, by_stride in lowest.items()
+            for stride, own in by_stride.items()
         },
     )
     classifier = GrokClassifier(
@@ -182,10 +189,11 @@ def train_digest(
         rule=recipe.rule or LabelRule(),
         budget=int(budget or np.median(runs.budget)),
         settings=recipe.settings,
-        loss_only=loss_only,
-        with_context=both,
-        familiar=_familiar(runs, grids, *splits[0], rows),
-        lowest_scores=lowest,
+        loss_only=fitted["loss"],
+        with_context=fitted.get("both"),
+        familiar=_familiar(windows, *splits[0], rows),
+        lowest_scores=_keyed(lowest, "loss", "both"),
+        validated=_validated(fitted, lowest, rows),
         context_fields=_always_known(runs),
         card={
             "report": report.to_dict(),
@@ -252,48 +260,72 @@ def _enough(runs: Runs, grid: Grid) -> bool:
     return min(int(good.sum()), int((~good).sum())) >= MIN_RUNS_AT_HORIZON
 
 
-def _fit(runs: Runs, rows: Rows, seed: int, jobs: int) -> tuple[Trees, Trees | None]:
-    """Fit the ensemble that reads the loss, and the one that reads the configuration too."""
+def _fit(runs: Runs, rows: Rows, seed: int, jobs: int) -> dict[str, Trees]:
+    """Fit the ensembles of :data:`grokpredict.validation.READS`, as far as there are runs."""
     from joblib import Parallel, delayed
 
     reads = model_columns()
-    tables = [(rows, reads["loss"])]
-    told = rows.among(runs.told)
-    if told.y.any() and not told.y.all():
-        tables.append((told, reads["both"]))
-    fitted = Parallel(n_jobs=jobs)(delayed(fit_columns)(*table, seed=seed) for table in tables)
-    return fitted[0], fitted[1] if len(fitted) > 1 else None
+    tables = {name: table_for(name, rows, runs) for name in READS}
+    fits = {
+        name: delayed(fit_columns)(table, reads[name], seed=seed)
+        for name, table in tables.items()
+        if table is not None
+    }
+    return dict(zip(fits, Parallel(n_jobs=jobs)(fits.values()), strict=True))
+
+
+def _validated(
+    fitted: Mapping[str, Trees], lowest: Mapping[str, Mapping[int, FloatArray]], rows: Rows
+) -> ValidatedModels | None:
+    if "validated" not in fitted:
+        return None
+    metrics = rows.x[:, METRIC_COLUMNS]
+    return ValidatedModels(
+        loss_only=fitted["validated"],
+        with_context=fitted.get("validated both"),
+        lowest_scores=_keyed(lowest, "validated", "validated both"),
+        low=np.nanmin(metrics, axis=0),
+        high=np.nanmax(metrics, axis=0),
+    )
+
+
+def _keyed(
+    lowest: Mapping[str, Mapping[int, FloatArray]], without: str, told: str
+) -> dict[tuple[bool, int], FloatArray]:
+    """Return the lowest scores of two models by with_context and stride."""
+    return {
+        (name == told, stride): own
+        for name in (without, told)
+        for stride, own in lowest.get(name, {}).items()
+    }
 
 
 def _lowest_scores(
-    runs: Runs, grids: Sequence[Grid], scores: Mapping[str, FloatArray]
-) -> dict[tuple[bool, int], FloatArray]:
-    """Return, by variant and stride, the lowest score of each generalising configuration.
+    runs: Runs, grids: Sequence[Grid], scores: FloatArray, with_context: bool
+) -> dict[int, FloatArray]:
+    """Return, by stride, the lowest score of each generalising configuration.
 
     Each score is that of the fold's model, which did not see the configuration. Looks at runs
     that would be turned away as strangers count too: they cannot be aborted, so the bound only
     becomes safer.
     """
-    found: dict[tuple[bool, int], FloatArray] = {}
+    found: dict[int, FloatArray] = {}
     for stride in sorted({grid.stride for grid in grids}):
         own = [i for i, grid in enumerate(grids) if grid.stride == stride]
-        for name, told in (("loss", False), ("both", True)):
-            looks = np.where(np.isfinite(scores[name][own]), scores[name][own], np.inf)
-            lowest = looks.min(axis=0)
-            known = np.isfinite(lowest) & runs.generalised
-            if told:
-                known &= runs.told
-            if known.any():
-                configurations = runs.configuration[known]
-                least = np.full(configurations.max() + 1, np.inf)
-                np.minimum.at(least, configurations, lowest[known])
-                found[told, stride] = np.sort(least[np.isfinite(least)])
+        looks = np.where(np.isfinite(scores[own]), scores[own], np.inf)
+        lowest = looks.min(axis=0)
+        known = np.isfinite(lowest) & runs.generalised
+        if with_context:
+            known &= runs.told
+        if known.any():
+            configurations = runs.configuration[known]
+            least = np.full(configurations.max() + 1, np.inf)
+            np.minimum.at(least, configurations, lowest[known])
+            found[stride] = np.sort(least[np.isfinite(least)])
     return found
 
 
-def _familiar(
-    runs: Runs, grids: Sequence[Grid], fit: BoolArray, held: BoolArray, rows: Rows
-) -> Familiar:
+def _familiar(grids: Sequence[Grid], fit: BoolArray, held: BoolArray, rows: Rows) -> Familiar:
     """Learn what runs look like; how far from that is strange, the held-out runs say."""
     n_loss = grids[0].features.shape[1]
     return fit_familiar(

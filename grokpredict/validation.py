@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -11,6 +12,7 @@ from grokpredict.boosting import fit_trees
 from grokpredict.classifier import all_feature_names
 from grokpredict.curves import FloatArray, IntArray
 from grokpredict.labels import BoolArray
+from grokpredict.metric_terms import METRIC_TERMS
 from grokpredict.ranking import Interval, auroc, auroc_intervals
 from grokpredict.terms import BUDGET_TERMS, CONTEXT_TERMS, GRID_TERMS
 from grokpredict.training_table import Grid, Rows, Runs, columns, training_rows
@@ -18,6 +20,9 @@ from grokpredict.trees import Trees
 
 #: Folds of the cross-validation, fewer where a class has fewer configurations.
 FOLDS = 5
+
+#: The validation metrics are read where so many runs of each class have them.
+VALIDATED_RUNS = 10
 
 #: A family counts when it has so many runs of each class.
 FAMILY_RUNS = 5
@@ -31,8 +36,8 @@ class Figures:
     ----------
     horizon, stride : int
         Window that was looked at.
-    with_context : bool
-        Whether the configuration was read besides the loss.
+    with_context, with_validation : bool
+        Whether the configuration and the validation metrics were read besides the loss.
     n_runs, n_generalised : int
         Runs that had not generalised inside the window, and those of them that did by the budget.
     auroc : Interval
@@ -51,6 +56,7 @@ class Figures:
     horizon: int
     stride: int
     with_context: bool
+    with_validation: bool
     n_runs: int
     n_generalised: int
     auroc: Interval
@@ -105,13 +111,38 @@ def areas_by_grid(
     )
 
 
+#: What each model reads besides the loss: the configuration, the validation metrics.
+READS = {
+    "loss": (False, False),
+    "both": (True, False),
+    "validated": (False, True),
+    "validated both": (True, True),
+}
+
+
 def model_columns() -> dict[str, IntArray]:
-    """Return the columns that each model reads: loss, loss and context, configuration alone."""
-    names = all_feature_names()
-    own = np.arange(len(names))
-    n_context = len(CONTEXT_TERMS)
-    n_loss = len(names) - n_context - len(GRID_TERMS) - len(BUDGET_TERMS)
-    return {"loss": own[:-n_context], "both": own, "configuration": own[n_loss:]}
+    """Return the columns that each of :data:`READS` has, and ``"configuration"`` alone."""
+    own = np.arange(len(all_feature_names()))
+    n_metrics, n_context = len(METRIC_TERMS), len(CONTEXT_TERMS)
+    shared, metrics, context = np.split(own, [-n_metrics - n_context, -n_context])
+    n_loss = shared.size - len(GRID_TERMS) - len(BUDGET_TERMS)
+    columns = {
+        name: np.concatenate([shared, metrics[: n_metrics * reads], context[: n_context * told]])
+        for name, (told, reads) in READS.items()
+    }
+    return {**columns, "configuration": np.concatenate([shared[n_loss:], context])}
+
+
+def table_for(name: str, rows: Rows, runs: Runs) -> Rows | None:
+    """Return the rows that a model is fitted to; None if there are too few to fit it."""
+    told, validated = READS.get(name, (False, False))
+    everyone = np.ones(len(runs), dtype=np.bool_)
+    table = rows.among(runs.told if told else everyone, validated=validated)
+    if not table.y.any() or table.y.all():
+        return None
+    good = runs.generalised[np.unique(table.run)]
+    fewest = min(int(good.sum()), int((~good).sum()))
+    return table if fewest >= VALIDATED_RUNS or not validated else None
 
 
 def fit_columns(rows: Rows, chosen: IntArray, *, seed: int) -> Trees:
@@ -187,38 +218,44 @@ def held_out_scores(
     Returns
     -------
     dict of str to ndarray, shape (n_grids, n_runs)
-        By model: ``"loss"``, ``"both"``, ``"configuration"``. NaN where a run has no such window
-        or was in no held-out part. Each run is asked about its own budget.
+        By model, as :func:`model_columns`. NaN where a run has no such window, was in no held-out
+        part, or lacks the validation metrics. Each run is asked about its own budget.
     """
     from joblib import Parallel, delayed
 
     variants = model_columns()
     scores = {name: np.full((len(grids), len(runs)), np.nan) for name in variants}
-    tasks = []
     places = []
-    for fit, held in splits:
-        rows = training_rows(runs, grids, fit, np.random.default_rng(seed))
-        asked = [np.flatnonzero(held[grid.run]) for grid in grids]
-        x = np.concatenate(
-            [
-                columns(runs, grid, own, runs.budget[grid.run[own]])
-                for grid, own in zip(grids, asked, strict=True)
-            ]
-        )
-        if not len(x) or rows.y.all() or not rows.y.any():
-            continue
-        told = rows.among(runs.told)
-        for name, chosen in variants.items():
-            table = told if name == "both" else rows
-            if table.y.any() and not table.y.all():
-                tasks.append(delayed(_fit_and_score)(table, chosen, x, seed))
-                places.append((name, asked))
-    for (name, asked), found in zip(places, Parallel(n_jobs=jobs)(tasks), strict=True):
+
+    def tasks() -> Iterator[Any]:
+        # Made one after the other: the table of a fold is large.
+        for fit, held in splits:
+            rows = training_rows(runs, grids, fit, np.random.default_rng(seed))
+            asked = [np.flatnonzero(held[grid.run]) for grid in grids]
+            x = np.concatenate(
+                [
+                    columns(runs, grid, own, runs.budget[grid.run[own]])
+                    for grid, own in zip(grids, asked, strict=True)
+                ]
+            )
+            if not len(x) or rows.y.all() or not rows.y.any():
+                continue
+            for name, chosen in variants.items():
+                table = table_for(name, rows, runs)
+                if table is not None:
+                    places.append((name, asked))
+                    yield delayed(_fit_and_score)(table, chosen, x, seed)
+
+    fitted = Parallel(n_jobs=jobs, pre_dispatch="2*n_jobs")(tasks())
+    for (name, asked), found in zip(places, fitted, strict=True):
         ends = np.cumsum([own.size for own in asked])[:-1]
         for row, (grid, own, part) in enumerate(
             zip(grids, asked, np.split(found, ends), strict=True)
         ):
             scores[name][row, grid.run[own]] = part
+            if READS.get(name, (False, False))[1]:
+                unknown = np.isnan(grid.metrics).any(axis=1)
+                scores[name][row, grid.run[unknown]] = np.nan
     return scores
 
 
@@ -234,7 +271,7 @@ def figures(
     seed: int,
     jobs: int = 1,
 ) -> tuple[Figures, ...]:
-    """Return the figures at each horizon of one step grid, for the loss and with the context.
+    """Return the figures at each horizon of one step grid, for each model that has scores.
 
     Parameters
     ----------
@@ -253,10 +290,12 @@ def figures(
     )
     found = []
     for row, grid in enumerate(grids):
-        for name, with_context in (("loss", False), ("both", True)):
+        for name, (with_context, with_validation) in READS.items():
             known = np.isfinite(scores[name][row])
             if with_context:
                 known &= runs.told
+            if with_validation and not known.any():
+                continue
             good = runs.generalised[known]
             areas, leads = auroc_intervals(
                 good,
@@ -270,6 +309,7 @@ def figures(
                     horizon=grid.horizon,
                     stride=grid.stride,
                     with_context=with_context,
+                    with_validation=with_validation,
                     n_runs=int(good.size),
                     n_generalised=int(good.sum()),
                     auroc=areas[0],

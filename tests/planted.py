@@ -9,9 +9,10 @@ import numpy as np
 from grokpredict.classifier import GrokClassifier, all_feature_names
 from grokpredict.conditioning import SignalSettings
 from grokpredict.curves import Context, Curve, Run, Sweep
+from grokpredict.features import feature_names
 from grokpredict.labels import LabelRule
 from grokpredict.strangers import Familiar
-from grokpredict.terms import BUDGET_TERMS, CONTEXT_TERMS, GRID_TERMS
+from grokpredict.terms import CONTEXT_TERMS
 from grokpredict.trees import Trees
 
 
@@ -109,7 +110,7 @@ def hand_made(
     With a configuration it is 0.2 and 0.8. Loss features beyond ``reach`` are strange.
     """
     names = all_feature_names()
-    n_loss = len(names) - len(GRID_TERMS) - len(BUDGET_TERMS) - len(CONTEXT_TERMS)
+    n_loss = len(feature_names())
     wide = np.full((len(grids), n_loss), reach)
     budget = names.index("log10_budget")
     return GrokClassifier(
