@@ -14,8 +14,9 @@ from grokpredict.evaluate.ledger import Ledger
 from grokpredict.evaluate.looks import LookFigures
 
 INK, FAINT = "#222222", "#8a8a8a"
-#: Up to four models, and the rules without one; distinguishable without colour by their marks.
-MODELS = ("#1f5a96", "#b3541e", "#2b7a4b", "#7a3b8f")
+#: By what a model reads; models trained on the runs themselves have the same, dashed.
+COLOURS = ("#1f5a96", "#b3541e", "#2b7a4b", "#7a3b8f")
+#: Rules without a model.
 MARKS = "osv^D<>PX*h"
 
 
@@ -37,11 +38,20 @@ def evaluation_figure(found: Evaluation) -> Figure:
     figure = Figure(figsize=(13.5, 5.4), layout=ConstrainedLayoutEngine(w_pad=0.09, h_pad=0.06))
     axes = figure.subplots(1, 3, width_ratios=(1.35, 1, 1))
     models = list(dict.fromkeys(look.model for look in found.looks))
-    colours = dict(zip(models, MODELS, strict=False))
+    reads = list(dict.fromkeys(_reads(model) for model in models))
+    colours = {model: COLOURS[reads.index(_reads(model))] for model in models}
     _draw_tradeoffs(axes[0], found, colours)
     _draw_areas(axes[1], found.looks, colours)
     _draw_reliability(axes[2], found, colours)
     return figure
+
+
+def _reads(model: str) -> str:
+    return model.split(", ", maxsplit=1)[1]
+
+
+def _dashes(model: str) -> str:
+    return "-" if model.startswith("this classifier") else "--"
 
 
 def _draw_tradeoffs(axis: Axes, found: Evaluation, colours: dict[str, str]) -> None:
@@ -50,9 +60,8 @@ def _draw_tradeoffs(axis: Axes, found: Evaluation, colours: dict[str, str]) -> N
         order = np.lexsort((own.saved, own.lost))
         lost, saved = np.array(own.lost)[order], np.maximum.accumulate(np.array(own.saved)[order])
         if own.classifier:
-            axis.step(
-                lost, saved, where="post", color=colours[own.rule], label=own.rule, linewidth=1.6
-            )
+            (line,) = axis.step(lost, saved, where="post", label=own.rule, linewidth=1.6)
+            line.set(color=colours[own.rule], linestyle=_dashes(own.rule))
         elif len(lost) > 30:
             axis.step(lost, saved, where="post", color=FAINT, linewidth=1, label=own.rule)
         else:
@@ -88,7 +97,8 @@ def _draw_areas(axis: Axes, looks: Sequence[LookFigures], colours: dict[str, str
         areas = np.array([look.auroc.value for look in own], dtype=float)
         low = np.array([look.auroc.low for look in own], dtype=float)
         high = np.array([look.auroc.high for look in own], dtype=float)
-        axis.errorbar(x, areas, [areas - low, high - areas], fmt="o-", color=colour, ms=4, lw=1.2)
+        bars = [areas - low, high - areas]
+        axis.errorbar(x, areas, bars, fmt=f"o{_dashes(model)}", color=colour, ms=4, lw=1.2)
     last = [look for look in looks if look.model == list(colours)[-1]]
     base = [look for look in last if look.configuration_auroc.value is not None]
     if base:
@@ -96,8 +106,8 @@ def _draw_areas(axis: Axes, looks: Sequence[LookFigures], colours: dict[str, str
         axis.plot(
             x,
             np.array([look.configuration_auroc.value for look in base], dtype=float),
-            "--",
-            color=FAINT,
+            ":",
+            color=INK,
             label="configuration only",
         )
         axis.legend(fontsize=7, loc="lower right", frameon=False)

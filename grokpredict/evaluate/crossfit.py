@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,13 +15,16 @@ from grokpredict.labels import BoolArray
 from grokpredict.thresholds import abort_threshold
 from grokpredict.training import MIN_RUNS_PER_CLASS
 from grokpredict.training_table import Progress, extract_grids, step_grids
-from grokpredict.validation import FOLDS, folds, held_out_scores
+from grokpredict.validated import reading
+from grokpredict.validation import FOLDS, READS, folds, held_out_scores
 
-#: The models of :func:`grokpredict.validation.model_columns`, and what they are called here.
-MODELS = {
-    "loss": "trained on these runs, loss",
-    "both": "trained on these runs, loss + context",
-    "configuration": "trained on these runs, configuration alone",
+#: The models that may look at a run, by what is known of it: the first that can.
+PREFERS = {
+    "loss": ("loss",),
+    "both": ("both", "loss"),
+    "validated": ("validated", "loss"),
+    "validated both": ("validated both", "validated", "both", "loss"),
+    "configuration": ("configuration",),
 }
 
 
@@ -32,8 +35,8 @@ class CrossFitted:
     Attributes
     ----------
     replays : dict of str to Replay
-        By model, ``"loss"`` and, where the configuration is known, ``"both"`` and
-        ``"configuration"``. Empty if there are too few runs.
+        By model, as :data:`grokpredict.validation.READS` and ``"configuration"``: the richest
+        that a run allows. Empty if there are too few runs.
     reason : str or None
         Why there is none.
     """
@@ -87,24 +90,39 @@ def cross_fitted(
     splits = list(folds(runs, FOLDS, seed))
     scores = held_out_scores(runs, grids, splits, seed=seed, jobs=jobs)
     rows = tuple(sorted({grid.horizon for grid in grids}))
-    found = {}
-    for model, name in MODELS.items():
-        if model != "loss" and not runs.told.any():
-            continue
+    looks = {}
+    for model, by_grid in scores.items():
         probability = np.full((len(rows), len(done)), np.nan)
-        for grid, own in zip(grids, scores[model], strict=True):
+        told = model == "configuration" or READS[model][0]
+        for grid, own in zip(grids, by_grid, strict=True):
             # Each run is looked at on its own grid, though it serves the coarser ones too.
             served = (strides == grid.stride) & np.isfinite(own)
-            served &= runs.told if model != "loss" else True
+            served &= runs.told if told else True
             probability[rows.index(grid.horizon), served] = own[served]
-        found[model] = Replay(
-            name=name,
-            horizons=rows,
-            probability=probability,
-            strange=np.zeros(probability.shape, dtype=np.bool_),
-            threshold=_thresholds(done, strides, splits, probability, max_false_abort),
-        )
-    return CrossFitted(found)
+        if np.isfinite(probability).any():
+            limits = _thresholds(done, strides, splits, probability, max_false_abort)
+            looks[model] = (probability, np.broadcast_to(limits, probability.shape))
+    return CrossFitted({model: _replay(model, rows, looks) for model in looks})
+
+
+def _replay(
+    model: str, rows: tuple[int, ...], looks: Mapping[str, tuple[FloatArray, FloatArray]]
+) -> Replay:
+    """Return the looks of a model, and of poorer ones at the runs that it cannot look at."""
+    probability, threshold = (own.copy() for own in looks[model])
+    for poorer in PREFERS[model]:
+        if poorer in looks:
+            empty = np.isnan(probability)
+            probability[empty] = looks[poorer][0][empty]
+            threshold[empty] = looks[poorer][1][empty]
+    reads = "configuration alone" if model == "configuration" else reading(*READS[model])
+    return Replay(
+        name=f"trained on these runs, {reads}",
+        horizons=rows,
+        probability=probability,
+        strange=np.zeros(probability.shape, dtype=np.bool_),
+        threshold=threshold,
+    )
 
 
 def _thresholds(

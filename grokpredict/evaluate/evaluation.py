@@ -33,13 +33,13 @@ from grokpredict.evaluate.rivals import (
     fixed_budget,
 )
 from grokpredict.labels import BoolArray
+from grokpredict.metric_terms import Evaluations
 from grokpredict.terms import has_context
 from grokpredict.thresholds import check_max_false_abort
 from grokpredict.training import MIN_RUNS_PER_CLASS
 from grokpredict.training_table import Progress, known_runs
-
-READS_LOSS = "this classifier, loss"
-READS_BOTH = "this classifier, loss + context"
+from grokpredict.validated import reading
+from grokpredict.validation import READS
 
 #: Stages that :func:`evaluate` tells the progress of.
 _STAGES = 4
@@ -199,7 +199,7 @@ def evaluate(
     missing = [] if crossed.reason is None else [f"training on these runs {crossed.reason}"]
     rivals, absent = _rivals(done, known, jobs)
     tell(3, _STAGES)
-    models = [*replays, *(crossed.replays[m] for m in ("loss", "both") if m in crossed.replays)]
+    models = [*replays, *(crossed.replays[model] for model in READS if model in crossed.replays)]
     if not models:
         raise ValueError(
             f"the classifier was trained on all of these runs, and {missing[0]} to train others; "
@@ -281,19 +281,21 @@ def _seen(runs: Sequence[Any], classifier: GrokClassifier) -> tuple[str, BoolArr
 def _own_replays(
     done: Finished, classifier: GrokClassifier, max_false_abort: float
 ) -> list[Replay]:
-    """Replay the classifier itself, without and with the configuration."""
-    told = classifier.with_context is not None and any(
-        has_context(context, classifier.context_fields) for context in done.runs.contexts
-    )
+    """Replay each model of the classifier that some run allows, the poorest first."""
+    runs = done.runs
+    told = any(has_context(context, classifier.context_fields) for context in runs.contexts)
+    validated = any(len(Evaluations.of(run).steps) for run in runs.runs)
     return [
         replay(
             done,
             classifier,
             max_false_abort=max_false_abort,
             with_context=with_context,
-            name=READS_BOTH if with_context else READS_LOSS,
+            with_validation=with_validation,
+            name=f"this classifier, {reading(with_context, with_validation)}",
         )
-        for with_context in ((False, True) if told else (False,))
+        for with_context, with_validation in classifier.models
+        if with_context <= told and with_validation <= validated
     ]
 
 

@@ -150,7 +150,7 @@ def families(done: Finished) -> dict[str, np.ndarray]:
 
 def family_figures(done: Finished, model: Replay) -> tuple[FamilyFigures, ...]:
     """Return what a model as it is does with each kind of task."""
-    stops = model.stops(model.threshold)
+    stops = model.as_is
     found = []
     for name, own in families(done).items():
         part = Finished(among(done.runs, own), done.spent[own])

@@ -7,10 +7,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from grokpredict.classifier import GrokClassifier
+from grokpredict.classifier import GrokClassifier, Looks
 from grokpredict.curves import FloatArray, IntArray, UnsuitableRunError, check_window, window
 from grokpredict.evaluate.ledger import NEVER, Finished, Rule
 from grokpredict.labels import BoolArray
+from grokpredict.metric_terms import Evaluations
 from grokpredict.monitor import serving_grid
 
 #: Runs whose windows are in memory at once.
@@ -34,7 +35,7 @@ class Replay:
         P(generalises by the run's budget); NaN where there was no look.
     strange : ndarray of bool, shape (n_horizons, n_runs)
         Whether the look abstained, since the run is unlike the training runs.
-    threshold : ndarray, shape (n_runs,)
+    threshold : ndarray, shape (n_horizons, n_runs)
         A look below it stops the run; 0 where nothing is ever stopped.
     """
 
@@ -44,20 +45,24 @@ class Replay:
     strange: BoolArray
     threshold: FloatArray
 
-    def stops(self, threshold: FloatArray | float) -> FloatArray:
-        """Return the step at which each run is stopped, infinite where it is not.
+    @property
+    def as_is(self) -> FloatArray:
+        """Step at which each run is stopped, infinite where it is not."""
+        return self._first(self._looks < self.threshold)
 
-        Parameters
-        ----------
-        threshold : float or ndarray, shape (..., n_runs) or (..., 1)
-            One for all runs, or one for each.
-        """
-        limit = np.asarray(threshold, dtype=float)
-        found = np.full(np.broadcast_shapes(limit.shape, self.probability.shape[1:]), NEVER)
-        for row in range(len(self.horizons) - 1, -1, -1):
-            hit = self._judged[row] & (self.probability[row] < limit)
-            found = np.where(hit, float(self.horizons[row]), found)
-        return found
+    def stops(self, limits: FloatArray) -> FloatArray:
+        """Return the same for one threshold at all looks, shape (n_limits, n_runs)."""
+        return self._first(self._looks[:, None, :] < limits[:, None])
+
+    def _first(self, hits: BoolArray) -> FloatArray:
+        """Return the first horizon that is marked, infinite where none is."""
+        steps = np.array(self.horizons, dtype=float)[hits.argmax(axis=0)]
+        return np.where(hits.any(axis=0), steps, NEVER)
+
+    @property
+    def _looks(self) -> FloatArray:
+        """The probabilities that count, infinite where nothing was judged."""
+        return np.where(self._judged, self.probability, np.inf)
 
     @property
     def _judged(self) -> BoolArray:
@@ -70,8 +75,7 @@ class Replay:
 
     def rule(self, done: Finished) -> Rule:
         """Return it as a rule: as it is, and with every threshold that makes a difference."""
-        looks = np.where(self._judged, self.probability, np.inf)
-        lowest = np.sort(looks.min(axis=0)[done.good & ~self.abstained])
+        lowest = np.sort(self._looks.min(axis=0)[done.good & ~self.abstained])
         candidates = np.unique(np.r_[lowest, np.inf])
         if candidates.size > MOST_THRESHOLDS:
             # The lowest matter: they decide among the settings that lose few.
@@ -81,8 +85,8 @@ class Replay:
         return Rule(
             name=self.name,
             settings=tuple(f"P < {value:.3g}" for value in candidates),
-            stops=self.stops(candidates[:, None]),
-            as_is=self.stops(self.threshold),
+            stops=self.stops(candidates),
+            as_is=self.as_is,
         )
 
 
@@ -92,6 +96,7 @@ def replay(
     *,
     max_false_abort: float,
     with_context: bool,
+    with_validation: bool,
     name: str,
 ) -> Replay:
     """Look at finished runs as a monitor would have while they trained, at all horizons.
@@ -104,8 +109,8 @@ def replay(
         Decides horizons, thresholds and who is a stranger.
     max_false_abort : float
         Largest share of the runs that would generalise that may be stopped.
-    with_context : bool
-        Whether it may read the configuration where that is known.
+    with_context, with_validation : bool
+        Whether it may read the configuration, and the validation metrics, where they are known.
     name : str
         What it is called.
 
@@ -118,8 +123,7 @@ def replay(
     shape = (len(horizons), len(done))
     probability = np.full(shape, np.nan)
     strange = np.zeros(shape, dtype=np.bool_)
-    threshold = np.zeros(len(done))
-    limits: dict[tuple[int, bool], float] = {}
+    threshold = np.zeros(shape)
     for grid, runs in _by_grid(done, classifier).items():
         for horizon in classifier.horizons_on(grid):
             row = horizons.index(horizon)
@@ -130,20 +134,27 @@ def replay(
                     horizon=horizon,
                     stride=grid,
                     contexts=[run.context if with_context else None for run in own],
+                    evaluations=[Evaluations.of(run) if with_validation else None for run in own],
                     budget=done.runs.budget[index],
                 )
                 probability[row, index] = looks.probability
                 strange[row, index] = [reason is not None for reason in looks.stranger]
-                for told in (False, True):
-                    limit = limits.setdefault(
-                        (grid, told),
-                        classifier.threshold(
-                            grid, with_context=told, max_false_abort=max_false_abort
-                        )
-                        or 0.0,
-                    )
-                    threshold[index[looks.with_context == told]] = limit
+                threshold[row, index] = _thresholds(classifier, looks, grid, max_false_abort)
     return Replay(name, horizons, probability, strange, threshold)
+
+
+def _thresholds(
+    classifier: GrokClassifier, looks: Looks, grid: int, max_false_abort: float
+) -> FloatArray:
+    """Return the threshold of the model that took each look."""
+    found = np.zeros(len(looks.probability))
+    for told, validated in classifier.models:
+        own = (looks.with_context == told) & (looks.with_validation == validated)
+        limit = classifier.threshold(
+            grid, with_context=told, with_validation=validated, max_false_abort=max_false_abort
+        )
+        found[own] = limit or 0.0
+    return found
 
 
 def _by_grid(done: Finished, classifier: GrokClassifier) -> Mapping[int, IntArray]:
