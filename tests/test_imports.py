@@ -16,12 +16,13 @@ PACKAGE = Path(grokpredict.__file__).parent
 
 #: A module may import from its own layer and those above it. A folder stands for all in it.
 LAYERS = (
-    {"curves", "cache"},
+    {"curves", "cache", "replacing"},
     {"labels"},
     {"conditioning", "shape", "features", "thresholds", "trees", "archive", "terms", "ranking"},
     {"strangers", "metric_terms", "validated"},
     {"classifier"},
-    {"boosting", "digest", "training_table", "validation", "training", "decision", "backends"},
+    {"boosting", "digest", "training_table", "validation", "training", "forecast"}
+    | {"decision", "backends"},
     {"evaluate", "monitor", "gathering"},
     {"scoring"},
     {"context", "callback", "integrations", "plots", "evaluation_figure", "report", "printing"},
@@ -30,7 +31,7 @@ LAYERS = (
 
 #: These see no more of the package than what is named.
 NARROW = {
-    "logs": {"curves", "labels", "logs"},
+    "logs": {"curves", "labels", "logs", "replacing"},
     "sweeps": {"curves", "labels", "logs", "sweeps"},
 }
 

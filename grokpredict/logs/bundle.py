@@ -33,6 +33,7 @@ from grokpredict.curves import CHANNELS, Curve, LeftOut, Run, Sweep
 from grokpredict.logs.columns import Columns
 from grokpredict.logs.errors import LogError
 from grokpredict.logs.table import make_run
+from grokpredict.replacing import replacing
 
 NAME = "bundle"
 
@@ -121,23 +122,13 @@ def write_bundle(
     if compact:
         for name in channels:
             arrays[f"{name}_delta"] = _deltas(arrays.pop(name))
-    target = Path(path)
-    temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
-    try:
-        with temporary.open("wb") as file:
-            with zipfile.ZipFile(file, "w") as archive:
-                for name, array in arrays.items():
-                    # A fixed date makes equal runs equal files.
-                    member = zipfile.ZipInfo(f"{name}.npy", date_time=_ZIP_EPOCH)
-                    member.compress_type = zipfile.ZIP_LZMA
-                    with archive.open(member, "w", force_zip64=True) as out:
-                        np.lib.format.write_array(cast(Any, out), array, allow_pickle=False)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(target)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
+    with replacing(Path(path)) as file, zipfile.ZipFile(file, "w") as archive:
+        for name, array in arrays.items():
+            # A fixed date makes equal runs equal files.
+            member = zipfile.ZipInfo(f"{name}.npy", date_time=_ZIP_EPOCH)
+            member.compress_type = zipfile.ZIP_LZMA
+            with archive.open(member, "w", force_zip64=True) as out:
+                np.lib.format.write_array(cast(Any, out), array, allow_pickle=False)
 
 
 def _deltas(rounded: NDArray[np.float32]) -> NDArray[np.int32]:

@@ -1,0 +1,58 @@
+"""Writing a file so that an older one is replaced whole, or stays as it was."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO
+
+#: Seconds after which a file that was not finished is taken for that of a killed process.
+_ABANDONED = 3600.0
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[BinaryIO]:
+    """Give a file to write, and put it in the place of ``path`` once all is on the disk.
+
+    Parameters
+    ----------
+    path : Path
+        Where to; the folder must exist. A link is followed.
+
+    Raises
+    ------
+    OSError
+        If it cannot be written; then, and on any other error or an interrupt, nothing has changed.
+
+    Notes
+    -----
+    What is not finished lies beside it as ``.NAME.HEX.tmp``. Only a killed process leaves that
+    behind; the next one that writes the same file removes it, if it is over an hour old.
+    """
+    target = path.resolve()
+    _remove_abandoned(target)
+    beside = target.with_name(f".{target.name}.{secrets.token_hex(4)}.tmp")
+    try:
+        with beside.open("xb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        beside.replace(target)
+    except BaseException:
+        beside.unlink(missing_ok=True)
+        raise
+
+
+def _remove_abandoned(target: Path) -> None:
+    begin, end = f".{target.name}.", ".tmp"
+    try:
+        for path in target.parent.iterdir():
+            ours = path.name.startswith(begin) and path.name.endswith(end)
+            if ours and time.time() - path.stat().st_mtime > _ABANDONED:
+                path.unlink()
+    except OSError:
+        return  # somebody else's, or gone already
