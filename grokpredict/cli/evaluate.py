@@ -6,7 +6,14 @@ from typing import TYPE_CHECKING
 
 import click
 
-from grokpredict.cli.options import COUNT, SHARE, column_options, one_sentence, strict_option
+from grokpredict.cli.options import (
+    COUNT,
+    SHARE,
+    backend_options,
+    column_options,
+    one_sentence,
+    strict_option,
+)
 from grokpredict.cli.output import Steps, bar, drawable, print_json, say_notes, warn_left_out
 
 if TYPE_CHECKING:
@@ -31,12 +38,12 @@ if TYPE_CHECKING:
     show_default=True,
     help="Largest share of good runs that may be lost.",
 )
-@click.option("--jobs", type=int, default=1, show_default=True, help="Processes; -1 is all cores.")
 @strict_option
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 @click.option("--plot", metavar="FILE", help="Draw it: .png, .svg or .pdf.")
 @column_options
 @one_sentence
+@backend_options
 def evaluate(
     *,
     sweeps: tuple[str, ...],

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, TypeVar
 
 import click
@@ -110,8 +111,10 @@ def backend_options(command: Command) -> Command:
             return command(*args, jobs=1 if jobs is None else jobs, **kwargs)
         from grokpredict.backends import running_on
 
+        # Workers have a working folder of their own.
+        paths = {name: _absolute(kwargs[name]) for name in _PATHS & kwargs.keys()}
         with running_on(backend, scheduler):
-            return command(*args, jobs=-1 if jobs is None else jobs, **kwargs)
+            return command(*args, jobs=-1 if jobs is None else jobs, **{**kwargs, **paths})
 
     for option in (
         click.option("--scheduler", metavar="ADDRESS", help="Of the Dask or Ray cluster."),
@@ -126,6 +129,16 @@ def backend_options(command: Command) -> Command:
     ):
         on_backend = option(on_backend)
     return on_backend  # type: ignore[return-value]
+
+
+#: Arguments that name what workers read or write.
+_PATHS = frozenset({"sweeps", "output"})
+
+
+def _absolute(paths: str | tuple[str, ...]) -> str | tuple[str, ...]:
+    if isinstance(paths, str):
+        return str(Path(paths).absolute())
+    return tuple(str(Path(path).absolute()) for path in paths)
 
 
 cache_option = click.option(

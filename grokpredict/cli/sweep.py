@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from grokpredict.cli.options import COUNT, one_sentence
+from grokpredict.cli.options import COUNT, backend_options, one_sentence
 from grokpredict.cli.output import on_terminal
 
 
@@ -40,11 +40,11 @@ class SweepCommand(click.Command):
 )
 @click.option("--steps", type=COUNT, help="Cut every run off here; a multiple of 50.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Decides the configurations.")
-@click.option("--jobs", type=int, default=1, show_default=True, help="Processes; -1 is all cores.")
 @click.option(
     "--device", default="cpu", show_default=True, help="A PyTorch device, for example cuda."
 )
 @one_sentence
+@backend_options
 def sweep(
     *,
     families: tuple[str, ...],
