@@ -20,7 +20,7 @@ from grokpredict.archive import (
     write_archive,
 )
 from grokpredict.conditioning import SignalSettings
-from grokpredict.curves import Context, FloatArray, UnsuitableRunError
+from grokpredict.curves import Context, FloatArray, IntArray, UnsuitableRunError
 from grokpredict.labels import LabelRule
 from grokpredict.metric_terms import METRIC_TERMS, Evaluations, metric_terms
 from grokpredict.strangers import Familiar
@@ -44,6 +44,7 @@ __all__ = [
     "GrokClassifier",
     "Looks",
     "all_feature_names",
+    "columns_read",
     "load_classifier",
 ]
 
@@ -265,30 +266,15 @@ class GrokClassifier:
         evaluations: list[Evaluations | None],
     ) -> Looks:
         extracted = loss_features.extract(samples, self.settings)
-        finite: NDArray[np.bool_] = np.logical_and.reduce(np.isfinite(extracted), axis=1)
         metrics = self._metrics(extracted, evaluations, horizon)
-        validated: NDArray[np.bool_] = np.logical_and.reduce(np.isfinite(metrics), axis=1)
+        with_validation: NDArray[np.bool_] = np.logical_and.reduce(np.isfinite(metrics), axis=1)
         told = np.array([has_context(own, self.context_fields) for own in contexts], dtype=np.bool_)
+        known = [(True, own) in self.models for own in with_validation]
+        with_context: NDArray[np.bool_] = np.logical_and(told, known)
         grid_budget = grid_and_budget(horizon, stride, budgets)
         configuration = context_terms(contexts, horizon, budgets)
-        probability = np.full(len(samples), np.nan)
-        with_context: NDArray[np.bool_] = np.zeros(len(samples), dtype=np.bool_)
-        for richer in (False, True):
-            own: GrokClassifier | ValidatedModels | None = self.validated if richer else self
-            if own is None:
-                continue
-            among = finite & (validated if richer else ~validated)
-            both = own.with_context
-            parts = [extracted, grid_budget, *([metrics] if richer else [])]
-            for trees, reads, chosen in (
-                (own.loss_only, parts, among & ~told if both is not None else among),
-                (both, [*parts, configuration], among & told),
-            ):
-                if trees is not None and chosen.any():
-                    probability[chosen] = trees.probability(np.column_stack(reads)[chosen])
-            if both is not None:
-                with_context[told & (validated if richer else ~validated)] = True
         configuration[~with_context] = np.nan
+        rows = np.column_stack([extracted, grid_budget, metrics, configuration])
         reasons = zip(
             self.familiar.reasons(
                 extracted, self.grids.index((horizon, stride)), self.loss_feature_names
@@ -299,12 +285,30 @@ class GrokClassifier:
             strict=True,
         )
         return Looks(
-            probability=probability,
+            probability=self.probability(rows, with_context, with_validation),
             stranger=tuple(next(filter(None, found), None) for found in reasons),
-            features=np.column_stack([extracted, grid_budget, metrics, configuration]),
+            features=rows,
             with_context=with_context,
-            with_validation=validated,
+            with_validation=with_validation,
         )
+
+    def probability(
+        self,
+        rows: FloatArray,
+        with_context: NDArray[np.bool_],
+        with_validation: NDArray[np.bool_],
+    ) -> FloatArray:
+        """Return the probability of rows of :attr:`Looks.features`, each by the model it names."""
+        found = np.full(len(rows), np.nan)
+        finite = np.isfinite(rows[:, : len(self.loss_feature_names)]).all(axis=1)
+        for told, validated in self.models:
+            own = self.validated if validated else self
+            assert own is not None
+            trees = own.with_context if told else own.loss_only
+            chosen = finite & (with_context == told) & (with_validation == validated)
+            if trees is not None and chosen.any():
+                found[chosen] = trees.probability(rows[chosen][:, columns_read(told, validated)])
+        return found
 
     def _metrics(
         self, extracted: FloatArray, evaluations: list[Evaluations | None], horizon: int
@@ -457,6 +461,16 @@ def all_feature_names() -> tuple[str, ...]:
         *BUDGET_TERMS,
         *METRIC_TERMS,
         *CONTEXT_TERMS,
+    )
+
+
+def columns_read(with_context: bool, with_validation: bool) -> IntArray:
+    """Return the columns among :func:`all_feature_names` that a model reads."""
+    n_metrics, n_context = len(METRIC_TERMS), len(CONTEXT_TERMS)
+    own = np.arange(len(all_feature_names()))
+    shared, metrics, context = np.split(own, [-n_metrics - n_context, -n_context])
+    return np.concatenate(
+        [shared, metrics[: n_metrics * with_validation], context[: n_context * with_context]]
     )
 
 

@@ -174,6 +174,19 @@ def find_validation(
     return float(metrics[name])
 
 
+def find_evaluation(
+    metrics: Mapping[str, Any], accuracy: str | None = None
+) -> tuple[float, float] | None:
+    """Return validation loss and accuracy, if both are there; the name of the second may be given.
+
+    >>> find_evaluation({"val_loss": 0.2, "val_acc": 0.5})
+    (0.2, 0.5)
+    """
+    loss = find_validation(metrics, LabelRule("val_loss"))
+    share = find_validation(metrics, LabelRule("val_acc"), accuracy)
+    return None if loss is None or share is None else (loss, share)
+
+
 def in_percent(metrics: Mapping[str, Any]) -> bool:
     """Whether an accuracy above 1 among ``metrics`` shows that accuracies are percentages.
 

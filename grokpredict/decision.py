@@ -11,6 +11,8 @@ from numpy.typing import ArrayLike
 
 from grokpredict.classifier import GrokClassifier
 from grokpredict.curves import Context
+from grokpredict.forecast import generalisation_steps
+from grokpredict.metric_terms import Evaluations
 from grokpredict.thresholds import (
     CONFIDENCE,
     abort_threshold,
@@ -51,6 +53,9 @@ class Verdict:
         Runs below it are stopped; None when the classifier never aborts.
     features : mapping of str to float
         What the probability was computed from.
+    median_step, early_step, late_step : int or None
+        Steps by which the run generalises with the probabilities 1/2, 1/4 and 3/4; None where the
+        training runs were not watched for long enough to tell.
     """
 
     action: Action
@@ -60,6 +65,9 @@ class Verdict:
     probability: float | None = None
     threshold: float | None = None
     features: Mapping[str, float] = field(default_factory=dict, repr=False)
+    median_step: int | None = None
+    early_step: int | None = None
+    late_step: int | None = None
 
 
 def judge(
@@ -71,6 +79,7 @@ def judge(
     context: Context | None = None,
     budget: int,
     max_false_abort: float = 0.05,
+    evaluations: Evaluations | None = None,
 ) -> Verdict:
     """Look at one run and decide.
 
@@ -88,6 +97,9 @@ def judge(
         Step by which the run would have to generalise, beyond the horizon.
     max_false_abort : float
         Largest share of the generalising runs that may be lost, with 95 % confidence.
+    evaluations : Evaluations, optional
+        Validation metrics so far, read where the classifier knows them and they
+        :meth:`~grokpredict.metric_terms.Evaluations.serve`.
 
     Returns
     -------
@@ -104,12 +116,18 @@ def judge(
     """
     epochs = np.asarray(losses, dtype=float)[None, None]
     looks = classifier.look(
-        epochs, horizon=horizon, stride=stride, contexts=[context], budget=budget
+        epochs,
+        horizon=horizon,
+        stride=stride,
+        contexts=[context],
+        budget=budget,
+        evaluations=[evaluations],
     )
-    with_context = bool(looks.with_context[0])
-    threshold = classifier.threshold(
-        stride, with_context=with_context, max_false_abort=max_false_abort
-    )
+    reads = {
+        "with_context": bool(looks.with_context[0]),
+        "with_validation": bool(looks.with_validation[0]),
+    }
+    threshold = classifier.threshold(stride, max_false_abort=max_false_abort, **reads)
     chance = float(looks.probability[0])
     action, reason = _decide(
         chance,
@@ -117,8 +135,12 @@ def judge(
         stranger=looks.stranger[0],
         look=f"generalising by step {budget} after the first {horizon} steps",
         max_false_abort=max_false_abort,
-        n_calibration=classifier.n_calibration(stride, with_context=with_context),
+        n_calibration=classifier.n_calibration(stride, **reads),
     )
+    steps = generalisation_steps(classifier, looks)[0] if action != "abstain" else []
+    early, median, late = [round(float(step)) if np.isfinite(step) else None for step in steps] or [
+        None
+    ] * 3
     row = zip(classifier.feature_names, looks.features[0].tolist(), strict=True)
     return Verdict(
         action=action,
@@ -128,6 +150,9 @@ def judge(
         probability=chance if np.isfinite(chance) else None,
         threshold=threshold,
         features={name: value for name, value in row if np.isfinite(value)},
+        median_step=median,
+        early_step=early,
+        late_step=late,
     )
 
 

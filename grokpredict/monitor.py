@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from grokpredict.classifier import GrokClassifier, load_classifier
 from grokpredict.curves import Context
 from grokpredict.decision import Verdict, judge
+from grokpredict.metric_terms import Evaluations
 from grokpredict.thresholds import check_max_false_abort
 
 #: An accuracy above this is a percentage. The margin is for shares of 1 that were rounded.
@@ -83,6 +84,9 @@ class GrokMonitor:
         self._grid = serving_grid(self.classifier, stride)
         self._losses: list[float] = []
         self._validation: float | None = None
+        self._evaluations: list[tuple[int, float, float]] = []
+        #: Whether the validation metrics are read: decided at the first look, for all of them.
+        self._validated: bool | None = None
         self._percent = False
         self.set_budget(budget)
 
@@ -179,6 +183,23 @@ class GrokMonitor:
         self._validation = None if value is None else float(value)
         self._percent |= value is not None and float(value) > _PERCENT_ABOVE
 
+    def saw_evaluation(self, loss: float, accuracy: float, step: int | None = None) -> None:
+        """Take the validation loss and accuracy of one evaluation, which a classifier may read.
+
+        Parameters
+        ----------
+        loss, accuracy : float
+            As they were logged; see :meth:`saw_validation` for percentages.
+        step : int, optional
+            Optimiser steps made before it, by default those of the losses taken so far.
+        """
+        at = self.n_seen * self.stride if step is None else int(step)
+        # The later of two at one step counts.
+        while self._evaluations and self._evaluations[-1][0] >= at:
+            self._evaluations.pop()
+        self._evaluations.append((at, float(loss), float(accuracy)))
+        self._percent |= float(accuracy) > _PERCENT_ABOVE
+
     def saw_percentages(self) -> None:
         """Take note that this run's accuracies are percentages, as its training accuracy tells."""
         self._percent = True
@@ -199,6 +220,11 @@ class GrokMonitor:
             "generalised already and is left alone"
         )
 
+    def _seen(self) -> Evaluations:
+        steps, loss, accuracy = np.array(self._evaluations, dtype=float).reshape(-1, 3).T
+        scale = 100.0 if self._percent else 1.0
+        return Evaluations.known(steps.astype(np.int64), loss, accuracy / scale)
+
     def state_dict(self) -> dict[str, Any]:
         """Return what a resumed run needs, in plain Python objects."""
         return {
@@ -207,6 +233,8 @@ class GrokMonitor:
             "grid": self._grid,
             "budget": self._budget,
             "percent": self._percent,
+            "evaluations": [list(own) for own in self._evaluations],
+            "validated": self._validated,
             "verdicts": [verdict_to_dict(verdict) for verdict in self.verdicts],
         }
 
@@ -219,6 +247,8 @@ class GrokMonitor:
         if self.verdicts:
             self._budget = int(state["budget"])
         self._percent = bool(state["percent"])
+        self._evaluations = [(int(s), float(v), float(a)) for s, v, a in state["evaluations"]]
+        self._validated = state["validated"]
         self.n_seen = int(state["n_seen"])
         same_grid = state["grid"] == self._grid
         self._losses = [float(loss) for loss in state["losses"]] if same_grid else []
@@ -264,8 +294,14 @@ class GrokMonitor:
         assert self._horizon is not None
         horizon, n_samples = self._horizon, self._horizon // self._grid
         left_alone = self.generalised
+        seen = self._seen()
+        if self._validated is None:
+            # One threshold holds for all looks of a run, so one model takes them.
+            self._validated = self.classifier.validated is not None and bool(seen.steps.size)
         if left_alone is not None:
             verdict = Verdict("continue", left_alone, horizon, self._budget)
+        elif self._validated and not seen.serve(horizon):
+            verdict = Verdict("continue", _too_few(seen, horizon), horizon, self._budget)
         else:
             # Of each group of samples the last is taken, as curves.window does.
             samples = self._losses[self._every - 1 : n_samples * self._every : self._every]
@@ -277,10 +313,19 @@ class GrokMonitor:
                 context=self.context,
                 budget=self._budget,
                 max_false_abort=self.max_false_abort,
+                evaluations=seen if self._validated else None,
             )
         self.verdicts.append(verdict)
         self._advance()
         return verdict
+
+
+def _too_few(seen: Evaluations, horizon: int) -> str:
+    return (
+        f"a look at the validation metrics after {horizon} steps needs an evaluation in the first "
+        f"half and one in the last quarter, the {seen.before(horizon).steps.size} so far are "
+        "others; the next look may have them"
+    )
 
 
 def serving_grid(classifier: GrokClassifier, stride: int) -> int:

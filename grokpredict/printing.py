@@ -12,6 +12,7 @@ from grokpredict.validated import reading
 
 if TYPE_CHECKING:
     from grokpredict.classifier import GrokClassifier
+    from grokpredict.decision import Verdict
     from grokpredict.ranking import Interval
     from grokpredict.training import TrainingReport
     from grokpredict.validation import Figures, GridArea
@@ -49,11 +50,24 @@ def _block(score: Score) -> Iterator[str]:
             "never aborts" if verdict.threshold is None else f"aborts below {verdict.threshold:.3f}"
         )
         yield f"  looks     {'  '.join(looks)}   ({limit})"
+    if verdict.probability is not None and verdict.action != "abstain":
+        yield f"  when      {_when(verdict)}"
     told = list(verdict.features.items())[:SHOWN_FEATURES]
     width = max((len(name) for name, _ in told), default=0)
     for i in range(0, len(told), 3):
         cells = (f"{name:<{width}} {value:>9.4g}" for name, value in told[i : i + 3])
         yield f"  {'features' if i == 0 else '':<8}  {'   '.join(cells)}"
+
+
+def _when(verdict: Verdict) -> str:
+    """Return the step by which the run is as likely to generalise as not, with its quartiles."""
+    if verdict.median_step is None:
+        return "more likely not than by the longest budget of the training runs"
+    late = "later than is known" if verdict.late_step is None else str(verdict.late_step)
+    return (
+        f"generalises by step {verdict.median_step} with P = 0.5 "
+        f"(0.25: {verdict.early_step}, 0.75: {late})"
+    )
 
 
 def _lines(scores: Sequence[Score]) -> Iterator[str]:
@@ -201,18 +215,16 @@ def _bound(classifier: GrokClassifier, max_false_abort: float) -> Iterator[str]:
         f"{max_false_abort:.1%} of the runs that would generalise are lost"
     )
     for stride in classifier.strides:
-        for reads in classifier.models:
+        for told, validated in classifier.models:
             limit = classifier.threshold(
                 stride,
-                with_context=reads[0],
-                with_validation=reads[1],
+                with_context=told,
+                with_validation=validated,
                 max_false_abort=max_false_abort,
             )
-            number = classifier.n_calibration(
-                stride, with_context=reads[0], with_validation=reads[1]
-            )
+            number = classifier.n_calibration(stride, with_context=told, with_validation=validated)
             said = "never, too few" if limit is None else f"{limit:.4f}"
             yield (
-                f"  every {stride:<4}  {reading(*reads):<27}  {said:<14}  "
+                f"  every {stride:<4}  {reading(told, validated):<27}  {said:<14}  "
                 f"from {number} configurations"
             )

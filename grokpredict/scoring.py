@@ -12,6 +12,7 @@ import numpy as np
 from grokpredict.classifier import GrokClassifier
 from grokpredict.curves import Run, UnsuitableRunError, check_window
 from grokpredict.decision import Verdict
+from grokpredict.metric_terms import Evaluations
 from grokpredict.monitor import GrokMonitor, serving_grid
 
 #: Steps by which a run has to generalise where nobody says: those of Notsawo et al. 2023.
@@ -103,6 +104,8 @@ def _look_on(monitor: GrokMonitor, run: Run) -> str:
     """Give the monitor all that it can use; return why it stopped looking."""
     grid = serving_grid(monitor.classifier, monitor.stride)
     metric = run.channels.get(monitor.classifier.rule.metric)
+    evaluations = Evaluations.of(run)
+    fed = 0
     while (horizon := monitor.next_horizon) is not None:
         try:
             check_window(run.loss, horizon, grid)
@@ -111,6 +114,10 @@ def _look_on(monitor: GrokMonitor, run: Run) -> str:
         if metric is not None:
             told = int(np.searchsorted(metric.steps, horizon))
             monitor.saw_validation(float(metric.values[told - 1]) if told else None)
+        own = evaluations.before(horizon)
+        for each in zip(own.loss[fed:], own.accuracy[fed:], own.steps[fed:], strict=True):
+            monitor.saw_evaluation(*each)
+        fed = own.steps.size
         monitor.extend(run.loss.values[monitor.n_seen : horizon // monitor.stride])
     return monitor.silence or ""
 
@@ -132,6 +139,9 @@ def _short(verdict: Verdict) -> dict[str, Any]:
         "threshold": verdict.threshold,
         "verdict": verdict.action,
         "reason": verdict.reason,
+        "early_step": verdict.early_step,
+        "median_step": verdict.median_step,
+        "late_step": verdict.late_step,
     }
 
 

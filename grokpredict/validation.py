@@ -9,20 +9,20 @@ from typing import Any
 import numpy as np
 
 from grokpredict.boosting import fit_trees
-from grokpredict.classifier import all_feature_names
+from grokpredict.classifier import all_feature_names, columns_read
 from grokpredict.curves import FloatArray, IntArray
 from grokpredict.labels import BoolArray
-from grokpredict.metric_terms import METRIC_TERMS
 from grokpredict.ranking import Interval, auroc, auroc_intervals
-from grokpredict.terms import BUDGET_TERMS, CONTEXT_TERMS, GRID_TERMS
+from grokpredict.terms import GRID_TERMS
 from grokpredict.training_table import Grid, Rows, Runs, columns, training_rows
 from grokpredict.trees import Trees
 
 #: Folds of the cross-validation, fewer where a class has fewer configurations.
 FOLDS = 5
 
-#: The validation metrics are read where so many runs of each class have them.
-VALIDATED_RUNS = 10
+#: The validation metrics are read where so many of the runs of each class have them. Of fewer
+#: little is known, and somebody chose which.
+VALIDATED_SHARE = 0.5
 
 #: A family counts when it has so many runs of each class.
 FAMILY_RUNS = 5
@@ -122,15 +122,12 @@ READS = {
 
 def model_columns() -> dict[str, IntArray]:
     """Return the columns that each of :data:`READS` has, and ``"configuration"`` alone."""
-    own = np.arange(len(all_feature_names()))
-    n_metrics, n_context = len(METRIC_TERMS), len(CONTEXT_TERMS)
-    shared, metrics, context = np.split(own, [-n_metrics - n_context, -n_context])
-    n_loss = shared.size - len(GRID_TERMS) - len(BUDGET_TERMS)
-    columns = {
-        name: np.concatenate([shared, metrics[: n_metrics * reads], context[: n_context * told]])
-        for name, (told, reads) in READS.items()
-    }
-    return {**columns, "configuration": np.concatenate([shared[n_loss:], context])}
+    names = all_feature_names()
+    n_loss = names.index(GRID_TERMS[0])
+    own = np.arange(len(names))
+    configuration = np.setdiff1d(columns_read(True, False), own[:n_loss])
+    found = {name: columns_read(*reads) for name, reads in READS.items()}
+    return {**found, "configuration": configuration}
 
 
 def table_for(name: str, rows: Rows, runs: Runs) -> Rows | None:
@@ -140,9 +137,15 @@ def table_for(name: str, rows: Rows, runs: Runs) -> Rows | None:
     table = rows.among(runs.told if told else everyone, validated=validated)
     if not table.y.any() or table.y.all():
         return None
-    good = runs.generalised[np.unique(table.run)]
-    fewest = min(int(good.sum()), int((~good).sum()))
-    return table if fewest >= VALIDATED_RUNS or not validated else None
+    if validated:
+        for good in (True, False):
+            own, all_runs = (
+                np.unique(part.run[runs.generalised[part.run] == good]).size
+                for part in (table, rows)
+            )
+            if own < VALIDATED_SHARE * all_runs:
+                return None
+    return table
 
 
 def fit_columns(rows: Rows, chosen: IntArray, *, seed: int) -> Trees:

@@ -192,7 +192,7 @@ class GrokPredictor(_Callback):
             self._fail(trainer, error)
 
     def on_validation_end(self, trainer: Any, pl_module: Any) -> None:
-        """Note an accuracy above 1 at any validation: from then on they are percentages."""
+        """Keep the metrics of each validation; an accuracy above 1 tells percentages."""
         watch = self._watch
         if trainer.sanity_checking or watch is None or not watch.in_fit:
             return
@@ -200,6 +200,7 @@ class GrokPredictor(_Callback):
             return
         try:
             watch.see_validation(trainer)
+            watch.see_evaluation(trainer)
         except Exception as error:  # the look will say so
             self._report.trace("the validation metrics cannot be read", error)
 

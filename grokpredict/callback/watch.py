@@ -9,7 +9,13 @@ from typing import Any
 
 from grokpredict.callback.losses import LossBuffer, mean_over_processes, to_floats
 from grokpredict.callback.report import Report
-from grokpredict.context import in_percent, read_budget, read_context, read_validation
+from grokpredict.context import (
+    find_evaluation,
+    in_percent,
+    read_budget,
+    read_context,
+    read_validation,
+)
 from grokpredict.curves import Context
 from grokpredict.decision import Verdict
 from grokpredict.monitor import GrokMonitor, verdict_to_dict
@@ -160,6 +166,13 @@ class Watch:
                 f"{type(error).__name__}: {error}"
             )
             return Context()
+
+    def see_evaluation(self, trainer: Any) -> None:
+        """Tell the monitor the validation loss and accuracy of an evaluation that has ended."""
+        named = self._val_metric if self.monitor.classifier.rule.metric == "val_acc" else None
+        found = find_evaluation(trainer.callback_metrics, named)
+        if self.buffer is not None and found is not None:
+            self.monitor.saw_evaluation(*found, self.monitor.n_seen + len(self.buffer))
 
     def see_validation(self, trainer: Any) -> None:
         """Tell the monitor the latest validation metric."""

@@ -7,7 +7,14 @@ from pathlib import Path
 from typing import Any
 
 from grokpredict.classifier import GrokClassifier, load_classifier
-from grokpredict.context import find_validation, in_percent, length, n_parameters, optimizer_context
+from grokpredict.context import (
+    find_evaluation,
+    find_validation,
+    in_percent,
+    length,
+    n_parameters,
+    optimizer_context,
+)
 from grokpredict.curves import Context
 from grokpredict.decision import Verdict
 from grokpredict.monitor import GrokMonitor
@@ -108,6 +115,9 @@ class GrokPredictorCallback(TrainerCallback):  # type: ignore[misc,unused-ignore
         metric = find_validation(logs, self._classifier.rule)
         if metric is not None:
             monitor.saw_validation(metric)
+        evaluation = find_evaluation(logs)
+        if evaluation is not None:
+            monitor.saw_evaluation(*evaluation)
         if in_percent(logs):
             monitor.saw_percentages()
         return monitor.update(logs["loss"]) if "loss" in logs else None
