@@ -13,6 +13,7 @@ import pickle
 import secrets
 import shutil
 import time
+from contextlib import suppress
 from functools import lru_cache
 from importlib.metadata import version
 from pathlib import Path
@@ -79,7 +80,8 @@ class Cache:
         except OSError as error:
             self.broken = True
             _LOG.warning("nothing more is cached in %s: %s", self.folder, error.strerror or error)
-            _remove(beside)
+            with suppress(OSError):
+                _remove(beside)
 
     def tidy(self) -> None:
         """Remove what killed processes left half written, and results of other versions."""

@@ -446,3 +446,31 @@ def test_one_look_costs_little_beyond_its_features(
     whole = best(lambda: classifier.look(epochs, horizon=400, contexts=context, budget=4000))
     features = best(lambda: extract(epochs, classifier.settings))
     assert whole - features < 3e-3
+
+
+def test_a_large_sweep_is_drawn_from_by_whole_configurations(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    from grokpredict import training_table
+
+    monkeypatch.setattr(training_table, "MAX_RUNS", 60)
+    monkeypatch.setattr(training_table, "MAX_WINDOWS", 100)
+    sweep = planted_sweep(60, repetitions=2, seed=1)
+    runs, _ = known_runs(sweep, None, LabelRule())
+    grids = extract_grids(runs, [(200, 1), (400, 1)], SignalSettings())
+    some, windows = training_table.drawn(runs, grids, 0)
+    assert 56 <= len(some) <= 60
+    kept = np.isin(runs.configuration, some.configuration)
+    np.testing.assert_array_equal(runs.t4[kept], some.t4)
+    assert kept.sum() == len(some)
+    for all_of, own in zip(grids, windows, strict=True):
+        used = kept[all_of.run]
+        np.testing.assert_array_equal(own.features, all_of.features[used])
+        np.testing.assert_array_equal(some.t4[own.run], runs.t4[all_of.run[used]])
+    rows = training_rows(runs, grids, np.ones(len(runs), bool), np.random.default_rng(0))
+    assert 200 < len(rows.y) < 600
+    classifier, report = train(sweep, **ONE)
+    # All runs count, and are fitted to; the figures and the threshold are of those drawn.
+    assert report.counts.generalised + report.counts.not_generalised > 100
+    assert report.figures[0].n_runs <= 60
+    assert 0 < classifier.n_calibration(1, with_context=False) <= 30

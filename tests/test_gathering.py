@@ -1,0 +1,209 @@
+"""What training keeps of a sweep is the same however it was worked through, and is kept."""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+import os
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from planted import planted_sweep
+from sweep_on_disk import write_sweep
+
+from grokpredict import cache as cache_module
+from grokpredict import gathering
+from grokpredict.cache import Cache, default_folder
+from grokpredict.curves import Run
+from grokpredict.digest import Digest, Recipe
+from grokpredict.gathering import gather, train_gathered
+from grokpredict.logs import read_sweep
+from grokpredict.training import train
+from grokpredict.training_table import digest_sweep
+
+RECIPE = Recipe((200, 400))
+
+
+def assert_same(one: Digest, other: Digest) -> None:
+    assert one.facts == other.facts
+    assert list(one.windows) == list(other.windows)
+    for pair, own in one.windows.items():
+        np.testing.assert_array_equal(own.run, other.windows[pair].run)
+        np.testing.assert_array_equal(own.features, other.windows[pair].features)
+
+
+def write_csv(path: Path, run: Run) -> None:
+    accuracy = dict(zip(*map(np.ndarray.tolist, dataclasses.astuple(run.channels["val_acc"]))))  # noqa: B905
+    loss = dict(zip(*map(np.ndarray.tolist, dataclasses.astuple(run.loss))))  # noqa: B905
+    rows = (
+        f"{step},{loss.get(step, '')},{accuracy.get(step, '')}\n"
+        for step in sorted({*loss, *accuracy})
+    )
+    path.write_text("step,train_loss,val_acc\n" + "".join(rows))
+    hparams = {**run.hparams, "max_steps": run.max_steps}
+    path.with_suffix(".yaml").write_text("".join(f"{k}: {v}\n" for k, v in hparams.items()))
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Two bundles and some CSV files, of which one is broken."""
+    where = write_sweep(tmp_path / "sweep", bundles=2)
+    for i, run in enumerate(planted_sweep(5, seed=7).runs):
+        write_csv(where / f"{i}.csv", run)
+    (where / "broken.csv").write_text("step,loss\n1,2,3\n")
+    return where
+
+
+def read_count(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
+    """The logs that are read from now on."""
+    seen: list[Path] = []
+    read = gathering.read_log
+
+    def counted(path: Path, columns: object) -> object:
+        seen.append(path)
+        return read(path, columns)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(gathering, "read_log", counted)
+    return seen
+
+
+def test_logs_give_what_their_runs_give_in_memory(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(gathering, "TASK_LOGS", 3)
+    monkeypatch.setattr(gathering, "CHUNK", 4)
+    sweep = read_sweep([folder])
+    expected = digest_sweep(sweep.runs, RECIPE)
+    for jobs in (1, 2):
+        found = gather([folder], recipe=RECIPE, jobs=jobs)
+        assert_same(found.digest, expected)
+        assert list(found.left_out) == list(sweep.left_out)
+        assert found.findings == sweep.findings
+
+
+def test_runs_serve_the_unusual_grids_of_others(tmp_path: Path) -> None:
+    runs = [
+        *planted_sweep(3, seed=1, stride=1).runs,
+        *planted_sweep(3, seed=2, stride=3).runs,
+    ]
+    for i, run in enumerate(runs):
+        write_csv(tmp_path / f"{i}.csv", run)
+    found = gather([tmp_path], recipe=RECIPE).digest
+    assert found.windows[400, 3].run.tolist() == [0, 1, 2, 3, 4, 5]
+    assert_same(found, digest_sweep(read_sweep([tmp_path]).runs, RECIPE))
+
+
+def test_what_has_not_changed_is_not_read_again(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cache = Cache(tmp_path / "cache")
+    first = gather([folder], recipe=RECIPE, cache=cache)
+    seen = read_count(monkeypatch)
+    again = gather([folder], recipe=RECIPE, cache=cache)
+    assert_same(again.digest, first.digest)
+    assert (again.left_out, again.findings) == (first.left_out, first.findings)
+    # Nothing was learnt of that one.
+    assert seen == [folder / "broken.csv"]
+
+    def read_after() -> list[str]:
+        seen.clear()
+        gather([folder], recipe=RECIPE, cache=cache)
+        return sorted(path.name for path in seen if path.name != "broken.csv")
+
+    (folder / "0.csv").touch()
+    assert read_after() == []
+    text = (folder / "0.csv").read_text()
+    (folder / "0.csv").write_text(text.replace("0.1", "0.2"))
+    assert read_after() == ["0.csv"]
+    with (folder / "1.yaml").open("a") as file:
+        file.write("width: 8\n")
+    assert read_after() == ["1.csv"]
+    seen.clear()
+    gather([folder], recipe=Recipe((200,)), cache=cache)
+    assert len(seen) == 8
+    # Whatever is broken in the cache is made anew.
+    for path in (tmp_path / "cache").rglob("*"):
+        if path.is_file():
+            path.write_bytes(path.read_bytes()[:50])
+    assert len(read_after()) == 7
+    assert read_after() == []
+
+
+def test_other_code_or_libraries_do_not_find_what_this_one_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Cache(tmp_path).put("abc", 1)
+    assert Cache(tmp_path).get("abc") == 1
+    monkeypatch.setattr(cache_module, "version", lambda name: "0.0")
+    cache_module.generation.cache_clear()
+    try:
+        assert Cache(tmp_path).get("abc") is None
+    finally:
+        cache_module.generation.cache_clear()
+
+
+def test_a_cache_that_cannot_be_written_costs_only_time(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "file").write_text("")
+    cache = Cache(tmp_path / "file" / "cache")
+    with caplog.at_level(logging.WARNING):
+        cache.put("abc", 1)
+        cache.put("abd", 1)
+    assert cache.get("abc") is None
+    assert len(caplog.records) == 1
+
+
+def test_old_results_and_unfinished_ones_go(tmp_path: Path) -> None:
+    cache = Cache(tmp_path)
+    cache.put("abc", 1)
+    old = tmp_path / "0123456789abcdef" / "ab" / "c"
+    old.parent.mkdir(parents=True)
+    old.write_text("")
+    unfinished = cache.folder / "tmp" / "x"
+    unfinished.write_text("")
+    cache.tidy()
+    assert old.exists()
+    assert unfinished.exists()
+    for path, age in ((old.parent.parent, 31 * 24 * 3600), (unfinished, 2 * 3600)):
+        os.utime(path, (time.time() - age,) * 2)
+    cache.tidy()
+    assert not old.parent.parent.exists()
+    assert not unfinished.exists()
+    assert cache.get("abc") == 1
+
+
+def test_the_folder_is_where_people_look_for_it(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.delenv("GROKPREDICT_CACHE", raising=False)
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    assert default_folder() == Path.home() / ".cache" / "grokpredict"
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    assert default_folder() == tmp_path / "grokpredict"
+    monkeypatch.setenv("XDG_CACHE_HOME", "relative")
+    assert default_folder() == Path.home() / ".cache" / "grokpredict"
+    monkeypatch.setenv("GROKPREDICT_CACHE", str(tmp_path / "own"))
+    assert default_folder() == tmp_path / "own"
+
+
+def test_a_kept_classifier_is_the_one_that_is_trained(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = write_sweep(tmp_path / "sweep")
+    cache = Cache(tmp_path / "cache")
+    recipe = Recipe((400,), (1,))
+    found = gather([folder], recipe=recipe, cache=cache)
+    first, report = train_gathered(found, cache=cache)
+    direct, expected = train(read_sweep([folder]), horizons=(400,), strides=(1,))
+    assert report == expected
+    with monkeypatch.context() as patch:
+        patch.setattr(gathering, "train_digest", None)
+        again, _ = train_gathered(gather([folder], recipe=recipe, cache=cache), cache=cache)
+        with pytest.raises(TypeError):
+            train_gathered(found, budget=3000, cache=cache)
+    for name, each in (("a", first), ("b", direct), ("c", again)):
+        each.save(tmp_path / name)
+    assert len({(tmp_path / name).read_bytes() for name in "abc"}) == 1
