@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import io
 import json
-import os
-import secrets
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -17,6 +15,8 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from grokpredict.replacing import replacing
 
 #: What the header calls itself.
 MAGIC = "grokpredict-classifier"
@@ -59,21 +59,8 @@ def write_archive(path: Path, header: Mapping[str, Any], arrays: Arrays) -> None
     members = {"header": np.frombuffer(text.encode(), dtype=np.uint8), **arrays}
     packed = io.BytesIO()
     np.savez_compressed(packed, allow_pickle=False, **members)
-    _replace(path.resolve(), packed.getvalue())
-
-
-def _replace(path: Path, content: bytes) -> None:
-    """Write beside ``path``, flush to the disk, then rename."""
-    beside = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
-    try:
-        with beside.open("xb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        beside.replace(path)
-    except BaseException:
-        beside.unlink(missing_ok=True)
-        raise
+    with replacing(path) as file:
+        file.write(packed.getvalue())
 
 
 def read_archive(path: Path) -> tuple[dict[str, Any], dict[str, NDArray[np.generic]]]:

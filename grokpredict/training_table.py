@@ -31,6 +31,12 @@ Progress = Callable[[int, int], None]
 #: Budgets that each run is asked about besides its own.
 EXTRA_BUDGETS = 3
 
+#: Runs to cross-validate on at most: intervals and thresholds hardly gain by more.
+MAX_RUNS = 10_000
+
+#: Windows of which a table is made at most: more teach trees of a bounded size nothing.
+MAX_WINDOWS = 75_000
+
 #: The smallest of them, as a multiple of the horizon.
 _NEAREST_BUDGET = 1.1
 
@@ -349,6 +355,47 @@ def _grid(runs: Runs, horizon: int, stride: int, index: IntArray, features: Floa
     return Grid(horizon, stride, index[used], loss[used], metrics[used], index, index[finite])
 
 
+def drawn(runs: Runs, grids: Sequence[Grid], seed: int) -> tuple[Runs, list[Grid]]:
+    """Return all runs, or whole configurations at random, of :data:`MAX_RUNS` runs at most."""
+    if len(runs) <= MAX_RUNS:
+        return runs, list(grids)
+    sizes = np.bincount(runs.configuration)
+    order = np.random.default_rng(seed).permutation(sizes.size)
+    chosen = np.zeros(sizes.size, dtype=np.bool_)
+    chosen[order[np.cumsum(sizes[order]) <= MAX_RUNS]] = True
+    kept = np.flatnonzero(chosen[runs.configuration])
+    place = np.full(len(runs), -1)
+    place[kept] = np.arange(kept.size)
+    fewer = replace(
+        runs,
+        runs=(),
+        contexts=tuple(runs.contexts[i] for i in kept),
+        t4=runs.t4[kept],
+        budget=runs.budget[kept],
+        configuration=runs.configuration[kept],
+        family=tuple(runs.family[i] for i in kept),
+    )
+    return fewer, [_among(grid, place) for grid in grids]
+
+
+def _among(grid: Grid, place: IntArray) -> Grid:
+    """Return the windows of the runs that have a new place, under that."""
+    own = place[grid.run] >= 0
+
+    def placed(index: IntArray) -> IntArray:
+        there = place[index]
+        return np.asarray(there[there >= 0], dtype=np.int64)
+
+    return replace(
+        grid,
+        run=placed(grid.run),
+        features=grid.features[own],
+        metrics=grid.metrics[own],
+        fits=placed(grid.fits),
+        finite=placed(grid.finite),
+    )
+
+
 def columns(runs: Runs, grid: Grid, chosen: IntArray, budgets: FloatArray) -> FloatArray:
     """Return the columns of the table for some windows of a grid, one budget each.
 
@@ -376,14 +423,18 @@ def training_rows(
     """Return the table for the runs marked in ``among``, each window with several budgets.
 
     A run's own budget is one; the others are spread evenly over the logarithm of the steps
-    between the horizon and its own. Beyond that only runs that generalised are known.
+    between the horizon and its own. Beyond that only runs that generalised are known. Of more than
+    :data:`MAX_WINDOWS` windows some are drawn.
     """
     spread = (np.arange(EXTRA_BUDGETS) + rng.random((len(runs), EXTRA_BUDGETS))) / max(
         EXTRA_BUDGETS, 1
     )
+    share = MAX_WINDOWS / max(sum(int(among[grid.run].sum()) for grid in grids), 1)
     parts = []
     for grid in grids:
         windows = np.flatnonzero(among[grid.run])
+        if share < 1:
+            windows = windows[rng.random(windows.size) < share]
         own = runs.budget[grid.run[windows]]
         nearest = np.minimum(_NEAREST_BUDGET * grid.horizon, own)
         others = nearest[:, None] * (own / nearest)[:, None] ** spread[grid.run[windows]]
