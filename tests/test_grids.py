@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
 import pytest
 from click.testing import CliRunner
 from lightning_runs import LIGHTNING_WARNINGS, Follows, fit
-from planted import hand_made
+from planted import hand_made, planted_sweep
 
 from grokpredict.callback import GrokPredictor
 from grokpredict.classifier import DEFAULT_STRIDES, GrokClassifier, load_classifier
 from grokpredict.cli import main
 from grokpredict.conditioning import MIN_SAMPLES
-from grokpredict.curves import UnsuitableRunError
+from grokpredict.curves import Findings, UnsuitableRunError
 from grokpredict.features import extract
 from grokpredict.monitor import GrokMonitor
+from grokpredict.printing import training_text
+from grokpredict.training import train
 
 pytestmark = [pytest.mark.filterwarnings(text) for text in LIGHTNING_WARNINGS]
 
@@ -79,3 +82,19 @@ def test_the_default_classifier_serves_the_usual_grids() -> None:
     for stride in DEFAULT_STRIDES:
         served = [each for each in (200, 400, 800, 1600, 3200) if each >= MIN_SAMPLES * stride]
         assert list(classifier.horizons_on(stride)) == served
+
+
+def test_what_a_coarser_grid_costs_is_told() -> None:
+    classifier, report = train(planted_sweep(60, steps=220), horizons=(100, 200), strides=(1, 5))
+    areas = {(area.horizon, area.stride): area for area in report.grids}
+    assert set(areas) == {(100, 1), (200, 1), (200, 5)}  # 20 losses are too few for a look
+    for each in report.figures:
+        if (each.with_context, each.with_validation) == (False, False):
+            assert areas[each.horizon, 1].loss == each.auroc.value
+        if (each.with_context, each.with_validation) == (True, False):
+            assert areas[each.horizon, 1].with_context == each.auroc.value
+    text = training_text(classifier, report, (), Findings(), 0.05)
+    assert re.search(r"^ +every +by 100 +by 200$", text, re.M)
+    assert re.search(r"^ +1( +[01]\.\d{3} / [01]\.\d{3}){2}$", text, re.M)
+    assert re.search(r"^ +5 +- +[01]\.\d{3} / [01]\.\d{3}$", text, re.M)
+    assert {"horizon", "stride", "loss", "with_context"} <= set(report.to_dict()["grids"][0])
