@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from runs import EXPERIMENTS
 
 from grokpredict.curves import FloatArray, Run
-from grokpredict.labels import fit_generalisation_law, phase_times
+from grokpredict.labels import GeneralisationLaw, fit_generalisation_law, phase_times
 from grokpredict.sweeps.trainer import EVALUATE_EVERY
 
 RESAMPLES = 2000
@@ -96,6 +96,22 @@ def exponents(t: FloatArray, *factors: FloatArray) -> str:
     return f"{each}, r2 {r2:.2f}, {len(t)} runs"
 
 
+def fit_law(x: FloatArray, t: FloatArray) -> FloatArray:
+    """Return a, gamma, b of t = a x^-gamma + b, with x as a share of its largest value."""
+    with np.errstate(over="ignore"):  # a step that the search tries and rejects
+        law = fit_generalisation_law(list(x / x.max()), list(t))
+    return np.array([law.a * x.max() ** law.gamma, law.gamma, law.b])
+
+
+def beside_constant(found: Line) -> str:
+    x, t = found.value, found.t4
+    (_, gamma, b), low, high = bootstrap(lambda i: fit_law(x[i], t[i]), len(t), LAW_RESAMPLES)
+    return (
+        f"{-gamma:+.2f} ({-high[1]:+.2f} to {-low[1]:+.2f}), "
+        f"constant {b:.0f} ({low[2]:.0f} to {high[2]:.0f}) steps"
+    )
+
+
 def powers() -> None:
     """Print and draw t4 and t4 - t2 over weight decay and over learning rate."""
     print("## Steps to generalise over weight decay and learning rate\n")
@@ -112,6 +128,7 @@ def powers() -> None:
             late = found.t4 > found.t2
             print(f"{task}, {NAMES[field]} {found.value.min()} to {found.value.max()}:")
             print(f"  exponent of t4: {exponents(found.t4, found.value)}")
+            print(f"  exponent of t4 beside a constant: {beside_constant(found)}")
             delay = (found.t4 - found.t2)[late]
             print(f"  exponent of t4 - t2: {exponents(delay, found.value[late])}")
             grokked = found.t4 >= 2 * found.t2
@@ -166,10 +183,9 @@ def fractions() -> None:
         whole = np.unique(r)
 
         def fit(i: np.ndarray, r: FloatArray = r, t4: FloatArray = t4) -> FloatArray:
-            law = fit_generalisation_law(list(r[i]), list(t4[i]))
-            return np.array([law.a, law.gamma, law.b])
+            return fit_law(r[i], t4[i])
 
-        law = fit_generalisation_law(list(r), list(t4))
+        law = GeneralisationLaw(*fit_law(r, t4))
         value, low, high = bootstrap(fit, len(r), LAW_RESAMPLES)
         y = np.log(t4)
         r2 = 1 - np.square(y - np.log([law(x) for x in r])).mean() / y.var()

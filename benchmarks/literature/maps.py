@@ -16,7 +16,7 @@ from sklearn.preprocessing import PolynomialFeatures, StandardScaler
 from grokpredict.conditioning import SignalSettings
 from grokpredict.curves import FloatArray, Run, window
 from grokpredict.features import extract, feature_names
-from grokpredict.labels import LabelRule, Phase, outcome, phase
+from grokpredict.labels import LabelRule, Phase, outcome, phase, phase_times
 from grokpredict.ranking import Interval, auroc_intervals
 
 #: A run whose training accuracy never exceeds this learned nothing: dead.
@@ -24,6 +24,8 @@ ALIVE = 0.5
 #: A random order of the folds is no part of the result: predictions are averaged over so many.
 ORDERS = 5
 CUTOFFS = (1 / 128, 1 / 64, 1 / 16)
+#: Next to no noise floor; the rounding of the stored losses, one part in 8 192, remains.
+BARE = 1e-12
 
 
 @dataclass(frozen=True)
@@ -36,6 +38,7 @@ class Map:
     generalised: np.ndarray
     inside: np.ndarray  # generalised within the window
     dead: np.ndarray
+    barren: np.ndarray  # at a weight decay at which no run ever memorised
     features: Mapping[str, FloatArray]
     left_out: int
 
@@ -49,6 +52,8 @@ def measure(grid: Sequence[Run]) -> Map:
     for cutoff in CUTOFFS:
         other = extract(epochs, SignalSettings(trend_cutoff=cutoff))
         features[f"activity above 1/{1 / cutoff:.0f}"] = other[:, activity]
+    bare = extract(epochs, SignalSettings(noise_floor=BARE))
+    features["activity without noise floor"] = bare[:, activity]
     features["variance of the raw loss"] = np.log10(epochs[:, 0].var(axis=1))
     outcomes = [outcome(run) for run in runs]
     by = [o.by(run.max_steps) for o, run in zip(outcomes, runs, strict=True)]
@@ -57,14 +62,17 @@ def measure(grid: Sequence[Run]) -> Map:
     def column(values: Sequence[float]) -> np.ndarray:
         return np.array(values)[known]
 
+    decay = column([run.hparams["weight_decay"] for run in runs])
+    memorised = column([phase_times(run).t2 is not None for run in runs])
     t4 = column([np.inf if o.t4 is None else o.t4 for o in outcomes])
     return Map(
         rate=column([run.hparams["learning_rate"] for run in runs]),
-        decay=column([run.hparams["weight_decay"] for run in runs]),
+        decay=decay,
         accuracy=column([run.channels["val_acc"].values[-1] for run in runs]),
         generalised=column([bool(b) for b in by]),
         inside=t4 <= WINDOW,
         dead=column([np.nanmax(run.channels["train_acc"].values) <= ALIVE for run in runs]),
+        barren=~np.isin(decay, decay[memorised]),
         features={name: values[known] for name, values in features.items()},
         left_out=len(grid) - int(known.sum()),
     )
@@ -95,7 +103,9 @@ def scores(m: Map, kept: np.ndarray) -> dict[str, FloatArray]:
         "spectral energy": m.features["loss_energy"][kept],
         "variance of the raw loss": m.features["variance of the raw loss"][kept],
     }
-    found |= {name: values[kept] for name, values in m.features.items() if "above" in name}
+    found |= {
+        name: values[kept] for name, values in m.features.items() if name.startswith("activity ")
+    }
     found |= {
         "relative activity": m.features["relative_activity"][kept],
         "activity of the log loss": m.features["log_activity"][kept],
@@ -121,16 +131,15 @@ def maps() -> None:
         print(
             f"{name}: {len(runs)} runs, {counts}; left out {m.left_out} (diverged inside the "
             f"window, or censored); generalised inside the window {m.inside.sum()}, dead "
-            f"{m.dead.sum()}, of them at the two largest decays "
-            f"{(m.dead & (m.decay >= DECAYS[-2])).sum()}\n"
+            f"{m.dead.sum()}, at decays at which no run memorised {m.barren.sum()}\n"
         )
         lost = m.generalised & (m.accuracy < LabelRule().threshold)
         print(f"had generalised and lost it again by the end: {lost.sum()}\n")
         subsets = {
             "all": np.ones_like(m.dead),
-            "alive": ~m.dead,
-            "not yet generalised": ~m.inside,
-            "alive, not yet": ~m.dead & ~m.inside,
+            "without the dead": ~m.dead,
+            "without decays at which none memorised": ~m.barren,
+            "not yet generalised at 400": ~m.inside,
         }
         _print_table(m, subsets)
         _draw(drawn.axes[3 * row : 3 * row + 3], m, name.removeprefix("map-"), drawn)
