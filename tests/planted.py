@@ -11,9 +11,11 @@ from grokpredict.conditioning import SignalSettings
 from grokpredict.curves import Context, Curve, Run, Sweep
 from grokpredict.features import feature_names
 from grokpredict.labels import LabelRule
+from grokpredict.metric_terms import METRIC_TERMS
 from grokpredict.strangers import Familiar
 from grokpredict.terms import CONTEXT_TERMS
 from grokpredict.trees import Trees
+from grokpredict.validated import ValidatedModels
 
 
 def planted_run(
@@ -104,15 +106,18 @@ def hand_made(
     scores: Mapping[tuple[bool, int], np.ndarray] | None = None,
     reach: float = 1e9,
     grids: tuple[tuple[int, int], ...] = ((200, 1), (400, 1), (400, 10)),
+    validated_scores: Mapping[tuple[bool, int], np.ndarray] | None = None,
 ) -> GrokClassifier:
     """A classifier to calculate by hand: 0.1 up to a budget of 1000 steps, 0.9 above it.
 
-    With a configuration it is 0.2 and 0.8. Loss features beyond ``reach`` are strange.
+    With a configuration it is 0.2 and 0.8. Loss features beyond ``reach`` are strange. With
+    ``validated_scores`` it also reads validation metrics: 0.7 while the validation loss ends
+    within a decade of the training loss, 0.3 above that; 0.75 and 0.25 with a configuration.
     """
     names = all_feature_names()
     n_loss = len(feature_names())
     wide = np.full((len(grids), n_loss), reach)
-    budget = names.index("log10_budget")
+    budget, gap = names.index("log10_budget"), names.index("val_loss_gap")
     return GrokClassifier(
         grids=grids,
         rule=LabelRule(),
@@ -132,4 +137,13 @@ def hand_made(
             budget_high=np.array([5.0, 3.0]),
         ),
         lowest_scores=scores or {},
+        validated=None
+        if validated_scores is None
+        else ValidatedModels(
+            loss_only=one_split(gap, 1.0, np.log(7 / 3), np.log(3 / 7)),
+            with_context=one_split(gap, 1.0, np.log(3), np.log(1 / 3)),
+            lowest_scores=validated_scores,
+            low=np.full(len(METRIC_TERMS), -5.0),
+            high=np.full(len(METRIC_TERMS), 5.0),
+        ),
     )

@@ -1,0 +1,211 @@
+"""A classifier reads the validation metrics of runs that have them, all looks of a run alike."""
+
+from __future__ import annotations
+
+import dataclasses
+import pickle
+from pathlib import Path
+
+import numpy as np
+import pytest
+from planted import hand_made, planted_sweep
+
+from grokpredict.archive import ClassifierFileError
+from grokpredict.classifier import GrokClassifier
+from grokpredict.curves import Context, Curve, Run, Sweep
+from grokpredict.decision import judge
+from grokpredict.metric_terms import Evaluations
+from grokpredict.monitor import GrokMonitor
+from grokpredict.scoring import score_run
+from grokpredict.training import train
+
+LOSSES = 3 * np.exp(-np.arange(400) / 100) + 0.01 * np.sin(np.arange(400))
+END = LOSSES[395]
+CONTEXT = Context(optimizer="adamw", learning_rate=1e-3, weight_decay=0.1)
+ENOUGH = {(told, 1): np.full(59, 0.5) for told in (False, True)}
+
+
+def seen(loss: float, every: int = 50, end: int = 400) -> Evaluations:
+    steps = np.arange(0, end, every)
+    return Evaluations(steps, np.full(steps.size, loss), np.full(steps.size, 0.4))
+
+
+def both() -> GrokClassifier:
+    """0.1 or 0.9 by the budget without metrics, 0.3 or 0.7 by the gap of the losses with them."""
+    return hand_made(scores=ENOUGH, validated_scores=ENOUGH)
+
+
+def test_what_is_known_decides_which_model_looks() -> None:
+    looks = both().look(
+        np.broadcast_to(LOSSES, (6, 1, 400)),
+        horizon=400,
+        budget=900,
+        contexts=[None, CONTEXT, None, None, CONTEXT, None],
+        evaluations=[None, None, seen(100.0), seen(END), seen(END), seen(END, every=500)],
+    )
+    assert looks.probability == pytest.approx([0.1, 0.2, 0.3, 0.7, 0.75, 0.1])
+    assert looks.with_validation.tolist() == [False, False, True, True, True, False]
+    assert looks.with_context.tolist() == [False, True, False, False, True, False]
+
+
+def test_a_classifier_without_such_models_does_not_read_them() -> None:
+    looks = hand_made().look(LOSSES[None, None], horizon=400, budget=900, evaluations=[seen(END)])
+    assert looks.probability == pytest.approx([0.1])
+    assert not looks.with_validation[0]
+
+
+def test_each_model_has_its_own_threshold() -> None:
+    classifier = hand_made(
+        scores={(False, 1): np.full(100, 0.25)}, validated_scores={(False, 1): np.full(70, 0.6)}
+    )
+    for validated, expected, number in ((False, 0.25, 100), (True, 0.6, 70)):
+        reads = {"with_context": False, "with_validation": validated}
+        assert classifier.threshold(1, max_false_abort=0.05, **reads) == expected
+        assert classifier.n_calibration(1, **reads) == number
+        assert classifier.n_calibration(1, with_context=True, with_validation=validated) == 0
+    verdict = judge(classifier, LOSSES, horizon=400, budget=4000, evaluations=seen(100.0))
+    assert (verdict.action, verdict.threshold) == ("abort", 0.6)
+    assert verdict.features["val_loss_gap"] == pytest.approx(2 - np.log10(END), abs=0.1)
+
+
+def test_metrics_unlike_those_of_the_training_runs_abstain() -> None:
+    verdict = judge(both(), LOSSES, horizon=400, budget=900, evaluations=seen(1e20))
+    assert verdict.action == "abstain"
+    assert "validation metrics are unlike" in verdict.reason
+    assert "val_loss" in verdict.reason
+
+
+def test_a_file_and_a_pickle_keep_all_of_it(tmp_path: Path) -> None:
+    classifier = both()
+    classifier.save(tmp_path / "c.npz")
+    for again in (GrokClassifier.load(tmp_path / "c.npz"), pickle.loads(pickle.dumps(classifier))):
+        assert again.models == classifier.models
+        for told in (False, True):
+            for metrics in (seen(END), seen(100.0)):
+                first, second = (
+                    judge(
+                        own,
+                        LOSSES,
+                        horizon=400,
+                        budget=900,
+                        context=CONTEXT if told else None,
+                        evaluations=metrics,
+                    )
+                    for own in (classifier, again)
+                )
+                assert first == second
+
+
+@pytest.mark.parametrize("name", ["low", "high"])
+def test_an_impossible_range_in_a_file_is_refused(tmp_path: Path, name: str) -> None:
+    classifier = both()
+    assert classifier.validated is not None
+    ends = {"low": 9.0, "high": -9.0}
+    broken = dataclasses.replace(
+        classifier.validated, **{name: np.full_like(classifier.validated.low, ends[name])}
+    )
+    dataclasses.replace(classifier, validated=broken).save(tmp_path / "c.npz")
+    with pytest.raises(ClassifierFileError, match="ends in order"):
+        GrokClassifier.load(tmp_path / "c.npz")
+
+
+# -- the monitor -----------------------------------------------------------------------------
+
+
+def watch(metrics: Evaluations, *, percent: bool = False, resume_at: int | None = None):
+    monitor = GrokMonitor(both(), budget=900)
+    at = 0
+    for step, loss in enumerate(LOSSES):
+        if step == resume_at:
+            state = monitor.state_dict()
+            monitor = GrokMonitor(both(), budget=900)
+            monitor.load_state_dict(state)
+        if at < metrics.steps.size and metrics.steps[at] == step:
+            accuracy = metrics.accuracy[at] * (100 if percent else 1)
+            monitor.saw_evaluation(metrics.loss[at], accuracy)
+            at += 1
+        monitor.update(loss)
+    return monitor
+
+
+def test_all_looks_read_them_if_the_first_could() -> None:
+    verdicts = watch(seen(END)).verdicts
+    assert [verdict.probability for verdict in verdicts] == pytest.approx([0.7, 0.7])
+    assert all("val_acc_best" in verdict.features for verdict in verdicts)
+
+
+def test_none_reads_them_if_there_were_none_at_the_first() -> None:
+    late = seen(END)
+    late = Evaluations(late.steps[4:], late.loss[4:], late.accuracy[4:])
+    verdicts = watch(late).verdicts
+    assert [verdict.probability for verdict in verdicts] == pytest.approx([0.1])
+    assert verdicts[0].action == "abort"
+
+
+def test_a_look_for_which_they_do_not_suffice_is_passed_over() -> None:
+    early, at_horizon = watch(seen(100.0, every=100)).verdicts
+    assert early.probability is None
+    assert early.action == "continue"
+    assert "needs an evaluation" in early.reason
+    assert at_horizon.probability == pytest.approx(0.3)
+    assert at_horizon.action == "abort"
+
+
+def test_percentages_are_shares() -> None:
+    assert watch(seen(END), percent=True).verdicts == watch(seen(END)).verdicts
+
+
+@pytest.mark.parametrize("step", [60, 199, 200, 201, 350])
+def test_a_resumed_run_is_told_the_same(step: int) -> None:
+    assert watch(seen(END), resume_at=step).verdicts == watch(seen(END)).verdicts
+
+
+def test_a_logged_run_is_scored_as_it_would_have_been_watched() -> None:
+    own = seen(END)
+    run = Run(
+        {
+            "train_loss": Curve(np.arange(400), LOSSES),
+            "val_loss": Curve(own.steps, own.loss),
+            "val_acc": Curve(own.steps, own.accuracy),
+        },
+        max_steps=900,
+    )
+    assert list(score_run(run, both()).looks) == watch(own).verdicts
+    without = dataclasses.replace(run, channels={"train_loss": run.loss, "val_acc": run.loss})
+    assert score_run(without, both()).looks[0].probability == pytest.approx(0.1)
+
+
+# -- training --------------------------------------------------------------------------------
+
+
+def told_by_the_gap(n_runs: int, share: float = 1.0) -> Sweep:
+    """Runs of which the training loss says nothing, and the validation loss all."""
+    runs = []
+    for i, run in enumerate(planted_sweep(n_runs, signal=0.0, seed=3).runs):
+        accuracy = run.channels["val_acc"]
+        good = accuracy.values[-3] > 0.95
+        rng = np.random.default_rng(i)
+        loss = Curve(accuracy.steps, np.exp(rng.normal(0.0 if good else 2.0, 0.1, len(accuracy))))
+        channels = {**run.channels, **({"val_loss": loss} if i < share * n_runs else {})}
+        runs.append(dataclasses.replace(run, channels=channels))
+    return Sweep(runs)
+
+
+def test_training_finds_what_only_the_metrics_tell() -> None:
+    classifier, report = train(told_by_the_gap(160), horizons=[400], strides=[1])
+    areas = {(own.with_context, own.with_validation): own.auroc.value for own in report.figures}
+    assert set(areas) == set(classifier.models) == {(a, b) for a in (0, 1) for b in (0, 1)}
+    assert areas[False, False] == pytest.approx(0.5, abs=0.15)
+    for told in (False, True):
+        area = areas[told, True]
+        assert area is not None
+        assert area > 0.97
+        assert classifier.threshold(
+            1, with_context=told, with_validation=True, max_false_abort=0.05
+        ) == pytest.approx(0.9, abs=0.1)
+
+
+def test_metrics_that_few_runs_have_are_not_learnt_from() -> None:
+    classifier, report = train(told_by_the_gap(160, share=0.4), horizons=[400], strides=[1])
+    assert classifier.validated is None
+    assert not any(own.with_validation for own in report.figures)
