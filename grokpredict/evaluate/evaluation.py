@@ -192,7 +192,7 @@ def evaluate(
     tell = progress or _silent
     done, counts, overlap = _population(sweep, known, budget)
     tell(0, _STAGES)
-    replays = [] if overlap == "all" else _own_replays(done, known, max_false_abort)
+    replays = [] if overlap == "all" else own_replays(done, known, max_false_abort)
     tell(1, _STAGES)
     crossed = cross_fitted(done, known.horizons, max_false_abort=max_false_abort, jobs=jobs)
     tell(2, _STAGES)
@@ -278,9 +278,7 @@ def _seen(runs: Sequence[Any], classifier: GrokClassifier) -> tuple[str, BoolArr
     return ("some" if seen.any() else "none"), seen
 
 
-def _own_replays(
-    done: Finished, classifier: GrokClassifier, max_false_abort: float
-) -> list[Replay]:
+def own_replays(done: Finished, classifier: GrokClassifier, max_false_abort: float) -> list[Replay]:
     """Replay each model of the classifier that some run allows, the poorest first."""
     runs = done.runs
     told = any(has_context(context, classifier.context_fields) for context in runs.contexts)

@@ -101,7 +101,8 @@ def fixed_budget(done: Finished) -> Rule | str:
         known = own & done.good
         if np.unique(fraction[known]).size < 4:
             continue
-        law = fit_generalisation_law(fraction[known], done.runs.t4[known])
+        with np.errstate(over="ignore"):  # steps of the fit that it takes back
+            law = fit_generalisation_law(fraction[known], done.runs.t4[known])
         expected[own] = [law(r) for r in fraction[own]]
     if not np.isfinite(expected).any():
         return (
