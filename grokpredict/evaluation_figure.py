@@ -16,8 +16,10 @@ from grokpredict.evaluate.looks import LookFigures
 INK, FAINT = "#222222", "#8a8a8a"
 #: By what a model reads; models trained on the runs themselves have the same, dashed.
 COLOURS = ("#1f5a96", "#b3541e", "#2b7a4b", "#7a3b8f")
-#: Rules without a model.
+#: Rules without a model: those with many settings make a line, the others marks.
+LINES = ((INK, ":"), (INK, "-."), (FAINT, "-"), (FAINT, ":"), (FAINT, "-."))
 MARKS = "osv^D<>PX*h"
+MANY = 30
 
 
 def evaluation_figure(found: Evaluation) -> Figure:
@@ -31,16 +33,24 @@ def evaluation_figure(found: Evaluation) -> Figure:
     Returns
     -------
     matplotlib.figure.Figure
-        Three panels: saved against lost, with a curve for each classifier over its thresholds
-        and a mark for each other rule; AUROC by horizon; the reliability diagram. No global state
+        Three panels: saved against lost, with a curve for each rule that has many settings (best
+        so far, from the left) and a mark for each setting of the others, filled circles for the
+        classifiers as they come; AUROC by horizon; the reliability diagram. No global state
         of pyplot is touched.
     """
-    figure = Figure(figsize=(13.5, 5.4), layout=ConstrainedLayoutEngine(w_pad=0.09, h_pad=0.06))
+    figure = Figure(figsize=(13.5, 6.4), layout=ConstrainedLayoutEngine(w_pad=0.09, h_pad=0.06))
     axes = figure.subplots(1, 3, width_ratios=(1.35, 1, 1))
     models = list(dict.fromkeys(look.model for look in found.looks))
     reads = list(dict.fromkeys(_reads(model) for model in models))
     colours = {model: COLOURS[reads.index(_reads(model))] for model in models}
     _draw_tradeoffs(axes[0], found, colours)
+    figure.legend(
+        *axes[0].get_legend_handles_labels(),
+        loc="outside lower center",
+        ncols=4,
+        fontsize=8,
+        frameon=False,
+    )
     _draw_areas(axes[1], found.looks, colours)
     _draw_reliability(axes[2], found, colours)
     return figure
@@ -55,23 +65,24 @@ def _dashes(model: str) -> str:
 
 
 def _draw_tradeoffs(axis: Axes, found: Evaluation, colours: dict[str, str]) -> None:
-    marks = iter(MARKS)
+    marks, lines = iter(MARKS), iter(LINES)
     for own in found.tradeoffs:
         order = np.lexsort((own.saved, own.lost))
         lost, saved = np.array(own.lost)[order], np.maximum.accumulate(np.array(own.saved)[order])
         if own.classifier:
             (line,) = axis.step(lost, saved, where="post", label=own.rule, linewidth=1.6)
             line.set(color=colours[own.rule], linestyle=_dashes(own.rule))
-        elif len(lost) > 30:
-            axis.step(lost, saved, where="post", color=FAINT, linewidth=1, label=own.rule)
+        elif len(lost) > MANY:
+            (line,) = axis.step(lost, saved, where="post", label=own.rule, linewidth=1.1)
+            colour, dashes = next(lines)
+            line.set(color=colour, linestyle=dashes)
         else:
             axis.plot(own.lost, own.saved, next(marks), color=INK, alpha=0.65, ms=4, label=own.rule)
     _mark_as_is(axis, found.as_is, colours)
     axis.axvline(found.max_false_abort, color=FAINT, linewidth=0.8, linestyle=":")
-    # Above one half lost nobody uses a rule.
-    axis.set_xlim(-0.01, 0.5)
+    # Nobody uses a rule that loses more.
+    axis.set_xlim(-0.01, max(0.3, 2 * found.max_false_abort))
     axis.set_ylim(-0.02, 1.02)
-    axis.legend(fontsize=7, loc="lower right", frameon=False)
     _label(axis, "Saved against lost", "share of good runs lost", "saved, share of the oracle's")
 
 
