@@ -18,7 +18,9 @@ _N_BUDGETS = 33
 _NEAREST = 1.05
 
 
-def generalisation_steps(classifier: GrokClassifier, looks: Looks) -> FloatArray:
+def generalisation_steps(
+    classifier: GrokClassifier, looks: Looks, *, if_at_all: bool = False
+) -> FloatArray:
     """Return the steps by which runs generalise with the probabilities :data:`QUANTILES`.
 
     Parameters
@@ -27,6 +29,9 @@ def generalisation_steps(classifier: GrokClassifier, looks: Looks) -> FloatArray
         That took the looks.
     looks : Looks
         Of some runs.
+    if_at_all : bool
+        Whether to take for granted that they generalise by the budget of the look:
+        the probability is then P(generalises by T) / P(generalises by the budget).
 
     Returns
     -------
@@ -48,8 +53,9 @@ def generalisation_steps(classifier: GrokClassifier, looks: Looks) -> FloatArray
     flags = (np.repeat(own, _N_BUDGETS) for own in (looks.with_context, looks.with_validation))
     chance = classifier.probability(rows, *flags).reshape(asked.shape)
     found = np.full((len(rows) // _N_BUDGETS, len(QUANTILES)), np.nan)
+    whole = looks.probability if if_at_all else np.ones(len(found))
     for i, (own, steps) in enumerate(zip(chance, asked, strict=True)):
-        for j, quantile in enumerate(QUANTILES):
+        for j, quantile in enumerate(np.array(QUANTILES) * whole[i]):
             at = int(np.argmax(own >= quantile))
             if not own[at] >= quantile:
                 continue
