@@ -1,10 +1,11 @@
 """A sweep with Optuna in which doomed runs are pruned.
 
     pip install "grokpredict[optuna]"
-    python examples/optuna_sweep.py [--classifier FILE] [--trials 20] [--max-steps 10000]
+    python examples/optuna_sweep.py [--classifier FILE] [--trials 20] [--max-steps 10000] [--check]
 
 Each trial trains a network on a + b mod 31 under Lightning. ``GrokPredictor`` stops the fit of a
-run that will not generalise, ``prune_if_stopped`` tells Optuna.
+run that will not generalise, ``prune_if_stopped`` tells Optuna. With ``--check`` every stopped run
+is trained to its end after all, to see how many of them would have generalised.
 """
 
 import argparse
@@ -12,7 +13,7 @@ import logging
 
 import optuna
 import torch
-from pytorch_lightning import LightningModule, Trainer, seed_everything
+from pytorch_lightning import Callback, LightningModule, Trainer, seed_everything
 from torch import nn
 from torch.utils.data import DataLoader
 
@@ -56,34 +57,40 @@ class Addition(LightningModule):
         return DataLoader([self.val_set], batch_size=None)
 
 
+def fit(hparams: dict[str, float], seed: int, max_steps: int, *callbacks: Callback) -> Trainer:
+    seed_everything(seed, verbose=False)
+    trainer = Trainer(
+        max_steps=max_steps,
+        callbacks=list(callbacks),
+        accelerator="cpu",
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+    )
+    trainer.fit(Addition(**hparams))
+    return trainer
+
+
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--classifier", default="default")
     parser.add_argument("--trials", type=int, default=20)
     parser.add_argument("--max-steps", type=int, default=10_000)
+    parser.add_argument("--check", action="store_true")
     told = parser.parse_args()
     logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)
     trained = 0
 
     def objective(trial: optuna.Trial) -> float:
         nonlocal trained
-        seed_everything(trial.number, verbose=False)
-        model = Addition(
-            lr=trial.suggest_float("lr", 1e-3, 1e-2, log=True),
-            weight_decay=trial.suggest_float("weight_decay", 1e-3, 3.0, log=True),
-            train_fraction=trial.suggest_float("train_fraction", 0.3, 0.8),
-        )
+        hparams = {
+            "lr": trial.suggest_float("lr", 1e-3, 1e-2, log=True),
+            "weight_decay": trial.suggest_float("weight_decay", 1e-3, 3.0, log=True),
+            "train_fraction": trial.suggest_float("train_fraction", 0.3, 0.8),
+        }
         predictor = GrokPredictor(told.classifier)
-        trainer = Trainer(
-            max_steps=told.max_steps,
-            callbacks=[predictor],
-            accelerator="cpu",
-            logger=False,
-            enable_checkpointing=False,
-            enable_progress_bar=False,
-            enable_model_summary=False,
-        )
-        trainer.fit(model)
+        trainer = fit(hparams, trial.number, told.max_steps, predictor)
         trained += trainer.global_step
         prune_if_stopped(predictor)
         return float(trainer.callback_metrics["val_acc"])
@@ -95,6 +102,10 @@ def main() -> None:
     print(f"{trained} of {told.trials * told.max_steps} steps were trained")
     if len(pruned) < told.trials:
         print(f"best validation accuracy {study.best_value:.3f} with {study.best_params}")
+    if told.check:
+        ends = [fit(trial.params, trial.number, told.max_steps) for trial in pruned]
+        lost = sum(float(trainer.callback_metrics["val_acc"]) >= 0.95 for trainer in ends)
+        print(f"{lost} of the {len(pruned)} pruned runs generalise if they are trained to the end")
 
 
 if __name__ == "__main__":

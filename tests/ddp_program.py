@@ -17,6 +17,7 @@ from lightning_namespace import WEIGHTS_ONLY, pl
 from lightning_runs import DOOMED, GOOD, QUIET, Follows, batches
 from short_runs import BUDGET
 from torch import Tensor
+from torch.distributed.fsdp import fully_shard
 
 from grokpredict.callback import GrokPredictor
 from grokpredict.monitor import verdict_to_dict
@@ -46,9 +47,9 @@ def fit(
 ) -> GrokPredictor:
     predictor = GrokPredictor(CLASSIFIER, budget=BUDGET)
     options = {**QUIET, "max_steps": STEPS, **options}
+    options.setdefault("strategy", pl.strategies.DDPStrategy(process_group_backend="gloo"))
     trainer = pl.Trainer(
         devices=2,
-        strategy=pl.strategies.DDPStrategy(process_group_backend="gloo"),
         callbacks=[predictor, *callbacks],
         default_root_dir=FOLDER,
         **options,
@@ -103,6 +104,29 @@ def resumed() -> None:
     options = {"enable_checkpointing": True}
     fit("first", Differs(GOOD), saving, max_steps=30, **options)
     fit("resumed", Differs(GOOD), ckpt_path=FOLDER / "step=25.ckpt")
+
+
+class Sharded(Differs):
+    """Its weights are sharded over the processes, by FSDP2."""
+
+    def __init__(self, losses: Any) -> None:
+        super().__init__(losses)
+        self.weight = None
+        self.layer = torch.nn.Linear(8, 8)
+
+    def configure_model(self) -> None:
+        fully_shard(self.layer, mesh=self.device_mesh["data_parallel"])
+
+    def loss_now(self, batch: Any = None) -> Tensor:
+        return self.losses[self.trainer.global_step] + 0 * self.layer(torch.ones(2, 8)).sum()
+
+
+def sharded() -> None:
+    for case, losses in (("sharded", GOOD), ("sharded-doomed", DOOMED)):
+        strategy = pl.strategies.ModelParallelStrategy(
+            data_parallel_size=2, tensor_parallel_size=1, process_group_backend="gloo"
+        )
+        fit(case, Sharded(losses), strategy=strategy)
 
 
 class FailsHere(pl.Callback):
@@ -164,6 +188,7 @@ if __name__ == "__main__":
     nan_on_one()
     uneven_batches()
     resumed()
+    sharded()
     failure_on_second()
     failure_on_first()
     validation_differs()

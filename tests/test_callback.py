@@ -305,6 +305,20 @@ def test_a_wrong_loss_key_abstains_and_says_what_is_there(classifier: GrokClassi
     assert "no 'train_loss'" in predictor.verdicts[0].reason
 
 
+@pytest.mark.parametrize(("max_steps", "actions"), [(30, []), (BUDGET, ["abstain", "abstain"])])
+def test_a_loss_that_is_no_number_never_ends_a_run(
+    classifier: GrokClassifier, max_steps: int, actions: list[str]
+) -> None:
+    class Says(Follows):
+        def training_step(self, batch: Any, batch_idx: int) -> Any:
+            return {"loss": self.loss_now(), "task": "much"}
+
+    predictor = GrokPredictor(classifier, loss_key="task")
+    trainer = fit(Says(DOOMED), predictor, max_steps=max_steps)
+    assert trainer.global_step == max_steps
+    assert [verdict.action for verdict in predictor.verdicts] == actions
+
+
 def test_bf16_mixed(predictor: GrokPredictor) -> None:
     class Half(Follows):
         def training_step(self, batch: Any, batch_idx: int) -> Any:

@@ -14,6 +14,7 @@ import pytest
 import torch
 from lightning_namespace import WEIGHTS_ONLY, pl
 from lightning_runs import DOOMED, GOOD, LIGHTNING_WARNINGS, QUIET, Follows, batches, fit, sees
+from packaging.version import Version
 from short_runs import BUDGET
 from torch import Tensor
 
@@ -82,6 +83,10 @@ def test_any_step_of_the_window(classifier: GrokClassifier, step: int, tmp_path:
     assert sees(predictor, GOOD)
 
 
+@pytest.mark.skipif(
+    Version(pl.__version__) < Version("2.6"),
+    reason="this Lightning trains once more on the batch after which the checkpoint was written",
+)
 @pytest.mark.parametrize("batch", [10, 42, 60])
 def test_between_the_micro_batches_of_a_step(
     classifier: GrokClassifier, batch: int, tmp_path: Path
@@ -240,7 +245,7 @@ from grokpredict.callback import GrokPredictor
 
 class Dies(pl.Callback):
     def on_train_batch_start(self, trainer, *args):
-        if trainer.global_step == 57:
+        if trainer.global_step == {step}:
             os.kill(os.getpid(), signal.SIGKILL)
 
 folder = Path({folder!r})
@@ -253,18 +258,20 @@ trainer.fit(Follows(GOOD), batches())
 """
 
 
+@pytest.mark.parametrize("step", [23, 57])
 def test_kill_9_and_a_new_process(
-    classifier: GrokClassifier, short_classifier_file: Path, tmp_path: Path
+    classifier: GrokClassifier, short_classifier_file: Path, step: int, tmp_path: Path
 ) -> None:
     here = Path(__file__).parent
     program = PROGRAM.format(
         paths=[str(here), str(here.parent)],
         folder=str(tmp_path),
+        step=step,
         classifier=str(short_classifier_file),
     )
     done = subprocess.run(
         [sys.executable, "-c", program],
-        timeout=120,
+        timeout=400,
         capture_output=True,
         text=True,
         check=False,

@@ -225,6 +225,51 @@ def test_the_count_of_traffic_can_fail(classifier: GrokClassifier) -> None:
     assert [counts["_local_scalar_dense"] for counts in predictor.traffic.values()] == [1, 1, 1]
 
 
+def test_what_is_kept_is_one_scalar_a_step_until_the_last_look(classifier: GrokClassifier) -> None:
+    kept: dict[int, int] = {}
+
+    class Weighs(GrokPredictor):
+        def on_train_batch_end(self, trainer: Any, *args: Any) -> None:
+            super().on_train_batch_end(trainer, *args)
+            assert self._watch is not None
+            steps = self._watch.buffer._steps if self._watch.buffer is not None else []
+            assert not any(own.requires_grad for own in steps)
+            losses = self._watch.monitor.state_dict()["losses"]
+            kept[trainer.global_step] = sum(own.numel() for own in steps) + len(losses)
+
+    fit(Follows(GOOD), Weighs(classifier, budget=BUDGET), max_steps=100)
+    assert [kept[step] for step in (1, 39, 40, 41, 79, 80, 100)] == [1, 39, 40, 41, 79, 0, 0]
+
+
+class NeverWaits(GrokPredictor):
+    """Between two horizons an operation that waits for the device is an error."""
+
+    def on_train_batch_end(self, trainer: Any, *args: Any) -> None:
+        if trainer.global_step not in (40, 80):
+            torch.cuda.set_sync_debug_mode("error")
+        try:
+            self.take(trainer, *args)
+        finally:
+            torch.cuda.set_sync_debug_mode("default")
+
+    def take(self, trainer: Any, *args: Any) -> None:
+        super().on_train_batch_end(trainer, *args)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no CUDA device")
+def test_cuda_is_not_waited_for_between_two_horizons(classifier: GrokClassifier) -> None:
+    class Reads(NeverWaits):
+        def take(self, trainer: Any, *args: Any) -> None:
+            args[1]["loss"].item()
+
+    predictor = NeverWaits(classifier)
+    # An error would have made it leave the run alone.
+    fit(Follows(GOOD), predictor, accelerator="cuda", devices=1)
+    assert [verdict.horizon for verdict in predictor.verdicts] == [40, 80]
+    with pytest.raises(RuntimeError, match="synchroni"):
+        fit(Follows(GOOD), Reads(classifier), accelerator="cuda", devices=1)
+
+
 class CustomAdamW(torch.optim.Optimizer):
     """One of the user's own, as projects carry them."""
 
@@ -304,6 +349,19 @@ def test_a_function_of_the_epoch_is_asked_for_epochs(classifier: GrokClassifier)
     context = context_of(ByEpoch(), GrokPredictor(classifier, budget=BUDGET))
     assert context is not None
     assert context.learning_rate == pytest.approx(BUDGET / 2 / 1000)
+
+
+def test_a_rate_that_is_set_by_hand_is_not_known_to_be_zero(classifier: GrokClassifier) -> None:
+    class ByHand(Follows):
+        def configure_optimizers(self) -> Any:
+            return torch.optim.AdamW(self.parameters(), lr=0.0, weight_decay=WEIGHT_DECAY)
+
+        def train_dataloader(self) -> DataLoader:
+            return batches()
+
+    context = context_of(ByHand(GOOD), GrokPredictor(classifier, budget=BUDGET))
+    assert context is not None
+    assert (context.learning_rate, context.weight_decay) == (None, WEIGHT_DECAY)
 
 
 def test_a_derived_optimiser_is_of_its_kind(classifier: GrokClassifier) -> None:

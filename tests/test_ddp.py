@@ -22,7 +22,7 @@ pytestmark = [pytest.mark.filterwarnings(text) for text in LIGHTNING_WARNINGS]
 
 PROGRAM = Path(__file__).with_name("ddp_program.py")
 #: A deadlock would last for ever.
-DEADLINE = 150
+DEADLINE = 400
 
 
 @pytest.fixture(scope="module")
@@ -109,6 +109,17 @@ def test_uneven_last_batches_under_accumulation(folder: Path) -> None:
 
 def test_a_resumed_run_has_the_losses_of_both(folder: Path) -> None:
     assert both(folder, "resumed")["verdicts"] == both(folder, "differing")["verdicts"]
+
+
+def test_weights_that_are_sharded_change_nothing(folder: Path) -> None:
+    sharded, whole = both(folder, "sharded"), both(folder, "differing")
+    assert [own["horizon"] for own in sharded["verdicts"]] == [40, 80]
+    for own, expected in zip(sharded["verdicts"], whole["verdicts"], strict=True):
+        # A process holds a shard only, so the number of parameters is not known.
+        unknown = "log10_parameters_over_train_size"
+        assert set(expected["features"]) - set(own["features"]) <= {unknown}
+        assert own["features"].items() <= expected["features"].items()
+    assert both(folder, "sharded-doomed")["stopped_step"] == 40
 
 
 def test_a_failure_in_one_process_never_splits_them(folder: Path) -> None:

@@ -1,8 +1,7 @@
-"""The adapters against the real libraries, and the examples as a user runs them."""
+"""The adapters against the real libraries."""
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -11,7 +10,8 @@ from typing import Any
 import optuna
 import pytest
 import torch
-from lightning_runs import DOOMED, GOOD, LIGHTNING_WARNINGS, Follows, fit
+from lightning_namespace import WEIGHTS_ONLY, pl
+from lightning_runs import DOOMED, GOOD, LIGHTNING_WARNINGS, QUIET, Follows, batches, fit
 from short_runs import BUDGET, LR, WEIGHT_DECAY
 
 from grokpredict.callback import GrokPredictor
@@ -21,7 +21,9 @@ from grokpredict.decision import judge
 from grokpredict.integrations.optuna import GrokPruner, prune_if_stopped
 from grokpredict.monitor import GrokMonitor
 
-pytestmark = [pytest.mark.filterwarnings(text) for text in LIGHTNING_WARNINGS]
+#: The data of a resumed run here are not what the loss depends on.
+RESUMED = "ignore:You're resuming from a checkpoint"
+pytestmark = [pytest.mark.filterwarnings(text) for text in (*LIGHTNING_WARNINGS, RESUMED)]
 
 ROOT = Path(__file__).parent.parent
 
@@ -90,6 +92,19 @@ def test_a_stopped_fit_is_a_pruned_trial(classifier: GrokClassifier) -> None:
     study.optimize(objective, n_trials=2)
     states = [trial.state for trial in study.trials]
     assert states == [optuna.trial.TrialState.PRUNED, optuna.trial.TrialState.COMPLETE]
+
+
+def test_a_stopped_fit_that_was_resumed_to_its_end_is_not_pruned(
+    classifier: GrokClassifier, tmp_path: Path
+) -> None:
+    stopped, resumed = GrokPredictor(classifier), GrokPredictor(classifier)
+    fit(Follows(DOOMED), stopped).save_checkpoint(tmp_path / "stopped.ckpt")
+    with pytest.raises(optuna.TrialPruned, match="stopped at step 40"):
+        prune_if_stopped(stopped)
+    trainer = pl.Trainer(callbacks=[resumed], max_steps=100, **QUIET)
+    trainer.fit(Follows(DOOMED), batches(), ckpt_path=tmp_path / "stopped.ckpt", **WEIGHTS_ONLY)
+    assert trainer.global_step == 100
+    prune_if_stopped(resumed)
 
 
 # --------------------------------------------------------------------- Ray Tune
@@ -293,40 +308,6 @@ def test_a_missing_library_is_named_with_what_mends_it(
     last = done.stderr.strip().splitlines()[-1]
     assert last.startswith("ModuleNotFoundError: grokpredict.integrations")
     assert f'pip install "grokpredict[{extra}]"' in last
-
-
-# --------------------------------------------------------------------- examples
-
-
-@pytest.mark.parametrize(
-    ("example", "arguments", "said"),
-    [
-        ("abort_one_run.py", ["--max-steps", "100"], "step 40: "),
-        ("plain_loop.py", ["--max-steps", "100"], "step 40: "),
-        ("optuna_sweep.py", ["--max-steps", "100", "--trials", "2"], "of 2 trials were pruned"),
-        ("score_csv.py", ["--budget", "400"], "probability"),
-    ],
-)
-def test_example(
-    short_classifier_file: Path, example: str, arguments: list[str], said: str, tmp_path: Path
-) -> None:
-    done = subprocess.run(
-        [
-            sys.executable,
-            str(ROOT / "examples" / example),
-            "--classifier",
-            str(short_classifier_file),
-            *arguments,
-        ],
-        cwd=tmp_path,
-        env={**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"},
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=120,
-    )
-    assert done.returncode == 0, done.stderr
-    assert said in done.stdout
 
 
 def test_the_monitor_and_the_callback_agree(classifier: GrokClassifier) -> None:

@@ -3,7 +3,10 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
+import subprocess
+import sys
 import timeit
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -233,6 +236,22 @@ def test_the_budget_is_one_number_for_all_looks(classifier: GrokClassifier) -> N
     assert own.extend(GOOD[:40])[0].budget == 200
     with pytest.raises(ValueError, match="one number for all looks"):
         own.set_budget(300)
+
+
+def test_prepared_it_loads_nothing_at_the_first_look(short_classifier_file: Path) -> None:
+    """Importing MNE in the middle of a training run would make one step take a second."""
+    program = (
+        "import sys\nfrom grokpredict import GrokMonitor\n"
+        f"monitor = GrokMonitor({str(short_classifier_file)!r}, budget=400)\n"
+        "monitor.prepare()\nbefore = set(sys.modules)\n"
+        "assert 'mne' in before\nassert monitor.verdicts == [] and monitor.n_seen == 0\n"
+        "assert len(monitor.extend([1 / step for step in range(1, 41)])) == 1\n"
+        "print(sorted(set(sys.modules) - before))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=400
+    )
+    assert done.stdout.strip() == "[]"
 
 
 def test_losses_of_the_wrong_shape(classifier: GrokClassifier) -> None:

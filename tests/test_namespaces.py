@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import os
 import subprocess
 import sys
@@ -9,6 +10,8 @@ from pathlib import Path
 
 import pytest
 from lightning_namespace import NAMESPACES
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 HERE = Path(__file__).parent
 
@@ -53,7 +56,7 @@ def run(program: str, namespace: str) -> subprocess.CompletedProcess[str]:
         capture_output=True,
         text=True,
         check=False,
-        timeout=120,
+        timeout=400,
     )
 
 
@@ -70,6 +73,26 @@ def test_a_doomed_run_is_stopped(namespace: str, alone: bool, short_classifier_f
     expected = [own] if alone else packages
     assert f"{namespace} {expected} {namespace}.grokpredict" in done.stdout
     assert "grokpredict: stopped at step 40: the probability" in done.stdout
+
+
+def test_installing_changes_neither_progress_bar_nor_logger() -> None:
+    """Lightning takes another progress bar where rich is, another logger where tensorboard is."""
+    wanted, seen = ["grokpredict"], set()
+    while wanted:
+        name = canonicalize_name(wanted.pop())
+        if name in seen:
+            continue
+        seen.add(name)
+        try:
+            required = importlib.metadata.requires(name) or []
+        except importlib.metadata.PackageNotFoundError:  # of two Lightnings one may be missing
+            continue
+        for text in required:
+            needed = Requirement(text)
+            if needed.marker is None or needed.marker.evaluate({"extra": ""}):
+                wanted.append(needed.name)
+    assert {"torch", "mne", "pytorch-lightning"} <= seen
+    assert not seen & {"rich", "tensorboard", "tensorboardx", "litlogger"}
 
 
 def test_without_any_lightning_it_is_named() -> None:
