@@ -112,13 +112,15 @@ def test_an_impossible_range_in_a_file_is_refused(tmp_path: Path, name: str) -> 
 # -- the monitor -----------------------------------------------------------------------------
 
 
-def watch(metrics: Evaluations, *, percent: bool = False, resume_at: int | None = None):
-    monitor = GrokMonitor(both(), budget=900)
+def watch(
+    metrics: Evaluations, *, budget: int = 900, percent: bool = False, resume_at: int | None = None
+) -> GrokMonitor:
+    monitor = GrokMonitor(both(), budget=budget)
     at = 0
     for step, loss in enumerate(LOSSES):
         if step == resume_at:
             state = monitor.state_dict()
-            monitor = GrokMonitor(both(), budget=900)
+            monitor = GrokMonitor(both(), budget=budget)
             monitor.load_state_dict(state)
         if at < metrics.steps.size and metrics.steps[at] == step:
             accuracy = metrics.accuracy[at] * (100 if percent else 1)
@@ -137,9 +139,9 @@ def test_all_looks_read_them_if_the_first_could() -> None:
 def test_none_reads_them_if_there_were_none_at_the_first() -> None:
     late = seen(END)
     late = Evaluations(late.steps[4:], late.loss[4:], late.accuracy[4:])
-    verdicts = watch(late).verdicts
-    assert [verdict.probability for verdict in verdicts] == pytest.approx([0.1])
-    assert verdicts[0].action == "abort"
+    assert [own.probability for own in watch(late).verdicts] == pytest.approx([0.1])
+    later = watch(late, budget=4000).verdicts
+    assert [own.probability for own in later] == pytest.approx([0.9, 0.9])
 
 
 def test_a_look_for_which_they_do_not_suffice_is_passed_over() -> None:
