@@ -33,6 +33,8 @@ class Line:
     t2: FloatArray
     t4: FloatArray
     contraction: FloatArray  # log of the weight norm at t2 over that at t4
+    peak_contraction: FloatArray  # log of the largest norm up to t4 over that at t4
+    since_peak: FloatArray  # steps from there to t4
     asked: FloatArray  # the values of all the runs that were made
 
     def whole(self) -> np.ndarray:
@@ -65,9 +67,11 @@ def line(runs: Sequence[Run], field: str) -> Line:
         t2 = np.nan if times.t2 is None else times.t2
         at = np.interp([t2, times.t4], norm.steps, norm.values)
         shrunk = np.log(at[0] / at[1])
+        peak = int(norm.values[norm.steps <= times.t4].argmax())
+        from_peak = (np.log(norm.values[peak] / at[1]), times.t4 - norm.steps[peak])
         # What an evaluation shows happened on average half an interval before it.
         seen = (t2 - EVALUATE_EVERY / 2, times.t4 - EVALUATE_EVERY / 2)
-        rows.append((h[field], h["learning_rate"], h["weight_decay"], *seen, shrunk))
+        rows.append((h[field], h["learning_rate"], h["weight_decay"], *seen, shrunk, *from_peak))
     columns = np.array(rows, dtype=float).T
     return Line(*columns, asked=np.array([run.hparams[field] for run in runs], dtype=float))
 
@@ -131,31 +135,41 @@ def powers() -> None:
             print(f"  exponent of t4 beside a constant: {beside_constant(found)}")
             delay = (found.t4 - found.t2)[late]
             print(f"  exponent of t4 - t2: {exponents(delay, found.value[late])}")
-            grokked = found.t4 >= 2 * found.t2
-            print(
-                f"  exponent of t4, runs that grokked: "
-                f"{exponents(found.t4[grokked], found.value[grokked])}"
-            )
+            middle = np.median(np.unique(found.value))
+            for name, half in (
+                ("lower", found.value <= middle),
+                ("upper", found.value >= middle),
+            ):
+                part = exponents(found.t4[half], found.value[half])
+                print(f"  exponent of t4, {name} half of the values: {part}")
             _draw_power(next(places), every, f"{task}: {NAMES[field]}")
-        both = [
-            np.concatenate([getattr(f, name) for f in pooled])
-            for name in ("t4", "t2", "rate", "decay", "contraction")
-        ]
-        t4, t2, rate, decay, shrunk = both
-        print(f"{task}, both lines:")
-        print(f"  exponents of learning rate and weight decay: {exponents(t4, rate, decay)}")
-        print(f"  exponent of their product: {exponents(t4, rate * decay)}")
-        late = t4 >= 2 * t2
-        clock = (t4 - t2)[late] * (rate * decay)[late]
-        q = np.quantile(clock, [0.25, 0.5, 0.75])
-        print(
-            f"  (t4 - t2) lr wd of runs that grokked, quartiles: {q[0]:.2f} {q[1]:.2f} {q[2]:.2f}"
-        )
-        q = np.quantile(shrunk[late], [0.25, 0.5, 0.75])
-        print(f"  log of norm at t2 over norm at t4, quartiles: {q[0]:.2f} {q[1]:.2f} {q[2]:.2f}")
-        ratio = np.quantile(shrunk[late] / clock, [0.25, 0.5, 0.75])
-        print(f"  contraction over lr wd (t4 - t2), quartiles: {np.round(ratio, 2)}\n")
+        _delays(task, pooled)
     drawn.savefig(FIGURES / "powers.png")
+
+
+def _delays(task: str, lines: Sequence[Line]) -> None:
+    """Print what the delay laws of arXiv 2603.13331 and 2605.18845 speak of."""
+    pooled = {f.name: np.concatenate([getattr(one, f.name) for one in lines]) for f in fields(Line)}
+    t4, rate, decay = pooled["t4"], pooled["rate"], pooled["decay"]
+    print(f"{task}, both lines:")
+    print(f"  exponents of learning rate and weight decay: {exponents(t4, rate, decay)}")
+    print(f"  exponent of their product: {exponents(t4, rate * decay)}")
+    starts = (
+        ("t2", t4 - pooled["t2"], pooled["contraction"]),
+        ("the peak of the norm", pooled["since_peak"], pooled["peak_contraction"]),
+    )
+    for start, steps, shrunk in starts:
+        clear = steps >= 4 * EVALUATE_EVERY  # shorter delays are known too badly
+        clock = (steps * rate * decay)[clear]
+        print(f"  from {start} to t4, {clear.sum()} runs, quartiles of:")
+        print(f"    log of norm at start over norm at t4: {_quartiles(shrunk[clear])}")
+        print(f"    steps times lr wd: {_quartiles(clock)}")
+        print(f"    kappa, the first over the second: {_quartiles(shrunk[clear] / clock)}")
+    print()
+
+
+def _quartiles(values: FloatArray) -> str:
+    return " ".join(f"{q:.2f}" for q in np.quantile(values, [0.25, 0.5, 0.75]))
 
 
 def _draw_power(axes: Axes, found: Line, title: str) -> None:
@@ -175,36 +189,32 @@ def _draw_power(axes: Axes, found: Line, title: str) -> None:
 def fractions() -> None:
     """Print and draw t4 over the training fraction with the law of Notsawo et al. 2023."""
     print("## Steps to generalise over the training fraction\n")
-    drawn = figure(1, 2, width=7.0, height=3.3)
-    for axes, p in zip(drawn.axes, (23, 31), strict=True):
-        every = line(EXPERIMENTS[f"fraction-{p}"].runs(), "train_fraction")
-        found = every.kept()
-        r, t4 = found.value, found.t4
-        whole = np.unique(r)
+    every = line(EXPERIMENTS["fraction-addition"].runs(), "train_fraction")
+    found = every.kept()
+    r, t4 = found.value, found.t4
+    value, low, high = bootstrap(lambda i: fit_law(r[i], t4[i]), len(r), LAW_RESAMPLES)
+    law = GeneralisationLaw(*value)
+    print(f"a + b mod 23, fractions {r.min()} to {r.max()}, {len(r)} runs:")
+    for name, v, a, b in zip(("a", "gamma", "b"), value, low, high, strict=True):
+        print(f"  {name} = {v:.2f} ({a:.2f} to {b:.2f})")
+    shares = np.unique(r)
+    middle = np.array([np.median(t4[r == x]) for x in shares])
+    print(f"  r2 of log t4: {_r2(law, r, t4):.2f}, over medians {_r2(law, shares, middle):.2f}")
+    print(f"  power law without b: exponent {exponents(t4, r)}")
+    print(every.table() + "\n")
 
-        def fit(i: np.ndarray, r: FloatArray = r, t4: FloatArray = t4) -> FloatArray:
-            return fit_law(r[i], t4[i])
-
-        law = GeneralisationLaw(*fit_law(r, t4))
-        value, low, high = bootstrap(fit, len(r), LAW_RESAMPLES)
-        y = np.log(t4)
-        r2 = 1 - np.square(y - np.log([law(x) for x in r])).mean() / y.var()
-        middle = np.array([np.median(t4[r == x]) for x in whole])
-        log_middle = np.log(middle)
-        spread = log_middle - np.log([law(x) for x in whole])
-        r2_middle = 1 - np.square(spread).mean() / log_middle.var()
-        print(f"a + b mod {p}, fractions {min(whole)} to {max(whole)}, {len(r)} runs:")
-        for name, v, a, b in zip(("a", "gamma", "b"), value, low, high, strict=True):
-            print(f"  {name} = {v:.3g} ({a:.3g} to {b:.3g})")
-        print(f"  r2 of log t4: {r2:.2f} over runs, {r2_middle:.2f} over medians")
-        print(f"  power law without b: exponent {exponents(t4, r)}")
-        print(every.table())
-        axes.plot(every.value, every.t4, ".", color=COLOURS[0], ms=4, alpha=0.6)
-        grid = np.linspace(min(whole), max(whole), 100)
-        label = rf"${law.a:.3g}\,r^{{-{law.gamma:.2f}}} + {law.b:.3g}$"
-        axes.plot(grid, [law(x) for x in grid], "-", color=COLOURS[1], lw=1, label=label)
-        logarithmic(axes, "y")
-        axes.set(title=f"a + b mod {p}", xlabel="training fraction r", ylabel="t4, steps")
-        axes.legend(frameon=False)
-    print()
+    drawn = figure(1, 1, width=4.0, height=3.3)
+    (axes,) = drawn.axes
+    axes.plot(every.value, every.t4, ".", color=COLOURS[0], ms=4, alpha=0.6)
+    grid = np.linspace(r.min(), r.max(), 100)
+    label = rf"${law.a:.3g}\,r^{{-{law.gamma:.2f}}} + {law.b:.0f}$"
+    axes.plot(grid, [law(x) for x in grid], "-", color=COLOURS[1], lw=1, label=label)
+    logarithmic(axes, "y")
+    axes.set(title="a + b mod 23", xlabel="training fraction r", ylabel="t4, steps")
+    axes.legend(frameon=False)
     drawn.savefig(FIGURES / "fractions.png")
+
+
+def _r2(law: GeneralisationLaw, r: FloatArray, t4: FloatArray) -> float:
+    y = np.log(t4)
+    return float(1 - np.square(y - np.log([law(x) for x in r])).mean() / y.var())

@@ -18,7 +18,7 @@ MARGIN = 0.05
 #: log10 of steps over t2, or over t4, at which curves are averaged.
 GRID = np.linspace(-1.0, 1.5, 101)
 GROUPS = {
-    "addition, MLP": ("decay-addition", "rate-addition", "fraction-23", "fraction-31", "map-mlp"),
+    "addition, MLP": ("decay-addition", "rate-addition", "fraction-addition", "map-mlp"),
     "addition, transformer": ("map-transformer",),
     "digits, eightfold initial weights": ("decay-digits", "rate-digits"),
 }
@@ -65,10 +65,16 @@ def norms() -> None:
     for family in sorted({run.hparams["family"] for run in sweep}):
         _print_row(f"sweep: {family}", [r for r in sweep if r.hparams["family"] == family])
     _print_row(f"sweep: all {len(sweep)}", sweep)
-    for scale in (False, True):
-        named = "above 1" if scale else "up to 1"
-        chosen = [run for run in sweep if (run.hparams["init_scale"] > 1) == scale]
-        _print_row(f"sweep: initial scale {named}", chosen)
+    splits = {
+        "initial scale up to 1": lambda h: h["init_scale"] <= 1,
+        "initial scale above 1": lambda h: h["init_scale"] > 1,
+        "transformer": lambda h: h["architecture"] == "transformer",
+        "GRU": lambda h: h["architecture"] == "gru",
+        "MLP, square": lambda h: h["architecture"] == "mlp" and h["activation"] == "square",
+        "MLP, other": lambda h: h["architecture"] == "mlp" and h["activation"] != "square",
+    }
+    for name, chosen in splits.items():
+        _print_row(f"sweep: {name}", [run for run in sweep if chosen(run.hparams)])
     print()
 
 

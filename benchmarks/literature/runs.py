@@ -142,11 +142,7 @@ def _grid(base: RunConfig, budget: int, every: int = 1) -> list[RunConfig]:
     ]
 
 
-def _shares(p: int, low: float) -> Experiment:
-    base = replace(BASE, modulus=p, weight_decay=0.5, max_steps=8000)
-    shares = [round(float(r), 2) for r in np.linspace(low, 0.9, 11)]
-    return Experiment(f"fraction-{p}", addition(p), _line(base, "train_fraction", shares))
-
+SHARES = [round(float(r), 2) for r in np.linspace(0.45, 0.9, 11)]
 
 EXPERIMENTS = {
     e.name: e
@@ -158,7 +154,11 @@ EXPERIMENTS = {
         Experiment(
             "decay-digits", tasks.digits, _line(DIGITS, "weight_decay", logspace(0.1, 1.2, 7))
         ),
-        _shares(23, 0.45),
+        Experiment(
+            "fraction-addition",
+            addition(23),
+            _line(replace(BASE, max_steps=8000), "train_fraction", SHARES),
+        ),
         Experiment(
             "rate-addition", addition(23), _line(BASE, "learning_rate", logspace(1.5e-3, 2e-2, 7))
         ),
@@ -166,7 +166,6 @@ EXPERIMENTS = {
             "rate-digits", tasks.digits, _line(DIGITS, "learning_rate", logspace(3e-4, 3e-3, 7))
         ),
         Experiment("map-transformer", addition(23), _grid(TRANSFORMER, 3000, 2)),
-        _shares(31, 0.35),
     )
 }
 
