@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any, TypeVar
 
 import click
@@ -136,6 +135,8 @@ _PATHS = frozenset({"sweeps", "output"})
 
 
 def _absolute(paths: str | tuple[str, ...]) -> str | tuple[str, ...]:
+    from pathlib import Path
+
     if isinstance(paths, str):
         return str(Path(paths).absolute())
     return tuple(str(Path(path).absolute()) for path in paths)

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Callable, Iterable, Sequence
-from importlib.util import find_spec
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from grokpredict.curves import Findings, LeftOut
 
 Item = TypeVar("Item")
@@ -19,6 +18,8 @@ Item = TypeVar("Item")
 
 def writable(path: str) -> Path:
     """Return the path, or complain before an hour of work that it cannot be written."""
+    from pathlib import Path
+
     target = Path(path)
     if target.is_dir() or not target.parent.is_dir():
         raise ValueError(f"the output must be a file in an existing folder, got {path}")
@@ -27,6 +28,8 @@ def writable(path: str) -> Path:
 
 def drawable(path: str) -> Path:
     """Return the path of a figure, or complain that it cannot be written or drawn."""
+    from importlib.util import find_spec
+
     if find_spec("matplotlib") is None:
         raise ValueError(
             "--plot needs matplotlib, which is not installed; "
@@ -54,6 +57,8 @@ def say_notes(findings: Findings) -> None:
 
 def print_json(document: Any) -> None:
     """Print one JSON document; NaN is a mistake of ours, not of JSON."""
+    import json
+
     click.echo(json.dumps(document, indent=2, allow_nan=False))
 
 

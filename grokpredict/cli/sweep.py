@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import click
 
 from grokpredict.cli.options import COUNT, backend_options, one_sentence
@@ -56,6 +54,8 @@ def sweep(
     device: str,
 ) -> None:
     """Make sweep data: train many small networks that may grok."""
+    from pathlib import Path
+
     from grokpredict.sweeps.generate import generate
 
     generate(
