@@ -75,6 +75,22 @@ def test_a_doomed_run_is_stopped(namespace: str, alone: bool, short_classifier_f
     assert "grokpredict: stopped at step 40: the probability" in done.stdout
 
 
+@pytest.mark.parametrize("namespace", ["pytorch_lightning", "lightning.pytorch"])
+def test_a_lightning_that_was_silenced_stays_silent(namespace: str) -> None:
+    """The namespace that is imported last logs for both."""
+    if len(NAMESPACES) < 2:
+        pytest.skip("not both are installed here")
+    program = (
+        f"import importlib, logging\npl = importlib.import_module({namespace!r})\n"
+        f"logging.getLogger({namespace!r}).setLevel(logging.ERROR)\n"
+        "{ours}pl.Trainer(accelerator='cpu', logger=False)\nprint('made')"
+    )
+    without = run(program.format(ours=""), namespace)
+    beside = run(program.format(ours="from grokpredict import GrokPredictor\n"), namespace)
+    assert beside.stdout == without.stdout == "made\n", beside.stderr
+    assert beside.stderr == without.stderr
+
+
 def test_installing_changes_neither_progress_bar_nor_logger() -> None:
     """Lightning takes another progress bar where rich is, another logger where tensorboard is."""
     wanted, seen = ["grokpredict"], set()

@@ -5,10 +5,32 @@ from __future__ import annotations
 import importlib
 import importlib.metadata
 import logging
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 #: Malicious releases of Lightning, which must not even be imported.
 MALICIOUS = ("2.6.2", "2.6.3")
+
+
+@contextmanager
+def _messages_stay() -> Iterator[None]:
+    """Keep the logger of the Lightning that was imported before, if one was.
+
+    Both namespaces share a module through which they log, and the one that is imported last takes
+    it over: a user who had silenced the first would hear the second.
+    """
+    if not {"pytorch_lightning", "lightning.pytorch"} & sys.modules.keys():
+        yield
+        return
+    shared = importlib.import_module("lightning_utilities.core.rank_zero")
+    kept = {name: getattr(shared, name) for name in ("log", "rank_zero_deprecation_category")}
+    try:
+        yield
+    finally:
+        for name, value in kept.items():
+            setattr(shared, name, value)
 
 
 def callback_bases() -> tuple[type, ...]:
@@ -24,7 +46,8 @@ def callback_bases() -> tuple[type, ...]:
         try:
             if importlib.metadata.version(distribution) in MALICIOUS:
                 continue
-            found.append(importlib.import_module(module).Callback)
+            with _messages_stay():
+                found.append(importlib.import_module(module).Callback)
         except ImportError:
             continue
     if not found:

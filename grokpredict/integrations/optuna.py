@@ -65,7 +65,9 @@ class GrokPruner(optuna.pruners.BasePruner):
         monitor = self._monitors.get(trial.number)
         if monitor is None:
             told = {**trial.params, **trial.user_attrs}
-            monitor = self._monitor_for(context=Context.from_mapping(told), stride=steps[1] - steps[0])
+            monitor = self._monitor_for(
+                context=Context.from_mapping(told), stride=steps[1] - steps[0]
+            )
             self._monitors[trial.number] = monitor
         if monitor.next_horizon is not None and len(steps) * monitor.stride >= monitor.next_horizon:
             curve = Curve(steps, [values[step] for step in steps])  # type: ignore[arg-type]
