@@ -16,7 +16,7 @@ rcParams.update({"font.size": 8, "axes.titlesize": 8, "legend.fontsize": 7})
 def figure(n_rows: int, n_columns: int, *, width: float, height: float) -> Figure:
     """Return a figure in inches with its axes."""
     FIGURES.mkdir(exist_ok=True)
-    made = Figure(figsize=(width, height), layout="constrained", dpi=110)
+    made = Figure(figsize=(width, height), layout="constrained", dpi=100)
     made.subplots(n_rows, n_columns)
     return made
 

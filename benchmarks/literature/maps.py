@@ -178,7 +178,7 @@ def _draw(axes: Sequence[Axes], m: Map, network: str, drawn: Figure) -> None:
     )
     rates, columns = np.unique(m.rate, return_inverse=True)
     decays, rows = np.unique(m.decay, return_inverse=True)
-    every = max(1, len(rates) // 4)
+    every = -(-len(rates) // 4)
     for place, (title, values, limits) in zip(axes, panels, strict=True):
         grid = np.full((len(decays), len(rates)), np.nan)
         grid[rows, columns] = values
