@@ -167,8 +167,8 @@ def main() -> None:
             if name == "no callback":
                 empty.append(step)
                 continue
-            between = [ns for n, ns in enumerate(spent, start=1) if n not in looks]
-            in_hook[name].append(statistics.median(between))
+            # An abort ends the watch: only before the first look is it certain to go on.
+            in_hook[name].append(statistics.median(spent[10 : horizons[0] - 1]))
             if name == "GrokPredictor":
                 for horizon in horizons:
                     looks[horizon].append(spent[horizon - 1])

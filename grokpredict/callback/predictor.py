@@ -185,7 +185,8 @@ class GrokPredictor(_Callback):
                 self._write_record(trainer, watch)
             return
         try:
-            if buffer.take(outputs, trainer.global_step, trainer.accumulate_grad_batches):
+            step = watch.steps_made(trainer)
+            if buffer.take(outputs, step, trainer.accumulate_grad_batches):
                 for verdict in watch.look(trainer, pl_module):
                     self._act(trainer, watch, verdict)
         except Exception as error:  # a failure of ours must never end a user's run
