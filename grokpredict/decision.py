@@ -9,7 +9,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import ArrayLike
 
-from grokpredict.classifier import GrokClassifier
+from grokpredict.classifier import GrokClassifier, Looks
 from grokpredict.curves import Context
 from grokpredict.forecast import generalisation_steps
 from grokpredict.metric_terms import Evaluations
@@ -53,9 +53,12 @@ class Verdict:
         Runs below it are stopped; None when the classifier never aborts.
     features : mapping of str to float
         What the probability was computed from.
+    even_step : int or None
+        Step by which the run generalises with probability 1/2; None where the training runs were
+        not watched for long enough to tell.
     median_step, early_step, late_step : int or None
-        Steps by which the run generalises with the probabilities 1/2, 1/4 and 3/4; None where the
-        training runs were not watched for long enough to tell.
+        If the run generalises by ``budget``, the steps by which it does with the probabilities
+        1/2, 1/4 and 3/4.
     """
 
     action: Action
@@ -65,6 +68,7 @@ class Verdict:
     probability: float | None = None
     threshold: float | None = None
     features: Mapping[str, float] = field(default_factory=dict, repr=False)
+    even_step: int | None = None
     median_step: int | None = None
     early_step: int | None = None
     late_step: int | None = None
@@ -137,10 +141,7 @@ def judge(
         max_false_abort=max_false_abort,
         n_calibration=classifier.n_calibration(stride, **reads),
     )
-    steps = generalisation_steps(classifier, looks)[0] if action != "abstain" else []
-    early, median, late = [round(float(step)) if np.isfinite(step) else None for step in steps] or [
-        None
-    ] * 3
+    even, early, median, late = (None,) * 4 if action == "abstain" else _steps(classifier, looks)
     row = zip(classifier.feature_names, looks.features[0].tolist(), strict=True)
     return Verdict(
         action=action,
@@ -150,10 +151,18 @@ def judge(
         probability=chance if np.isfinite(chance) else None,
         threshold=threshold,
         features={name: value for name, value in row if np.isfinite(value)},
+        even_step=even,
         median_step=median,
         early_step=early,
         late_step=late,
     )
+
+
+def _steps(classifier: GrokClassifier, looks: Looks) -> tuple[int | None, ...]:
+    """Return the even step of the first look, and its quartiles if it generalises at all."""
+    even = generalisation_steps(classifier, looks)[0, 1:2]
+    quartiles = generalisation_steps(classifier, looks, if_at_all=True)[0]
+    return tuple(round(float(step)) if np.isfinite(step) else None for step in (*even, *quartiles))
 
 
 def _decide(

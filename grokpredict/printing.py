@@ -60,14 +60,13 @@ def _block(score: Score) -> Iterator[str]:
 
 
 def _when(verdict: Verdict) -> str:
-    """Return the step by which the run is as likely to generalise as not, with its quartiles."""
+    """Return when the run generalises if it does, and by when it is as likely as not to have."""
+    known = f"as likely as not by step {verdict.even_step}"
+    even = known if verdict.even_step is not None else "more likely not, as far as is known"
     if verdict.median_step is None:
-        return "more likely not than by the longest budget of the training runs"
-    late = "later than is known" if verdict.late_step is None else str(verdict.late_step)
-    return (
-        f"generalises by step {verdict.median_step} with P = 0.5 "
-        f"(0.25: {verdict.early_step}, 0.75: {late})"
-    )
+        return even
+    between = f"{verdict.early_step} to {verdict.late_step}"
+    return f"{even}; if by step {verdict.budget}, then by {verdict.median_step} (half: {between})"
 
 
 def _lines(scores: Sequence[Score]) -> Iterator[str]:

@@ -139,6 +139,7 @@ def _short(verdict: Verdict) -> dict[str, Any]:
         "threshold": verdict.threshold,
         "verdict": verdict.action,
         "reason": verdict.reason,
+        "even_step": verdict.even_step,
         "early_step": verdict.early_step,
         "median_step": verdict.median_step,
         "late_step": verdict.late_step,

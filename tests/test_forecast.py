@@ -32,8 +32,7 @@ def test_nothing_is_said_of_steps_beyond_what_was_watched() -> None:
     classifier.familiar.budget_high[0] = np.log10(900)
     looks = classifier.look(LOSSES[None, None], horizon=400, budget=800)
     assert np.isnan(generalisation_steps(classifier, looks)).all()
-    verdict = judge(classifier, LOSSES, horizon=400, budget=800)
-    assert (verdict.early_step, verdict.median_step, verdict.late_step) == (None, None, None)
+    assert judge(classifier, LOSSES, horizon=400, budget=800).even_step is None
 
 
 def test_a_loss_that_is_not_finite_has_no_step() -> None:
@@ -66,9 +65,31 @@ def test_it_inverts_the_probability_of_a_trained_classifier(classifier: GrokClas
                 assert chance[1] >= quantile
 
 
+def test_if_at_all_the_budget_is_kept(classifier: GrokClassifier) -> None:
+    t = np.arange(80)
+    epochs = ((3 * np.exp(-t / 40) + 0.1) * (1 + 0.1 * np.sin(2 * np.pi * t / 10)))[None, None]
+    looks = classifier.look(epochs, horizon=80, budget=300)
+    early, median, late = generalisation_steps(classifier, looks, if_at_all=True)[0]
+    assert 80 < early <= median <= late <= 300 * 1.06
+    for step, quantile in ((early, 0.25), (median, 0.5), (late, 0.75)):
+        below, above = (
+            classifier.look(epochs, horizon=80, budget=max(b, 81)).probability[0]
+            for b in (step / 1.06, step * 1.06)
+        )
+        assert below <= quantile * looks.probability[0] or step < 1.06 * 84
+        assert above >= quantile * looks.probability[0]
+
+
+def test_a_run_that_abstains_has_no_steps() -> None:
+    verdict = judge(hand_made(reach=1e-9), LOSSES, horizon=400, budget=4000)
+    assert verdict.action == "abstain"
+    assert verdict.even_step is verdict.median_step is None
+
+
 def test_a_verdict_tells_them() -> None:
     verdict = judge(hand_made(), LOSSES, horizon=400, budget=4000)
-    for step in (verdict.early_step, verdict.median_step, verdict.late_step):
+    # 0.1 up to step 1000 and 0.9 from there: a ninth is early, the rest at the step.
+    for step in (verdict.even_step, verdict.early_step, verdict.median_step, verdict.late_step):
         assert isinstance(step, int)
         assert step == pytest.approx(1000, rel=0.2)
     assert verdict.early_step <= verdict.median_step <= verdict.late_step  # type: ignore[operator]

@@ -158,8 +158,13 @@ def test_percentages_are_shares() -> None:
 
 
 @pytest.mark.parametrize("step", [60, 199, 200, 201, 350])
-def test_a_resumed_run_is_told_the_same(step: int) -> None:
-    assert watch(seen(END), resume_at=step).verdicts == watch(seen(END)).verdicts
+@pytest.mark.parametrize("first", [0, 3, 4])
+def test_a_resumed_run_is_told_the_same(step: int, first: int) -> None:
+    own = seen(END)
+    late = Evaluations(own.steps[first:], own.loss[first:], own.accuracy[first:])
+    whole = watch(late, budget=4000)
+    assert len(whole.verdicts) == 2
+    assert watch(late, budget=4000, resume_at=step).verdicts == whole.verdicts
 
 
 def test_a_logged_run_is_scored_as_it_would_have_been_watched() -> None:
