@@ -64,10 +64,14 @@ def _ray(address: str) -> Iterator[dict[str, Any]]:
     ray.init(address=address, log_to_driver=False, logging_level="ERROR")
     try:
         _library("ray.util.joblib", "ray").register_ray()
-        _check_versions({"a worker": ray.get(ray.remote(generation).remote())})
+        _check_versions({"a worker": ray.get(ray.remote(_own_generation).remote())})
         yield {}
     finally:
         ray.shutdown()
+
+
+def _own_generation() -> str:
+    return generation()  # Ray takes only plain functions
 
 
 def _check_versions(workers: dict[str, str]) -> None:

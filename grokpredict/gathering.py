@@ -15,6 +15,7 @@ from grokpredict.logs import Columns
 from grokpredict.logs.content import content_digest
 from grokpredict.logs.reading import find, read_log
 from grokpredict.logs.source import STDIN
+from grokpredict.parallel import results
 from grokpredict.training import TrainingReport, train_digest
 
 #: Logs, and bytes of them, that one task takes: enough that starting it costs nothing beside it.
@@ -130,17 +131,17 @@ def _gather(
     track: Track | None,
     cache: Cache | None,
 ) -> Gathered:
-    from joblib import Parallel, delayed
+    from joblib import delayed
 
     tasks = (delayed(_work)(logs, columns, recipe, cache) for logs in _tasks(found))
-    results = Parallel(n_jobs=jobs, return_as="generator", pre_dispatch="2*n_jobs")(tasks)
+    done = results(tasks, jobs)
     digests: list[Digest] = []
     left_out: list[LeftOut] = []
     findings = Findings()
 
     def as_read() -> Iterator[Path]:
         nonlocal findings
-        for parts in results:
+        for parts in done:
             digests.append(join([part.digest for part in parts]))
             for part in parts:
                 left_out.extend(part.left_out)

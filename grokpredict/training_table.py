@@ -23,6 +23,7 @@ from grokpredict.digest import (
 )
 from grokpredict.labels import BoolArray, LabelRule
 from grokpredict.metric_terms import METRIC_TERMS
+from grokpredict.parallel import results
 from grokpredict.terms import CONTEXT_TERMS, context_terms, grid_and_budget, has_context
 
 #: (done, all) pieces of work.
@@ -230,7 +231,7 @@ def digest_sweep(
     runs: Sequence[Run], recipe: Recipe, *, jobs: int = 1, progress: Progress | None = None
 ) -> Digest:
     """Digest runs that are in memory, on several cores; ``progress`` counts them."""
-    from joblib import Parallel, delayed
+    from joblib import delayed
 
     if recipe.strides is None:
         strides = {*DEFAULT_STRIDES, *(run.loss.stride for run in runs)}
@@ -241,7 +242,7 @@ def digest_sweep(
     )
     parts: list[Digest] = []
     done = 0
-    for part in Parallel(n_jobs=jobs, return_as="generator", pre_dispatch="2*n_jobs")(tasks):
+    for part in results(tasks, jobs):
         parts.append(part)
         done += len(part)
         if progress is not None:
@@ -323,14 +324,14 @@ def extract_grids(
     progress : callable, optional
         Called with the runs done and to do.
     """
-    from joblib import Parallel, delayed
+    from joblib import delayed
 
     chunks = range(0, len(runs.runs), CHUNK)
     tasks = (
         delayed(_windows)(runs.runs[start : start + CHUNK], pairs, settings) for start in chunks
     )
     grids: dict[tuple[int, int], list[tuple[IntArray, FloatArray]]] = {}
-    found = Parallel(n_jobs=jobs, return_as="generator", pre_dispatch="2*n_jobs")(tasks)
+    found = results(tasks, jobs)
     for start, windows in zip(chunks, found, strict=True):
         for pair, own in zip(pairs, windows, strict=True):
             grids.setdefault(pair, []).append((start + own.run, own.features))

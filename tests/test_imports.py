@@ -16,7 +16,7 @@ PACKAGE = Path(grokpredict.__file__).parent
 
 #: A module may import from its own layer and those above it. A folder stands for all in it.
 LAYERS = (
-    {"curves", "cache", "replacing"},
+    {"curves", "cache", "parallel", "replacing"},
     {"labels"},
     {"conditioning", "shape", "features", "thresholds", "trees", "archive", "terms", "ranking"},
     {"strangers", "metric_terms", "validated"},
@@ -31,8 +31,8 @@ LAYERS = (
 
 #: These see no more of the package than what is named.
 NARROW = {
-    "logs": {"curves", "labels", "logs", "replacing"},
-    "sweeps": {"curves", "labels", "logs", "sweeps"},
+    "logs": {"curves", "labels", "logs", "parallel", "replacing"},
+    "sweeps": {"curves", "labels", "logs", "parallel", "sweeps"},
 }
 
 #: Only these may import the package on the left.

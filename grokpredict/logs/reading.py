@@ -25,6 +25,7 @@ from grokpredict.logs import (
 from grokpredict.logs.columns import Columns
 from grokpredict.logs.errors import LogError
 from grokpredict.logs.source import STDIN, read_text, shown
+from grokpredict.parallel import results
 
 PathLike = str | os.PathLike[str]
 
@@ -146,15 +147,13 @@ def iter_sweeps(
         for path in tracked:
             yield read_log(path, columns)
         return
-    from joblib import Parallel, delayed
+    from joblib import delayed
 
-    results = Parallel(n_jobs=jobs, return_as="generator")(
-        delayed(_read_chunk)(chunk, columns) for chunk in _chunks(found)
-    )
+    done = results((delayed(_read_chunk)(chunk, columns) for chunk in _chunks(found)), jobs)
     arriving: dict[Path, Sweep] = {}
 
     def as_read() -> Iterator[Path]:
-        for path, sweep in chain.from_iterable(results):
+        for path, sweep in chain.from_iterable(done):
             arriving[path] = sweep
             yield path
 

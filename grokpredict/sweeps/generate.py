@@ -8,11 +8,12 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from joblib import Parallel, delayed
+from joblib import delayed
 from numpy.typing import NDArray
 from tqdm import tqdm
 
 from grokpredict.logs.bundle import write_bundle
+from grokpredict.parallel import results
 from grokpredict.sweeps.families import FAMILIES, SHARD_RUNS, draw_shard
 from grokpredict.sweeps.trainer import (
     DENSE_STEPS,
@@ -73,7 +74,7 @@ def generate(
     paths = [out / f"{name}-{seed}-{k:04d}.npz" for name, k in shards]
     missing = [(name, k, p) for (name, k), p in zip(shards, paths, strict=True) if not p.exists()]
     tasks = (delayed(_make)(name, k, seed, steps, device, path) for name, k, path in missing)
-    finished = Parallel(n_jobs=jobs, return_as="generator_unordered")(tasks)
+    finished = results(tasks, jobs, ordered=False)
     with tqdm(
         total=len(shards) * SHARD_RUNS,
         initial=(len(shards) - len(missing)) * SHARD_RUNS,
