@@ -14,7 +14,7 @@ from grokpredict.sweeps.families import FAMILIES, draw_shard
 from grokpredict.sweeps.trainer import train_stack
 
 DATA = Path(__file__).parents[1] / "data"
-SHARDS = sorted(DATA.glob("*/*.npz"))
+SHARDS = sorted(path for part in ("sweeps", "heldout") for path in (DATA / part).glob("*.npz"))
 
 HELD_OUT_FAMILIES = {"dihedral", "polynomial"}
 
