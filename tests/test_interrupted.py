@@ -112,6 +112,7 @@ def test_a_full_disk_is_one_sentence(sweep: Path, old: Path, tmp_path: Path) -> 
     *cached, last = done.stderr.splitlines()
     assert last.startswith("Error: ")
     assert "File too large" in last
+    assert str(old) in last
     assert all(line.startswith("nothing more is cached in") for line in cached)
     assert len(cached) == 1
     assert old.read_bytes() == before
