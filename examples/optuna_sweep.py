@@ -15,7 +15,7 @@ import optuna
 import torch
 from pytorch_lightning import Callback, LightningModule, Trainer, seed_everything
 from torch import nn
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, TensorDataset
 
 from grokpredict import GrokPredictor
 from grokpredict.integrations.optuna import prune_if_stopped
@@ -32,7 +32,7 @@ class Addition(LightningModule):
         pairs = pairs[torch.randperm(len(pairs))]
         n_train = int(train_fraction * len(pairs))
         self.train_set, self.val_set = (
-            (nn.functional.one_hot(part, P).flatten(1).float(), part.sum(dim=1) % P)
+            TensorDataset(nn.functional.one_hot(part, P).flatten(1).float(), part.sum(dim=1) % P)
             for part in (pairs[:n_train], pairs[n_train:])
         )
 
@@ -42,8 +42,10 @@ class Addition(LightningModule):
 
     def validation_step(self, batch, batch_idx):
         inputs, targets = batch
-        accuracy = (self.net(inputs).argmax(dim=1) == targets).float().mean()
-        self.log("val_acc", accuracy, batch_size=len(targets))
+        outputs = self.net(inputs)
+        accuracy = (outputs.argmax(dim=1) == targets).float().mean()
+        self.log("val_loss", nn.functional.cross_entropy(outputs, targets))
+        self.log("val_acc", accuracy)
 
     def configure_optimizers(self):
         return torch.optim.AdamW(
@@ -51,16 +53,18 @@ class Addition(LightningModule):
         )
 
     def train_dataloader(self):
-        return DataLoader([self.train_set] * 100, batch_size=None)
+        return DataLoader(self.train_set, batch_size=128, shuffle=True)
 
     def val_dataloader(self):
-        return DataLoader([self.val_set], batch_size=None)
+        return DataLoader(self.val_set, batch_size=len(self.val_set))
 
 
 def fit(hparams: dict[str, float], seed: int, max_steps: int, *callbacks: Callback) -> Trainer:
     seed_everything(seed, verbose=False)
     trainer = Trainer(
         max_steps=max_steps,
+        val_check_interval=50,  # so that the looks can read the validation metrics too
+        check_val_every_n_epoch=None,
         callbacks=list(callbacks),
         accelerator="cpu",
         logger=False,
