@@ -145,7 +145,7 @@ def _draw_reliability(axis: Axes, found: Evaluation, colours: dict[str, str]) ->
         )
     axis.legend(fontsize=7, loc="lower right", frameon=False)
     axis.set_aspect("equal")
-    _label(axis, f"Reliability: {found.headline}", "mean probability", "share that generalised")
+    _label(axis, f"Reliability\n{found.headline}", "mean probability", "share that generalised")
 
 
 def _label(axis: Axes, title: str, x: str, y: str) -> None:
