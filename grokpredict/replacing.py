@@ -44,7 +44,7 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
         beside.replace(target)
     except BaseException as error:
         beside.unlink(missing_ok=True)
-        if isinstance(error, OSError) and error.filename is None:
+        if isinstance(error, OSError) and error.errno and error.filename is None:
             error.filename = str(path)  # "No space left on device" alone does not say where
         raise
 
