@@ -193,3 +193,8 @@ if __name__ == "__main__":
     failure_on_first()
     validation_differs()
     asked_alone()
+    torch.distributed.destroy_process_group()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    # All is written. gloo's threads sometimes outlive the interpreter and abort it (exit -6).
+    os._exit(0)
