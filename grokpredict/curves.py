@@ -213,10 +213,11 @@ class Run:
 
     @property
     def configuration(self) -> str:
-        """Digest of the hyperparameters without the seed; the run's name where it has none."""
+        """Digest of the hyperparameters without the seed; of the loss where there are none."""
         told = {k: v for k, v in self.hparams.items() if str(k).lower() not in REPETITION_KEYS}
-        text = json.dumps(told, sort_keys=True, default=str) if told else self.name
-        return hashlib.sha256(text.encode()).hexdigest()[:16]
+        # Not of the name: a sweep that was moved is the same sweep.
+        known = json.dumps(told, sort_keys=True, default=str).encode()
+        return hashlib.sha256(known if told else self.loss.values.tobytes()).hexdigest()[:16]
 
     @property
     def diverged(self) -> bool:

@@ -75,7 +75,7 @@ def gather(
     track : callable, optional
         Shows the progress over the logs.
     cache : Cache, optional
-        Where what became of a log is kept, by its path and the content of its files.
+        Where what became of a log is kept, by the content of its files.
 
     Raises
     ------
@@ -162,6 +162,24 @@ class Part:
     left_out: Sequence[LeftOut]
     findings: Findings
 
+    def at(self, path: Path) -> Part:
+        """Return what became of a log with the same content under another path."""
+        old, new = str(self.path), str(path)
+        if old == new:
+            return self
+
+        def moved(name: str) -> str:
+            return new + name.removeprefix(old)
+
+        left_out = [
+            LeftOut(moved(each.path), each.reason.replace(old, new)) for each in self.left_out
+        ]
+        remarks = {
+            text: (number, moved(example))
+            for text, (number, example) in self.findings.remarks.items()
+        }
+        return Part(path, self.digest, left_out, replace(self.findings, remarks=remarks))
+
 
 def _tasks(logs: Iterable[Path]) -> Iterator[list[Path]]:
     task: list[Path] = []
@@ -200,7 +218,7 @@ def _work(
     for log in logs:
         known = cache.get(keys[log]) if cache and keys[log] else None
         if known is not None:
-            parts[log] = known
+            parts[log] = known.at(log)
             continue
         found = read_log(log, columns)
         waiting.append((log, list(found.runs), found.left_out, found.findings))

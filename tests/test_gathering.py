@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import logging
 import os
+import shutil
 import time
 from pathlib import Path
 
@@ -129,6 +131,45 @@ def test_what_has_not_changed_is_not_read_again(
             path.write_bytes(path.read_bytes()[:50])
     assert len(read_after()) == 7
     assert read_after() == []
+
+
+def test_a_copied_or_moved_sweep_is_known(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Under its new paths: of what was left out, and of what is remarked on."""
+    (folder / "0.yaml").unlink()  # what has no configuration is known by its losses
+    with np.load(folder / "000.npz") as bundle:
+        arrays = dict(bundle)
+    arrays["hparams"][3] = "[]"
+    np.savez(folder / "000.npz", **arrays)
+    (folder / "version_0").mkdir()
+    (folder / "version_0" / "metrics.csv").write_text((folder / "1.csv").read_text())
+    (folder / "output").mkdir()
+    history = [{"step": step, "loss": 0.5} for step in range(1, 400)]
+    (folder / "output" / "trainer_state.json").write_text(json.dumps({"log_history": history}))
+    cache = Cache(tmp_path / "cache")
+    recipe = Recipe((400,), (1,))
+    first = gather([folder], recipe=recipe, cache=cache)
+    classifier, _ = train_gathered(first, cache=cache)
+    assert [path for _, path in first.findings.remarks.values()] == [str(folder / "output")]
+    for move in (shutil.copytree, shutil.move):
+        elsewhere = tmp_path / move.__name__ / "other"
+        elsewhere.parent.mkdir()
+        move(folder, elsewhere)
+        expected = gather([elsewhere], recipe=recipe)
+        with monkeypatch.context() as patch:
+            seen = read_count(patch)
+            patch.setattr(gathering, "train_digest", None)
+            found = gather([elsewhere], recipe=recipe, cache=cache)
+            again, _ = train_gathered(found, cache=cache)
+        assert [path.name for path in seen] == ["broken.csv"]
+        assert_same(found.digest, expected.digest)
+        assert list(found.left_out) == list(expected.left_out)
+        assert str(elsewhere) in found.left_out[0].path
+        assert found.findings == expected.findings
+        again.save(tmp_path / "again.npz")
+        classifier.save(tmp_path / "first.npz")
+        assert (tmp_path / "again.npz").read_bytes() == (tmp_path / "first.npz").read_bytes()
 
 
 def test_other_code_or_libraries_do_not_find_what_this_one_kept(

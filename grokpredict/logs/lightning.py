@@ -22,6 +22,11 @@ def recognises(path: Path) -> bool:
     return path.is_dir() and (path / METRICS).is_file()
 
 
+def files(path: Path) -> list[Path]:
+    """Return what is read of a run."""
+    return [path / METRICS]
+
+
 def read(path: Path, columns: Columns) -> Sweep:
     """Read the one run of a version folder, which gives the run its name.
 

@@ -31,6 +31,12 @@ def recognises(path: Path) -> bool:
     return path.is_dir() and (path / META).is_file() and (path / "metrics").is_dir()
 
 
+def files(path: Path) -> list[Path]:
+    """Return what is read of a run."""
+    told = (file for kind in ("metrics", "params") for _, file in _files(path / kind))
+    return [path / META, *told]
+
+
 def read(path: Path, columns: Columns) -> Sweep:
     """Read the one run of a folder; one that was deleted in MLflow is none."""
     if read_hparams(path / META).get("lifecycle_stage") == "deleted":

@@ -48,6 +48,12 @@ def recognises(path: Path) -> bool:
         return False
 
 
+def files(path: Path) -> list[Path]:
+    """Return what is read: the database, and what it has not yet taken into its own file."""
+    log = path.with_name(f"{path.name}-wal")
+    return [path, log] if log.is_file() else [path]
+
+
 def read(path: Path, columns: Columns) -> Sweep:
     """Read all runs of a database but those that were deleted in MLflow."""
     runs: list[Run] = []

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from itertools import chain, islice
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from grokpredict.curves import Findings, LeftOut, Run, Sweep
 from grokpredict.logs import (
@@ -42,7 +42,15 @@ class Format(Protocol):
         """Read all runs of a path, or raise LogError."""
 
 
-class FolderFormat(Format, Protocol):
+@runtime_checkable
+class SeveralFiles(Protocol):
+    """A format of which a run is more than one file, beside those with its configuration."""
+
+    def files(self, path: Path) -> list[Path]:
+        """Return what :meth:`Format.read` reads of a path."""
+
+
+class FolderFormat(Format, SeveralFiles, Protocol):
     """A format of which a run is a folder."""
 
     #: Whether all that is in the folder is that one run; else folders in it are searched too.
@@ -218,9 +226,14 @@ def read_log(path: Path, columns: Columns) -> Sweep:
     return replace(found, findings=found.findings + by_format)
 
 
-def _read(path: Path, columns: Columns) -> tuple[Format, Sweep]:
+def format_of(path: Path) -> Format | None:
+    """Return the format that a log has by its name; None if the name says little."""
     formats = (*FOLDER_FORMATS, *FILE_FORMATS)
-    form = next((form for form in formats if form.recognises(path)), None)
+    return next((form for form in formats if form.recognises(path)), None)
+
+
+def _read(path: Path, columns: Columns) -> tuple[Format, Sweep]:
+    form = format_of(path)
     if form not in (None, csv_file, json_lines):
         return form, form.read(path, columns)
     # The name says little (".log", ".txt", standard input); the first character says all.

@@ -32,6 +32,15 @@ def recognises(path: Path) -> bool:
     return path.match(EVENTS)
 
 
+def files(path: Path) -> list[Path]:
+    """Return what is read of a run, the earliest first."""
+    if path.is_file():
+        return [path]
+    sessions = filter(_is_session, path.iterdir())
+    folders = (path, *sorted(sessions))
+    return [file for folder in folders for file in sorted(folder.glob(EVENTS), key=_when)]
+
+
 def read(path: Path, columns: Columns) -> Sweep:
     """Read the one run of a folder with TensorBoard's own reader.
 
@@ -40,21 +49,14 @@ def read(path: Path, columns: Columns) -> Sweep:
     counts from there on. Values are float32, as the files hold them.
     """
     events = _Events()
-    for file in _event_files(path):
+    found = files(path)
+    for file in found:
         events.read(file)
     series = {tag: _without_orphans(*zip(*own, strict=True)) for tag, own in events.scalars.items()}
     if not series:
         raise LogError(f"a run must have scalars, the event files of {path} have none")
-    hparams = {**unnested(events.hparams), **hparams_beside(_event_files(path)[0])}
+    hparams = {**unnested(events.hparams), **hparams_beside(found[0])}
     return sweep_of_series(series, columns, hparams, str(path))
-
-
-def _event_files(path: Path) -> list[Path]:
-    if path.is_file():
-        return [path]
-    sessions = filter(_is_session, path.iterdir())
-    folders = (path, *sorted(sessions))
-    return [file for folder in folders for file in sorted(folder.glob(EVENTS), key=_when)]
 
 
 def _when(file: Path) -> list[int]:

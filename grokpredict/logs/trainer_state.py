@@ -39,6 +39,11 @@ def recognises(path: Path) -> bool:
     return _state_of(path) is not None
 
 
+def files(path: Path) -> list[Path]:
+    """Return what is read of a run."""
+    return [_state_of(path) or path]
+
+
 def read(path: Path, columns: Columns) -> Sweep:
     """Read the one run of an output folder: its own state, else that of its last checkpoint.
 
