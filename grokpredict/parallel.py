@@ -1,22 +1,74 @@
-"""Results of joblib's workers as they come, where the backend can give them so."""
+"""Work that joblib spreads over processes: results as they come, and no say for the workers."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import signal
+import threading
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 
 def results(tasks: Iterable[Any], jobs: int, *, ordered: bool = True) -> Iterable[Any]:
     """Do what :func:`joblib.delayed` delayed, in the backend that is active.
 
-    Ray gives results only when all are there.
+    Ray gives results only when all are there. Workers on this machine never see the SIGINT that a
+    terminal sends to all processes of a command: the command is what ends them.
     """
     from joblib import Parallel
-    from joblib.parallel import get_active_backend
+    from joblib.parallel import BACKENDS, get_active_backend
 
-    if getattr(get_active_backend()[0], "supports_return_generator", False):
+    backend = get_active_backend()[0]
+    if isinstance(backend, BACKENDS["loky"]) and jobs != 1:
+        _start_workers(jobs)
+    if getattr(backend, "supports_return_generator", False):
         kind = "generator" if ordered else "generator_unordered"
         found = Parallel(n_jobs=jobs, return_as=kind, pre_dispatch="2*n_jobs")(tasks)
     else:
         found = Parallel(n_jobs=jobs)(tasks)
     return found  # type: ignore[no-any-return]
+
+
+def _start_workers(jobs: int) -> None:
+    """Start the workers that the next call of joblib will use, deaf to SIGINT.
+
+    They inherit the signals that are blocked here, and so do those that joblib's own thread starts
+    later. An initializer would come too late: a worker imports NumPy before it runs one.
+    """
+    from joblib import Parallel, delayed
+
+    with _without_interrupts():
+        started = Parallel(n_jobs=jobs, return_as="generator")([delayed(int)()])
+    list(started)
+
+
+@contextmanager
+def _without_interrupts() -> Iterator[None]:
+    """Let SIGINT wait, and have it blocked in the processes that are started meanwhile."""
+    if not hasattr(signal, "pthread_sigmask"):  # Windows
+        yield
+        return
+    from multiprocessing import resource_tracker
+
+    from joblib.externals.loky.backend import resource_tracker as loky_tracker
+
+    came: list[int] = []
+    # A thread in which it is not blocked may take it, and Python would raise it in this one.
+    before = signal.getsignal(signal.SIGINT)
+    ours = threading.current_thread() is threading.main_thread() and before is not None
+    if ours:
+        signal.signal(signal.SIGINT, lambda number, _: came.append(number))
+    try:
+        # Both are started with the first worker otherwise, and unblock SIGINT afterwards.
+        resource_tracker.ensure_running()
+        loky_tracker.ensure_running()
+        blocked = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+        try:
+            yield
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
+    finally:
+        if ours:
+            signal.signal(signal.SIGINT, before)
+    if came:
+        signal.raise_signal(signal.SIGINT)

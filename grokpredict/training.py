@@ -13,6 +13,7 @@ from grokpredict.classifier import DEFAULT_HORIZONS, GrokClassifier
 from grokpredict.curves import FloatArray, IntArray, Sweep
 from grokpredict.digest import Digest, Recipe
 from grokpredict.labels import BoolArray, LabelRule
+from grokpredict.parallel import results
 from grokpredict.strangers import TURNED_AWAY, Familiar, fit_familiar
 from grokpredict.terms import has_context
 from grokpredict.training_table import (
@@ -262,7 +263,7 @@ def _enough(runs: Runs, grid: Grid) -> bool:
 
 def _fit(runs: Runs, rows: Rows, seed: int, jobs: int) -> dict[str, Trees]:
     """Fit the ensembles of :data:`grokpredict.validation.READS`, as far as there are runs."""
-    from joblib import Parallel, delayed
+    from joblib import delayed
 
     reads = model_columns()
     tables = {name: table_for(name, rows, runs) for name in READS}
@@ -271,7 +272,7 @@ def _fit(runs: Runs, rows: Rows, seed: int, jobs: int) -> dict[str, Trees]:
         for name, table in tables.items()
         if table is not None
     }
-    return dict(zip(fits, Parallel(n_jobs=jobs)(fits.values()), strict=True))
+    return dict(zip(fits, results(fits.values(), jobs), strict=True))
 
 
 def _validated(

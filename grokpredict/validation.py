@@ -12,6 +12,7 @@ from grokpredict.boosting import fit_trees
 from grokpredict.classifier import all_feature_names, columns_read
 from grokpredict.curves import FloatArray, IntArray
 from grokpredict.labels import BoolArray
+from grokpredict.parallel import results
 from grokpredict.ranking import Interval, auroc, auroc_intervals
 from grokpredict.terms import GRID_TERMS
 from grokpredict.training_table import Grid, Rows, Runs, columns, training_rows
@@ -224,7 +225,7 @@ def held_out_scores(
         By model, as :func:`model_columns`. NaN where a run has no such window, was in no held-out
         part, or lacks the validation metrics. Each run is asked about its own budget.
     """
-    from joblib import Parallel, delayed
+    from joblib import delayed
 
     variants = model_columns()
     scores = {name: np.full((len(grids), len(runs)), np.nan) for name in variants}
@@ -249,8 +250,7 @@ def held_out_scores(
                     places.append((name, asked))
                     yield delayed(_fit_and_score)(table, chosen, x, seed)
 
-    fitted = Parallel(n_jobs=jobs, pre_dispatch="2*n_jobs")(tasks())
-    for (name, asked), found in zip(places, fitted, strict=True):
+    for found, (name, asked) in zip(results(tasks(), jobs), places, strict=True):
         ends = np.cumsum([own.size for own in asked])[:-1]
         for row, (grid, own, part) in enumerate(
             zip(grids, asked, np.split(found, ends), strict=True)

@@ -5,12 +5,13 @@ from __future__ import annotations
 import click
 
 from grokpredict.cli.evaluate import evaluate
+from grokpredict.cli.options import Program
 from grokpredict.cli.score import score
 from grokpredict.cli.sweep import sweep
 from grokpredict.cli.train_classifier import train_classifier
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=Program, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="grokpredict")
 def main() -> None:
     """Say from the first steps of a training run whether it will grok."""

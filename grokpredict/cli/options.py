@@ -29,6 +29,17 @@ class Interrupted(click.ClickException):
     exit_code = EXIT_INTERRUPTED
 
 
+class Program(click.Group):
+    """The commands; an interrupt of any is one line."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Parse the arguments of a command and run it."""
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            raise Interrupted("interrupted") from None
+
+
 def one_sentence(command: Command) -> Command:
     """Turn what the library raises on bad input into :class:`BadInput`.
 
@@ -42,8 +53,6 @@ def one_sentence(command: Command) -> Command:
             return command(*args, **kwargs)
         except BrokenPipeError:
             raise
-        except KeyboardInterrupt:
-            raise Interrupted("interrupted") from None
         except (ValueError, OSError) as error:
             raise BadInput(" ".join(str(error).split())) from error
 

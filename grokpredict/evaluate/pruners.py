@@ -12,6 +12,7 @@ import numpy as np
 
 from grokpredict.curves import Curve, FloatArray
 from grokpredict.evaluate.ledger import NEVER, Finished, Rule
+from grokpredict.parallel import results
 
 #: A trial reports at most so often, at every second, third, ... evaluation: the time that Optuna's
 #: pruners take grows with the square of it.
@@ -107,14 +108,14 @@ def pruner_rules(done: Finished, *, jobs: int = 1, seed: int = 0) -> list[Rule] 
     """
     if find_spec("optuna") is None:
         return "Optuna's pruners need Optuna: pip install 'grokpredict[optuna]'"
-    from joblib import Parallel, delayed
+    from joblib import delayed
 
     tried = settings()
     studies = _studies(done, seed)
     places = [(i, kind) for i in range(len(tried)) for kind in studies]
     replays = (delayed(_replayed)(kind, i, studies[kind]) for i, kind in places)
     stops = np.full((len(tried), len(done)), NEVER)
-    for (i, kind), found in zip(places, Parallel(n_jobs=jobs)(replays), strict=True):
+    for (i, kind), found in zip(places, results(replays, jobs), strict=True):
         stops[i, list(studies[kind])] = found
     names = list(dict.fromkeys(each.rule for each in tried))
     return [
