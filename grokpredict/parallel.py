@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import signal
 import threading
+import warnings
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 
-def results(tasks: Iterable[Any], jobs: int, *, ordered: bool = True) -> Iterable[Any]:
+def results(tasks: Iterable[Any], jobs: int, *, ordered: bool = True) -> Iterator[Any]:
     """Do what :func:`joblib.delayed` delayed, in the backend that is active.
 
     Ray gives results only when all are there. Workers on this machine never see the SIGINT that a
@@ -19,14 +20,22 @@ def results(tasks: Iterable[Any], jobs: int, *, ordered: bool = True) -> Iterabl
     from joblib.parallel import BACKENDS, get_active_backend
 
     backend = get_active_backend()[0]
+    if not getattr(backend, "supports_return_generator", False):
+        yield from Parallel(n_jobs=jobs)(tasks)
+        return
     if isinstance(backend, BACKENDS["loky"]) and jobs != 1:
         _start_workers(jobs)
-    if getattr(backend, "supports_return_generator", False):
-        kind = "generator" if ordered else "generator_unordered"
-        found = Parallel(n_jobs=jobs, return_as=kind, pre_dispatch="2*n_jobs")(tasks)
-    else:
-        found = Parallel(n_jobs=jobs)(tasks)
-    return found  # type: ignore[no-any-return]
+    kind = "generator" if ordered else "generator_unordered"
+    found = Parallel(n_jobs=jobs, return_as=kind, pre_dispatch="2*n_jobs")(tasks)
+    try:
+        # With "yield from", whoever closes this would have joblib warn.
+        for result in found:  # noqa: UP028
+            yield result
+    finally:
+        with warnings.catch_warnings():
+            # Whoever stops in the middle knows that there are results that nobody takes.
+            warnings.simplefilter("ignore")
+            found.close()
 
 
 def _start_workers(jobs: int) -> None:
@@ -38,8 +47,7 @@ def _start_workers(jobs: int) -> None:
     from joblib import Parallel, delayed
 
     with _without_interrupts():
-        started = Parallel(n_jobs=jobs, return_as="generator")([delayed(int)()])
-    list(started)
+        Parallel(n_jobs=jobs)([delayed(int)()])
 
 
 @contextmanager

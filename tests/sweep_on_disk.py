@@ -14,7 +14,7 @@ from planted import planted_sweep
 from grokpredict.curves import Run
 from grokpredict.logs.bundle import write_bundle
 
-COMMAND = [sys.executable, "-c", "from grokpredict.cli import main; main()"]
+COMMAND = [sys.executable, "-m", "grokpredict"]
 
 
 def write_sweep(folder: Path, *, bundles: int = 4, runs: int = 20, steps: int = 400) -> Path:

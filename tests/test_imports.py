@@ -27,6 +27,7 @@ LAYERS = (
     {"scoring"},
     {"context", "callback", "integrations", "plots", "evaluation_figure", "report", "printing"},
     {"cli"},
+    {"__main__"},
 )
 
 #: These see no more of the package than what is named.
