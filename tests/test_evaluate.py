@@ -16,7 +16,7 @@ from short_runs import BUDGET, HORIZONS, run
 
 from grokpredict.classifier import GrokClassifier
 from grokpredict.cli import main
-from grokpredict.curves import Curve, Run, Sweep
+from grokpredict.curves import Context, Curve, Run, Sweep
 from grokpredict.digest import fingerprint
 from grokpredict.evaluate import Evaluation, evaluate
 from grokpredict.evaluate.crossfit import _thresholds, cross_fitted
@@ -24,6 +24,9 @@ from grokpredict.evaluate.evaluation import _population
 from grokpredict.evaluate.ledger import Finished, finished
 from grokpredict.evaluate.replay import replay
 from grokpredict.evaluate.text import evaluation_text
+from grokpredict.evaluation_figure import evaluation_figure
+from grokpredict.metric_terms import Evaluations
+from grokpredict.monitor import GrokMonitor
 from grokpredict.scoring import score_run
 from grokpredict.training_table import known_runs
 
@@ -93,6 +96,50 @@ def test_a_replay_stops_runs_where_a_monitor_would_have(classifier: GrokClassifi
         assert np.isinf(stops[-1])
 
 
+def evaluated(first: int, every: int = 50) -> Run:
+    """A run of 1000 steps, planned for 4000, whose evaluations begin at ``first``."""
+    steps = np.arange(first, 4000, every)
+    return Run(
+        channels={
+            "train_loss": Curve(np.arange(1000), 3 * np.exp(-np.arange(1000) / 300)),
+            "val_loss": Curve(steps, np.full(steps.size, 1e3)),
+            "val_acc": Curve(steps, np.where(steps < 1500, 0.1, 0.99)),
+        },
+        context=Context(),
+        hparams={"configuration": first},
+        max_steps=4000,
+        name=f"from {first}, every {every}",
+    )
+
+
+def test_the_first_look_decides_whether_a_replay_reads_the_validation_metrics() -> None:
+    never = {(False, 1): np.full(59, 0.05)}  # an abort would be the monitor's last look
+    classifier = hand_made(
+        grids=((200, 1), (400, 1), (800, 1)), scores=never, validated_scores=never
+    )
+    runs = [evaluated(0), evaluated(150), evaluated(199), evaluated(250), evaluated(0, every=500)]
+    own = replay(
+        population(runs, 200),
+        classifier,
+        max_false_abort=0.05,
+        with_context=False,
+        with_validation=True,
+        name="it",
+    )
+    for i, each in enumerate(runs):
+        monitor = GrokMonitor(classifier, budget=4000)
+        said = Evaluations.of(each)
+        for step, loss in enumerate(each.loss.values):
+            for k in np.flatnonzero(said.steps == step):
+                monitor.saw_evaluation(said.loss[k], said.accuracy[k])
+            monitor.update(loss)
+        looks = [verdict.probability for verdict in monitor.verdicts]
+        expected = np.array(looks, dtype=float)
+        assert own.probability[:, i] == pytest.approx(expected, nan_ok=True), each.name
+    assert own.probability[:, 3] == pytest.approx([0.9] * 3)
+    assert own.probability[:, 1] == pytest.approx([np.nan, 0.3, 0.3], nan_ok=True)
+
+
 def test_what_tells_the_outcome_ranks_the_runs_and_the_configuration_does_not(
     found: Evaluation,
 ) -> None:
@@ -158,10 +205,17 @@ def test_runs_that_the_classifier_was_trained_on_say_nothing_about_it(
 def test_too_few_runs_to_train_on_leave_the_classifier_and_the_rivals(
     classifier: GrokClassifier,
 ) -> None:
-    few = fresh(range(1000, 1012))
+    few = fresh(range(1000, 1011))
     found = evaluate(Sweep(few), classifier)
     assert {each.rule for each in found.as_is} >= {found.headline}
     assert any("10 runs of each outcome" in each for each in found.missing)
+    for look in found.looks:
+        assert min(look.n_good, look.n_runs - look.n_good) < 5
+        assert look.auroc.value is None
+    told = next(line for line in evaluation_text(found).splitlines() if "this classifier" in line)
+    assert "  -  " in told
+    assert json.loads(json.dumps(found.to_dict()))["looks"][0]["auroc"]["value"] is None
+    evaluation_figure(found)
     with pytest.raises(ValueError, match="evaluate it on other runs"):
         evaluate(Sweep([run(seed) for seed in range(12)]), classifier)
     doomed = [own for own in few if own.channels["val_acc"].values[-1] < 0.5]

@@ -10,6 +10,7 @@ import numpy as np
 from grokpredict.evaluate.ledger import Finished, Ledger, among, ledger
 from grokpredict.evaluate.reliability import Reliability, reliability
 from grokpredict.evaluate.replay import Replay
+from grokpredict.labels import BoolArray
 from grokpredict.ranking import Interval, auroc, auroc_intervals
 from grokpredict.validation import FAMILY_RUNS
 
@@ -32,7 +33,8 @@ class LookFigures:
         Area under the receiver operating characteristic.
     configuration_auroc, lead : Interval
         That of the configuration alone, trained on the other runs, and the paired difference, on
-        the runs whose configuration is known.
+        the runs whose configuration is known. Without a value, as :attr:`auroc`, where there are
+        fewer than five runs of an outcome.
     family_auroc : mapping of str to float
         Within each kind of task that has five runs of each outcome.
     reliability : Reliability
@@ -105,8 +107,7 @@ def _figures(done: Finished, model: Replay, row: int, configuration: Replay | No
     if configuration is not None and horizon in configuration.horizons:
         alone = configuration.probability[configuration.horizons.index(horizon)]
         both = known & np.isfinite(alone)
-        areas, leads = _areas(done, both, np.stack([scores[both], alone[both]]))
-        base, lead = areas[1], leads[0]
+        (_, base), (lead, _) = _areas(done, both, np.stack([scores[both], alone[both]]))
     good = done.good[known]
     return LookFigures(
         model=model.name,
@@ -125,9 +126,17 @@ def _figures(done: Finished, model: Replay, row: int, configuration: Replay | No
 def _areas(
     done: Finished, known: np.ndarray, scores: np.ndarray
 ) -> tuple[list[Interval], list[Interval]]:
-    return auroc_intervals(
-        done.good[known], scores, done.runs.configuration[known], np.random.default_rng(0)
-    )
+    """Return the areas and leads among some runs; without a value if those are too few."""
+    good = done.good[known]
+    if not _enough(good):
+        none = [Interval(None, None, None)] * len(scores)
+        return none, none
+    return auroc_intervals(good, scores, done.runs.configuration[known], np.random.default_rng(0))
+
+
+def _enough(good: BoolArray) -> bool:
+    """Return whether there are as many runs of each outcome as a kind of task needs."""
+    return min(int(good.sum()), int((~good).sum())) >= FAMILY_RUNS
 
 
 def _by_family(done: Finished, scores: np.ndarray) -> dict[str, float]:
@@ -135,7 +144,7 @@ def _by_family(done: Finished, scores: np.ndarray) -> dict[str, float]:
     known = np.isfinite(scores)
     for name, own in families(done).items():
         good = done.good[own & known]
-        if min(good.sum(), (~good).sum()) >= FAMILY_RUNS:
+        if _enough(good):
             found[name] = auroc(good, scores[own & known])
     return found
 

@@ -125,16 +125,17 @@ def replay(
     strange = np.zeros(shape, dtype=np.bool_)
     threshold = np.zeros(shape)
     for grid, runs in _by_grid(done, classifier).items():
+        seen = _read(done, runs, classifier, grid) if with_validation else {}
         for horizon in classifier.horizons_on(grid):
             row = horizons.index(horizon)
-            for index in _chunks(_looked_at(done, runs, classifier, horizon, grid)):
+            for index in _chunks(_looked_at(done, runs, classifier, horizon, grid, seen)):
                 own = [done.runs.runs[i] for i in index]
                 looks = classifier.look(
                     window(own, horizon, grid),
                     horizon=horizon,
                     stride=grid,
                     contexts=[run.context if with_context else None for run in own],
-                    evaluations=[Evaluations.of(run) if with_validation else None for run in own],
+                    evaluations=[seen.get(i) for i in index.tolist()],
                     budget=done.runs.budget[index],
                 )
                 probability[row, index] = looks.probability
@@ -168,13 +169,34 @@ def _by_grid(done: Finished, classifier: GrokClassifier) -> Mapping[int, IntArra
     return {grid: np.array(index, dtype=np.int64) for grid, index in found.items()}
 
 
+def _read(
+    done: Finished, among: IntArray, classifier: GrokClassifier, grid: int
+) -> dict[int, Evaluations]:
+    """Return the validation metrics of the runs that had some by the first look.
+
+    As in a monitor, that decides for all looks of a run: one model takes them.
+    """
+    if classifier.validated is None:
+        return {}
+    first = classifier.horizons_on(grid)[0]
+    found = {i: Evaluations.of(done.runs.runs[i]) for i in among.tolist()}
+    return {i: own for i, own in found.items() if own.before(first).steps.size}
+
+
 def _looked_at(
-    done: Finished, among: IntArray, classifier: GrokClassifier, horizon: int, grid: int
+    done: Finished,
+    among: IntArray,
+    classifier: GrokClassifier,
+    horizon: int,
+    grid: int,
+    seen: Mapping[int, Evaluations],
 ) -> IntArray:
     """Return the runs that a monitor looks at after ``horizon`` steps."""
     kept = []
-    for i in among:
+    for i in among.tolist():
         if done.runs.budget[i] <= horizon or done.runs.t4[i] <= horizon:
+            continue
+        if i in seen and not seen[i].serve(horizon):
             continue
         run = done.runs.runs[i]
         try:
