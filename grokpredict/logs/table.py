@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import compress
 from typing import Any
 
 import numpy as np
@@ -262,17 +263,25 @@ def _told(table: Table, column: str, name: str) -> tuple[IntArray, FloatArray]:
         return np.arange(len(cells)), values
     except (TypeError, ValueError):
         pass  # sparse rows, or text
-    rows = [row for row, cell in enumerate(cells) if cell is not None and cell != ""]
-    values = np.empty(len(rows))
-    for i, row in enumerate(rows):
-        try:
-            values[i] = float(cells[row])
-        except (TypeError, ValueError) as error:
-            raise LogError(
-                f"column {column!r} must hold numbers, line {table.line(row)} of {name} has "
-                f"{_short(cells[row])}"
-            ) from error
-    return np.array(rows, dtype=np.int64), values
+    told = [cell is not None and cell != "" for cell in cells]
+    rows = np.flatnonzero(told)
+    try:
+        values = np.fromiter(map(float, compress(cells, told)), dtype=np.float64, count=rows.size)
+    except (TypeError, ValueError) as error:
+        row = next(row for row in rows.tolist() if not _is_number(cells[row]))
+        raise LogError(
+            f"column {column!r} must hold numbers, line {table.line(row)} of {name} has "
+            f"{_short(cells[row])}"
+        ) from error
+    return rows, values
+
+
+def _is_number(cell: Any) -> bool:
+    try:
+        float(cell)
+    except (TypeError, ValueError):
+        return False
+    return True
 
 
 def _short(cell: Any) -> str:
