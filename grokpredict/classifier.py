@@ -105,8 +105,9 @@ class GrokClassifier:
     familiar : Familiar
         What the training runs looked like.
     lowest_scores : mapping of (bool, int) to ndarray
-        By with_context and stride: for each configuration that generalised and that the fit did
-        not see, the lowest probability at any look before it did.
+        By with_context and stride: for configurations that generalised and that the fit did not
+        see, the lowest probability at any look before they did, as many as are independent of
+        each other (:func:`grokpredict.thresholds.independent_scores`).
     context_fields : tuple of str
         Fields of :class:`~grokpredict.curves.Context` that every training run knew: with one of
         them missing, the loss alone is read.
@@ -349,7 +350,7 @@ class GrokClassifier:
     def n_calibration(
         self, stride: int, *, with_context: bool, with_validation: bool = False
     ) -> int:
-        """Return how many generalising configurations the threshold rests on."""
+        """Return how many independent generalising configurations the threshold rests on."""
         return int(self._scores(stride, with_context, with_validation).size)
 
     def _scores(self, stride: int, with_context: bool, with_validation: bool) -> FloatArray:

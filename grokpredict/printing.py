@@ -126,7 +126,8 @@ def _found(report: TrainingReport) -> Iterator[str]:
         if number:
             yield f"{number:>8}  {what}"
     used = counts.generalised + counts.not_generalised
-    yield f"The {used} used runs are of {counts.configurations} configurations."
+    networks = f" of {counts.networks} networks" if counts.networks else ""
+    yield f"The {used} used runs are of {counts.configurations} configurations{networks}."
 
 
 def _formats(findings: Findings) -> Iterator[str]:
@@ -162,7 +163,8 @@ def _reasons(left_out: Sequence[LeftOut]) -> Iterator[str]:
 
 
 def _figures(report: TrainingReport) -> Iterator[str]:
-    yield "AUROC on configurations that the fit did not see, with 95 % intervals"
+    unseen = "networks" if report.counts.networks else "configurations"
+    yield f"AUROC on {unseen} that the fit did not see, with 95 % intervals"
     yield (
         f"{'horizon':>8}  {'reads':<27}  {'runs':>6}  {'good':>5}  {'AUROC':<20}  "
         f"{'configuration only':<20}  {'lead':<22}  other tasks"
@@ -225,5 +227,5 @@ def _bound(classifier: GrokClassifier, max_false_abort: float) -> Iterator[str]:
             said = "never, too few" if limit is None else f"{limit:.4f}"
             yield (
                 f"  every {stride:<4}  {reading(told, validated):<27}  {said:<14}  "
-                f"from {number} configurations"
+                f"from {number} independent configurations"
             )

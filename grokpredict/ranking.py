@@ -72,7 +72,7 @@ def _aurocs(generalised: BoolArray, score: FloatArray, weights: FloatArray) -> F
 def auroc_intervals(
     generalised: BoolArray,
     scores: FloatArray,
-    configuration: IntArray,
+    cluster: IntArray,
     rng: np.random.Generator,
 ) -> tuple[list[Interval], list[Interval]]:
     """Return the area of each score, and of each score its lead over the last one.
@@ -83,8 +83,8 @@ def auroc_intervals(
         Whether the run generalised.
     scores : ndarray, shape (n_scores, n_runs)
         The last row is the baseline.
-    configuration : ndarray of int, shape (n_runs,)
-        Runs of one configuration are drawn together: they are not independent.
+    cluster : ndarray of int, shape (n_runs,)
+        Runs of one cluster are drawn together: they are not independent.
     rng : numpy.random.Generator
         Source of the resamples.
 
@@ -93,13 +93,13 @@ def auroc_intervals(
     areas, leads : list of Interval, length n_scores
         Percentile intervals; the leads are paired, each resample computes both areas.
     """
-    _, cluster = np.unique(configuration, return_inverse=True)
-    n_clusters = int(cluster.max(initial=-1)) + 1
+    _, own_cluster = np.unique(cluster, return_inverse=True)
+    n_clusters = int(own_cluster.max(initial=-1)) + 1
     drawn = []
     for start in range(0, RESAMPLES, _CHUNK):
         size = min(_CHUNK, RESAMPLES - start)
         counts = rng.multinomial(n_clusters, np.full(n_clusters, 1 / n_clusters), size)
-        weights = counts[:, cluster].astype(float)
+        weights = counts[:, own_cluster].astype(float)
         drawn.append(np.stack([_aurocs(generalised, score, weights) for score in scores]))
     resampled = np.concatenate(drawn, axis=1)
     points = np.array([auroc(generalised, score) for score in scores])

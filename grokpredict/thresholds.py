@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from grokpredict.curves import FloatArray
+from grokpredict.curves import FloatArray, IntArray
 
 #: Confidence with which the bound on lost runs holds over draws of the calibration runs.
 CONFIDENCE = 0.95
@@ -56,6 +56,68 @@ def abort_threshold(
     violation = bdtr(ranks, scores.size, max_false_abort)
     allowed = np.flatnonzero(violation <= 1 - confidence)
     return float(scores[allowed[-1]]) if allowed.size else None
+
+
+def independent_scores(
+    lowest_scores: FloatArray, configuration: IntArray, network: IntArray
+) -> FloatArray:
+    """Return what calibration scores are worth: as many as would be, were they independent.
+
+    Parameters
+    ----------
+    lowest_scores : ndarray, shape (n_runs,)
+        As for :func:`abort_threshold`.
+    configuration : ndarray of int, shape (n_runs,)
+        Of the repetitions of one configuration only the lowest score counts.
+    network : ndarray of int, shape (n_runs,)
+        Configurations of one network resemble each other.
+
+    Returns
+    -------
+    ndarray, shape (n_independent,)
+        Ascending. All scores, if no two configurations share a network; else as many quantiles of
+        them as n over the design effect 1 + (m - 1) rho, with m the number of configurations that
+        a configuration's network has on average and rho the intraclass correlation of the ranks
+        of the scores. The lowest score is among them.
+
+    Notes
+    -----
+    Kish 1965, "Survey Sampling"; that a binomial bound holds for clustered samples with the
+    effective number in place of n: Korn & Graubard 1998, "Confidence intervals for proportions
+    with small expected number of positive counts estimated from survey data", Survey Methodology
+    24(2). Correlation is weaker in the tail than over all ranks, which makes the bound safer.
+
+    Examples
+    --------
+    >>> independent_scores(np.array([0.3, 0.2, 0.9]), np.array([0, 0, 1]), np.array([0, 0, 1]))
+    array([0.2, 0.9])
+    """
+    _, first, own = np.unique(configuration, return_index=True, return_inverse=True)
+    scores = np.full(first.size, np.inf)
+    np.minimum.at(scores, own, lowest_scores)
+    effect = _design_effect(scores, network[first])
+    scores.sort()
+    places = np.arange(max(1, int(scores.size / effect))) * effect
+    return np.asarray(scores[places.astype(int)] if scores.size else scores)
+
+
+def _design_effect(scores: FloatArray, cluster: IntArray) -> float:
+    """Return by how much clusters inflate the variance of a mean of ranks, at least 1."""
+    from scipy.stats import rankdata
+
+    sizes = np.unique(cluster, return_counts=True)[1]
+    n, k = scores.size, sizes.size
+    if k < 2 or k == n:
+        return 1.0
+    _, own = np.unique(cluster, return_inverse=True)
+    ranks = rankdata(scores)
+    means = np.bincount(own, ranks) / sizes
+    between = float(np.sum(sizes * (means - ranks.mean()) ** 2)) / (k - 1)
+    within = float(np.sum((ranks - means[own]) ** 2)) / (n - k)
+    usual = (n - np.sum(sizes**2) / n) / (k - 1)
+    spread = between + (usual - 1) * within
+    correlation = max(0.0, (between - within) / spread) if spread > 0 else 0.0
+    return 1.0 + float(np.sum(sizes**2) / n - 1) * correlation
 
 
 def calibration_runs_needed(max_false_abort: float, confidence: float = CONFIDENCE) -> int:

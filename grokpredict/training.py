@@ -16,6 +16,7 @@ from grokpredict.labels import BoolArray, LabelRule
 from grokpredict.parallel import results
 from grokpredict.strangers import TURNED_AWAY, Familiar, fit_familiar
 from grokpredict.terms import has_context
+from grokpredict.thresholds import independent_scores
 from grokpredict.training_table import (
     METRIC_COLUMNS,
     Counts,
@@ -65,7 +66,8 @@ class TrainingReport:
     grids : tuple of GridArea
         The area on every step grid, at each horizon that it serves.
     calibration : mapping of str to int
-        Generalising configurations behind the threshold, by ``"loss, stride 1"`` and so on.
+        Generalising configurations behind the threshold, as many as are independent of each other,
+        by ``"loss, stride 1"`` and so on.
     """
 
     counts: Counts
@@ -231,7 +233,13 @@ def _counts(
         generalised=int(np.sum(used & good)),
         not_generalised=int(np.sum(used & ~good)),
         configurations=int(np.unique(runs.configuration[used]).size),
+        networks=_n_networks(runs, used),
     )
+
+
+def _n_networks(runs: Runs, used: BoolArray) -> int:
+    by_network = not np.array_equal(runs.network, runs.configuration)
+    return int(np.unique(runs.network[used]).size) if by_network else 0
 
 
 def _check(counts: Counts) -> None:
@@ -304,9 +312,9 @@ def _keyed(
 def _lowest_scores(
     runs: Runs, grids: Sequence[Grid], scores: FloatArray, with_context: bool
 ) -> dict[int, FloatArray]:
-    """Return, by stride, the lowest score of each generalising configuration.
+    """Return, by stride, the lowest scores of the runs that generalise, as far as independent.
 
-    Each score is that of the fold's model, which did not see the configuration. Looks at runs
+    Each score is that of the fold's model, which did not see the network. Looks at runs
     that would be turned away as strangers count too: they cannot be aborted, so the bound only
     becomes safer.
     """
@@ -319,10 +327,9 @@ def _lowest_scores(
         if with_context:
             known &= runs.told
         if known.any():
-            configurations = runs.configuration[known]
-            least = np.full(configurations.max() + 1, np.inf)
-            np.minimum.at(least, configurations, lowest[known])
-            found[stride] = np.sort(least[np.isfinite(least)])
+            found[stride] = independent_scores(
+                lowest[known], runs.configuration[known], runs.network[known]
+            )
     return found
 
 

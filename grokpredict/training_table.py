@@ -35,6 +35,10 @@ EXTRA_BUDGETS = 3
 #: Runs to cross-validate on at most: intervals and thresholds hardly gain by more.
 MAX_RUNS = 10_000
 
+#: From so many networks on, of either outcome, splits hold out whole networks. Where there are
+#: fewer, the sweep is taken to be about other configurations of the same ones.
+MIN_NETWORKS = 20
+
 #: Windows of which a table is made at most: more teach trees of a bounded size nothing.
 MAX_WINDOWS = 75_000
 
@@ -71,6 +75,9 @@ class Counts:
         Used.
     configurations : int
         Different configurations among the used ones.
+    networks : int
+        Different networks among them; 0 where these are not known or fewer than
+        :data:`MIN_NETWORKS`.
     """
 
     runs: int
@@ -83,6 +90,7 @@ class Counts:
     generalised: int
     not_generalised: int
     configurations: int
+    networks: int
 
 
 @dataclass(frozen=True, eq=False)
@@ -101,6 +109,11 @@ class Runs:
         Step by which it had to.
     configuration : ndarray of int, shape (n_runs,)
         Runs with the same number are repetitions of one configuration.
+    network : ndarray of int, shape (n_runs,)
+        Runs with the same number are of one kind of task and have equally many parameters, so
+        that they resemble each other, and no split has them on both sides. The same as
+        ``configuration`` where the number of parameters is not known or there are fewer than
+        :data:`MIN_NETWORKS` networks of either outcome.
     family : tuple of (str or None)
         Kind of task, where the hyperparameters tell it.
     """
@@ -110,6 +123,7 @@ class Runs:
     t4: FloatArray
     budget: FloatArray
     configuration: IntArray
+    network: IntArray
     family: tuple[str | None, ...]
 
     def __len__(self) -> int:
@@ -281,16 +295,32 @@ def _known(facts: Sequence[Facts], budget: int | None) -> tuple[list[int], Runs,
             kept.append(i)
             ends.append((_NEVER if fact.outcome.t4 is None else fact.outcome.t4, asked))
     t4, asked_for = np.array(ends, dtype=float).reshape(-1, 2).T
-    _, configuration = np.unique([facts[i].configuration for i in kept], return_inverse=True)
+    known = [facts[i] for i in kept]
+    configuration = _numbered([fact.configuration for fact in known])
     runs = Runs(
         runs=(),
-        contexts=tuple(facts[i].context for i in kept),
+        contexts=tuple(fact.context for fact in known),
         t4=t4,
         budget=asked_for,
-        configuration=configuration.astype(np.int64),
-        family=tuple(facts[i].family for i in kept),
+        configuration=configuration,
+        network=_networks(known, configuration, t4 <= asked_for),
+        family=tuple(fact.family for fact in known),
     )
     return kept, runs, lost
+
+
+def _networks(facts: Sequence[Facts], configuration: IntArray, good: BoolArray) -> IntArray:
+    """Return :attr:`Runs.network`."""
+    if any(fact.context.n_parameters is None for fact in facts):
+        return configuration
+    network = _numbered([f"{fact.family} {fact.context.n_parameters}" for fact in facts])
+    fewest = min(np.unique(network[own]).size for own in (good, ~good))
+    return network if fewest >= MIN_NETWORKS else configuration
+
+
+def _numbered(names: Sequence[str]) -> IntArray:
+    """Return equal numbers for equal names, from 0 on."""
+    return np.unique(names, return_inverse=True)[1].astype(np.int64)
 
 
 def step_grids(
@@ -357,14 +387,14 @@ def _grid(runs: Runs, horizon: int, stride: int, index: IntArray, features: Floa
 
 
 def drawn(runs: Runs, grids: Sequence[Grid], seed: int) -> tuple[Runs, list[Grid]]:
-    """Return all runs, or whole configurations at random, of :data:`MAX_RUNS` runs at most."""
+    """Return all runs, or whole networks at random, of :data:`MAX_RUNS` runs at most."""
     if len(runs) <= MAX_RUNS:
         return runs, list(grids)
-    sizes = np.bincount(runs.configuration)
+    sizes = np.bincount(runs.network)
     order = np.random.default_rng(seed).permutation(sizes.size)
     chosen = np.zeros(sizes.size, dtype=np.bool_)
     chosen[order[np.cumsum(sizes[order]) <= MAX_RUNS]] = True
-    kept = np.flatnonzero(chosen[runs.configuration])
+    kept = np.flatnonzero(chosen[runs.network])
     place = np.full(len(runs), -1)
     place[kept] = np.arange(kept.size)
     fewer = replace(
@@ -374,6 +404,7 @@ def drawn(runs: Runs, grids: Sequence[Grid], seed: int) -> tuple[Runs, list[Grid
         t4=runs.t4[kept],
         budget=runs.budget[kept],
         configuration=runs.configuration[kept],
+        network=runs.network[kept],
         family=tuple(runs.family[i] for i in kept),
     )
     return fewer, [_among(grid, place) for grid in grids]

@@ -1,4 +1,4 @@
-"""How good a classifier is on configurations, and on kinds of task, that its fit did not see."""
+"""How good a classifier is on networks, and on kinds of task, that its fit did not see."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from grokpredict.terms import GRID_TERMS
 from grokpredict.training_table import Grid, Rows, Runs, columns, training_rows
 from grokpredict.trees import Trees
 
-#: Folds of the cross-validation, fewer where a class has fewer configurations.
+#: Folds of the cross-validation, fewer where a class has fewer networks.
 FOLDS = 5
 
 #: The validation metrics are read where so many of the runs of each class have them. Of fewer
@@ -31,7 +31,7 @@ FAMILY_RUNS = 5
 
 @dataclass(frozen=True)
 class Figures:
-    """Out-of-fold quality at one horizon, on configurations that the fit did not see.
+    """Out-of-fold quality at one horizon, on :attr:`networks <Runs.network>` that no fit saw.
 
     Attributes
     ----------
@@ -162,15 +162,15 @@ def fit_columns(rows: Rows, chosen: IntArray, *, seed: int) -> Trees:
 
 
 def folds(runs: Runs, n_folds: int, seed: int) -> Iterator[tuple[BoolArray, BoolArray]]:
-    """Yield (fit, held out) masks over the runs; no configuration is on both sides."""
+    """Yield (fit, held out) masks over the runs; no network, nor configuration, is on both sides."""
     from sklearn.model_selection import StratifiedGroupKFold
 
-    good = np.unique(runs.configuration[runs.generalised]).size
-    doomed = np.unique(runs.configuration[~runs.generalised]).size
+    good = np.unique(runs.network[runs.generalised]).size
+    doomed = np.unique(runs.network[~runs.generalised]).size
     splitter = StratifiedGroupKFold(
         max(2, min(n_folds, good, doomed)), shuffle=True, random_state=seed
     )
-    for _, held in splitter.split(runs.generalised, runs.generalised, runs.configuration):
+    for _, held in splitter.split(runs.generalised, runs.generalised, runs.network):
         out = np.zeros(len(runs), dtype=np.bool_)
         out[held] = True
         yield ~out, out
@@ -204,7 +204,7 @@ def held_out_scores(
     seed: int,
     jobs: int = 1,
 ) -> dict[str, FloatArray]:
-    """Return the probability of each window by the model that did not see its configuration.
+    """Return the probability of each window by the model that did not see its network.
 
     Parameters
     ----------
@@ -283,7 +283,7 @@ def figures(
     grids : sequence of Grid
         Horizons of one stride.
     scores : mapping of str to ndarray, shape (n_grids, n_runs)
-        Of :func:`held_out_scores`, on held-out configurations.
+        Of :func:`held_out_scores`, on held-out networks.
     seed, jobs : int
         As for :func:`held_out_scores`, which scores each family left out.
     """
@@ -303,7 +303,7 @@ def figures(
             areas, leads = auroc_intervals(
                 good,
                 np.stack([scores[name][row, known], scores["configuration"][row, known]]),
-                runs.configuration[known],
+                runs.network[known],
                 np.random.default_rng(seed),
             )
             own = _family_areas(runs, families, by_family[name][row])

@@ -30,6 +30,7 @@ def population(t4: list[float], budget: list[float], spent: list[float]) -> Fini
             t4=np.array(t4, dtype=float),
             budget=np.array(budget, dtype=float),
             configuration=np.arange(len(t4)),
+            network=np.arange(len(t4)),
             family=(None,) * len(t4),
         ),
         np.array(spent, dtype=float),

@@ -35,6 +35,7 @@ def gathered(
             t4=np.array(t4, dtype=float),
             budget=budget,
             configuration=np.arange(len(runs)),
+            network=np.arange(len(runs)),
             family=tuple(families or [None] * len(runs)),
         ),
         budget,

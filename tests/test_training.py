@@ -144,6 +144,7 @@ def test_no_configuration_is_on_both_sides_of_a_split(
         t4=np.where(good, 1000.0, np.inf)[order],
         budget=np.full(n, 4000.0),
         configuration=configuration[order],
+        network=configuration[order],
         family=(None,) * n,
     )
     held_out = np.zeros(n, dtype=int)
@@ -153,6 +154,28 @@ def test_no_configuration_is_on_both_sides_of_a_split(
         assert not set(runs.configuration[fit]) & set(runs.configuration[held])
         held_out += held
     assert np.all(held_out == 1)
+
+
+def test_many_networks_are_split_as_wholes() -> None:
+    sweep = planted_sweep(120, seed=13)
+
+    def of_networks(number: int) -> Runs:
+        runs = [
+            dataclasses.replace(
+                run,
+                hparams={**run.hparams, "family": "a", "n_parameters": 100 + i % number},
+                context=dataclasses.replace(run.context, n_parameters=100 + i % number),
+            )
+            for i, run in enumerate(sweep.runs)
+        ]
+        return known_runs(Sweep(runs), None, None)[0]
+
+    many, few = of_networks(40), of_networks(10)
+    assert np.unique(many.network).size == 40
+    for fit, held in folds(many, 5, 0):
+        assert not set(many.network[fit]) & set(many.network[held])
+    # Of ten the next runs are likely to be of one of them.
+    np.testing.assert_array_equal(few.network, few.configuration)
 
 
 def _lowest_out_of_fold(runs: Runs, horizons: tuple[int, ...]) -> np.ndarray:

@@ -12,7 +12,7 @@ from grokpredict.curves import FloatArray, IntArray
 from grokpredict.evaluate.ledger import Finished
 from grokpredict.evaluate.replay import Replay
 from grokpredict.labels import BoolArray
-from grokpredict.thresholds import abort_threshold
+from grokpredict.thresholds import abort_threshold, independent_scores
 from grokpredict.training import MIN_RUNS_PER_CLASS
 from grokpredict.training_table import Progress, extract_grids, step_grids
 from grokpredict.validated import reading
@@ -54,7 +54,7 @@ def cross_fitted(
     progress: Progress | None = None,
     seed: int = 0,
 ) -> CrossFitted:
-    """Train on four fifths of the configurations at a time and look at the rest.
+    """Train on four fifths of the networks at a time and look at the rest.
 
     Parameters
     ----------
@@ -74,7 +74,7 @@ def cross_fitted(
     Returns
     -------
     CrossFitted
-        Every score is by a model that did not see the configuration, and the threshold of each
+        Every score is by a model that did not see the network, and the threshold of each
         fold is set on the scores of the others. Strangers are not turned away: the folds are
         alike.
     """
@@ -138,10 +138,8 @@ def _thresholds(
     for fit, held in splits:
         for stride in np.unique(strides):
             own = fit & done.good & np.isfinite(lowest) & (strides == stride)
-            _, configuration = np.unique(done.runs.configuration[own], return_inverse=True)
-            # Repetitions of one configuration are not independent: the lowest of them counts.
-            least = np.full(configuration.max(initial=-1) + 1, np.inf)
-            np.minimum.at(least, configuration, lowest[own])
-            limit = abort_threshold(least, max_false_abort)
+            runs = done.runs
+            scores = independent_scores(lowest[own], runs.configuration[own], runs.network[own])
+            limit = abort_threshold(scores, max_false_abort)
             threshold[held & (strides == stride)] = limit or 0.0
     return threshold

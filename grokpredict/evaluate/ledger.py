@@ -43,11 +43,11 @@ class Finished:
 
     @cached_property
     def resampled(self) -> FloatArray:
-        """How often each run is in each bootstrap sample of whole configurations.
+        """How often each run is in each bootstrap sample of whole networks.
 
         Shape (:data:`~grokpredict.ranking.RESAMPLES`, n_runs); the same samples for every rule.
         """
-        _, cluster = np.unique(self.runs.configuration, return_inverse=True)
+        _, cluster = np.unique(self.runs.network, return_inverse=True)
         n_clusters = int(cluster.max(initial=-1)) + 1
         drawn = np.random.default_rng(0).multinomial(
             n_clusters, np.full(n_clusters, 1 / max(n_clusters, 1)), RESAMPLES
@@ -98,7 +98,7 @@ class Ledger:
         of lost runs are never counted as saved.
     saved : Interval
         The same steps as a share of what an oracle saves, which stops every doomed run before
-        its first step; with a bootstrap interval over configurations.
+        its first step; with a bootstrap interval over networks.
     matched : bool
         Whether the lost share is within the limit that the setting was chosen for.
     """
