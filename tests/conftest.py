@@ -45,5 +45,24 @@ def short_classifier_file(
 
 
 @pytest.fixture(scope="session")
+def planted_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Six bundles, for the clusters."""
+    from sweep_on_disk import write_sweep
+
+    return write_sweep(tmp_path_factory.mktemp("planted") / "sweep", bundles=6)
+
+
+@pytest.fixture(scope="session")
+def trained_here(planted_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What the command line makes of them on this machine."""
+    from sweep_on_disk import train
+
+    folder = tmp_path_factory.mktemp("here")
+    done = train(planted_folder, folder / "c.npz", folder / "cache")
+    assert done.returncode == 0, done.stderr
+    return folder / "c.npz"
+
+
+@pytest.fixture(scope="session")
 def classifier(short_classifier_file: Path) -> GrokClassifier:
     return GrokClassifier.load(short_classifier_file)

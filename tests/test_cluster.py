@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -11,24 +12,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from sweep_on_disk import COMMAND, command, environment, train, write_sweep
+from sweep_on_disk import COMMAND, command, environment, train
 
 distributed = pytest.importorskip("distributed")
 
 DASK = Path(sys.executable).with_name("dask")
-
-
-@pytest.fixture(scope="module")
-def sweep(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_sweep(tmp_path_factory.mktemp("cluster") / "sweep", bundles=6)
-
-
-@pytest.fixture(scope="module")
-def local(sweep: Path, tmp_path_factory: pytest.TempPathFactory) -> bytes:
-    folder = tmp_path_factory.mktemp("local")
-    done = train(sweep, folder / "c.npz", folder / "cache")
-    assert done.returncode == 0, done.stderr
-    return (folder / "c.npz").read_bytes()
 
 
 @pytest.fixture
@@ -62,9 +50,13 @@ def cluster(tmp_path: Path) -> Iterator[tuple[str, list[subprocess.Popen[bytes]]
 
 
 def test_a_cluster_trains_the_same_classifier_and_a_killed_worker_loses_nothing(
-    cluster: tuple[str, list[subprocess.Popen[bytes]]], sweep: Path, local: bytes, tmp_path: Path
+    cluster: tuple[str, list[subprocess.Popen[bytes]]],
+    planted_folder: Path,
+    trained_here: Path,
+    tmp_path: Path,
 ) -> None:
     address, workers = cluster
+    sweep, local = planted_folder, trained_here.read_bytes()
     on_cluster = ["--backend", "dask", "--scheduler", address]
     cache = tmp_path / "cache"
     # Relative to the folder of this process, not to those of the workers.
@@ -85,6 +77,18 @@ def test_a_cluster_trains_the_same_classifier_and_a_killed_worker_loses_nothing(
     _, err = process.communicate()
     assert process.returncode == 0, err
     assert (tmp_path / "b.npz").read_bytes() == local
+
+
+def test_a_cluster_evaluates_alike(
+    cluster: tuple[str, list[subprocess.Popen[bytes]]], planted_folder: Path, trained_here: Path
+) -> None:
+    run = [*COMMAND, "evaluate", planted_folder.name, "--classifier", str(trained_here), "--json"]
+    here, there = (
+        subprocess.run([*run, *options], cwd=planted_folder.parent, check=True, capture_output=True)
+        for options in ([], ["--backend", "dask", "--scheduler", cluster[0]])
+    )
+    assert json.loads(there.stdout)["runs"]
+    assert there.stdout == here.stdout
 
 
 def test_a_cluster_makes_the_same_sweep(
@@ -115,10 +119,10 @@ def test_a_cluster_makes_the_same_sweep(
     ],
 )
 def test_a_wrong_address_is_one_sentence(
-    options: list[str], told: str, sweep: Path, tmp_path: Path
+    options: list[str], told: str, planted_folder: Path, tmp_path: Path
 ) -> None:
     env = {**environment(tmp_path), "DASK_DISTRIBUTED__COMM__TIMEOUTS__CONNECT": "1s"}
-    run = [*command(sweep, tmp_path / "c.npz"), *options]
+    run = [*command(planted_folder, tmp_path / "c.npz"), *options]
     done = subprocess.run(run, env=env, capture_output=True, text=True, check=False)
     assert done.returncode == 2
     assert told in done.stderr
