@@ -4,7 +4,8 @@
 
 Each sweep is trained on twice, with an empty cache and with a full one. Seconds by the clock say
 little on a busy machine, so the seconds of processor time are there too: divided by the number of
-cores they are what the clock would show at best. Memory is the sum over all processes.
+cores they are what the clock would show at best. Memory is the sum over all processes, in which a
+page that several of them share counts once.
 """
 
 from __future__ import annotations
@@ -95,8 +96,9 @@ def resident(leader: int) -> int:
     for path in Path("/proc").glob("[0-9]*"):
         try:
             if os.getsid(int(path.name)) == leader:
-                total += int((path / "statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
-        except (OSError, ValueError):
+                lines = (path / "smaps_rollup").read_text().splitlines()
+                total += next(int(own.split()[1]) * 1024 for own in lines if own.startswith("Pss:"))
+        except (OSError, ValueError, StopIteration):
             continue
     return total
 
@@ -135,11 +137,12 @@ def main() -> None:
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--folder", type=Path, default=None, help="where to write the sweeps")
     args = parser.parse_args()
-    before: dict[str, tuple[int, float, float]] = {}
+    before: dict[str, tuple[int, dict[str, float]]] = {}
     print(
-        "| sweep | s | s of CPU | CPU ms / run | peak MB | again, s of CPU | exponents: CPU, MB |"
+        "| sweep | s | s of CPU | CPU ms / run | peak MB | again: s | s of CPU "
+        "| exponents: s, CPU, MB |"
     )
-    print("| --- | ---: | ---: | ---: | ---: | ---: | --- |")
+    print("| --- | ---: | ---: | ---: | ---: | ---: | ---: | --- |")
     for each in args.sweeps:
         kind, _, number = each.partition(":")
         n_runs = int(number)
@@ -151,17 +154,16 @@ def main() -> None:
             shutil.rmtree(folder)
         growth = "-"
         if kind in before:
-            n, cpu, peak = before[kind]
+            n, smaller = before[kind]
             grown = math.log(n_runs / n)
             growth = ", ".join(
-                f"{math.log(new / old) / grown:.2f}"
-                for new, old in ((first["cpu"], cpu), (first["peak"], peak))
+                f"{math.log(first[key] / smaller[key]) / grown:.2f}" for key in first
             )
-        before[kind] = n_runs, first["cpu"], first["peak"]
+        before[kind] = n_runs, first
         print(
             f"| {kind}, {n_runs} | {first['wall']:.0f} | {first['cpu']:.0f} "
-            f"| {first['cpu'] / n_runs * 1e3:.1f} | {first['peak']:.0f} | {again['cpu']:.1f} "
-            f"| {growth} |",
+            f"| {first['cpu'] / n_runs * 1e3:.1f} | {first['peak']:.0f} | {again['wall']:.1f} "
+            f"| {again['cpu']:.1f} | {growth} |",
             flush=True,
         )
     print(f"load at the end: {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores", file=sys.stderr)

@@ -71,7 +71,9 @@ def fit_trees(
         rows_per_run *= MAX_ROWS / len(x)
         x, y = x[drawn], y[drawn]
     # scikit-learn 1.9 trips over a column without a single value; on a constant nothing splits.
-    x = np.where(np.isnan(x).all(axis=0), 0.0, x)
+    empty = np.isnan(x).all(axis=0)
+    if empty.any():
+        x = np.where(empty, 0.0, x)
     model = HistGradientBoostingClassifier(
         max_iter=N_TREES,
         learning_rate=LEARNING_RATE,

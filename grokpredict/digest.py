@@ -8,15 +8,16 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from grokpredict import features as loss_features
 from grokpredict.classifier import DEFAULT_HORIZONS, DEFAULT_STRIDES
 from grokpredict.conditioning import SignalSettings
 from grokpredict.curves import (
     Context,
-    FloatArray,
     IntArray,
     Run,
     UnsuitableRunError,
@@ -108,13 +109,14 @@ class Windows:
     ----------
     run : ndarray of int, shape (n_windows,)
         Which runs, ascending.
-    features : ndarray, shape (n_windows, n_features + n_metric_terms)
+    features : ndarray of float32, shape (n_windows, n_features + n_metric_terms)
         Of the loss, NaN where it was not finite, and then of the validation metrics, NaN where
-        they are not known.
+        they are not known. All are logarithms and shares, for which seven digits do, and they are
+        most of what is in memory of a large sweep.
     """
 
     run: IntArray
-    features: FloatArray
+    features: NDArray[Any]
 
 
 @dataclass(frozen=True, eq=False)
@@ -175,17 +177,17 @@ def windows_of(runs: Sequence[Run], pair: Pair, settings: SignalSettings) -> Win
         for start in range(0, len(fits), CHUNK)
     ]
     n_columns = len(loss_features.feature_names()) + len(METRIC_TERMS)
-    features = np.concatenate(parts) if parts else np.empty((0, n_columns))
+    features = np.concatenate(parts) if parts else np.empty((0, n_columns), dtype=np.float32)
     return Windows(np.array(fits, dtype=np.int64), features)
 
 
-def _features(runs: Sequence[Run], pair: Pair, settings: SignalSettings) -> FloatArray:
+def _features(runs: Sequence[Run], pair: Pair, settings: SignalSettings) -> NDArray[np.float32]:
     """Return the columns of :attr:`Windows.features`."""
     loss = loss_features.extract(window(runs, *pair), settings)
     names = loss_features.feature_names()
     start, end = (loss[:, names.index(f"{name}_level")] for name in ("start", "end"))
     metrics = metric_terms([Evaluations.of(run) for run in runs], pair[0], start, end)
-    return np.column_stack([loss, metrics])
+    return np.column_stack([loss, metrics]).astype(np.float32)
 
 
 def join(digests: list[Digest]) -> Digest:

@@ -195,6 +195,8 @@ def fit_familiar(
     turned_away : float
         Share of the held-out windows that the distance may turn away.
     """
+    # Training keeps them as float32.
+    fitted, held = ([np.asarray(own, dtype=np.float64) for own in part] for part in (fitted, held))
     stacked = [np.quantile(own, [0.25, 0.5, 0.75], axis=0) for own in fitted]
     centre = np.array([median for _, median, _ in stacked])
     robust = np.array([(upper - lower) / 1.349 for lower, _, upper in stacked])
