@@ -67,7 +67,7 @@ def row(name: str, found: Counter[str]) -> str:
 
 def table() -> str:
     lines = [HEADER]
-    for part in ("sweeps", "heldout"):
+    for part in ("sweeps", "heldout", "heldout-1"):
         runs = read_sweep([HERE / part]).runs
         families = sorted({run.hparams["family"] for run in runs})
         lines += [
