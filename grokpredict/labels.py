@@ -219,6 +219,10 @@ def _first(curve: Curve | None, reached: Callable[[FloatArray], BoolArray]) -> i
     return int(curve.steps[hits[0]]) if hits.size else None
 
 
+#: Largest gamma that a law is fitted with: steeper is a step, and any gamma above is as good.
+_STEEPEST = 100.0
+
+
 @dataclass(frozen=True)
 class GeneralisationLaw:
     """t4(r) = a r^-gamma + b, the steps to generalise over the training fraction r.
@@ -265,11 +269,12 @@ def fit_generalisation_law(fractions: Sequence[float], t4: Sequence[float]) -> G
         raise ValueError("training fractions must lie in (0, 1] and t4 above 0")
 
     def residuals(p: FloatArray) -> FloatArray:
-        return np.asarray(np.log(np.exp(p[0]) * r ** -np.exp(p[1]) + np.exp(p[2])) - np.log(t))
+        return np.asarray(np.logaddexp(p[0] - np.exp(p[1]) * np.log(r), p[2]) - np.log(t))
 
     floor = np.log(t.min())
+    bounds = ([-np.inf, -np.inf, -np.inf], [np.inf, np.log(_STEEPEST), np.inf])
     fits = [
-        least_squares(residuals, [floor - 1.0, np.log(gamma), floor - 1.0])
+        least_squares(residuals, [floor - 1.0, np.log(gamma), floor - 1.0], bounds=bounds)
         for gamma in (1.0, 3.0, 6.0)
     ]
     a, gamma, b = np.exp(min(fits, key=lambda fit: fit.cost).x)

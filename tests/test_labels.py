@@ -189,12 +189,19 @@ def test_a_phase_needs_both_accuracies():
 
 
 @pytest.mark.parametrize(
-    ("a", "gamma", "b"), [(30.0, 4.0, 500.0), (1000.0, 1.0, 50.0), (2.0, 6.5, 900.0)]
+    ("a", "gamma", "b"),
+    [(30.0, 4.0, 500.0), (1000.0, 1.0, 50.0), (2.0, 6.5, 900.0), (0.5, 12.0, 300.0)],
 )
 def test_the_law_is_recovered_from_its_own_points(a, gamma, b):
     fractions = np.linspace(0.25, 0.9, 12)
     law = fit_generalisation_law(fractions, a * fractions**-gamma + b)
     assert (law.a, law.gamma, law.b) == pytest.approx((a, gamma, b), rel=0.02)
+
+
+def test_a_law_as_steep_as_a_step_is_fitted():
+    fractions = np.linspace(0.1, 0.9, 9)
+    law = fit_generalisation_law(fractions, [5e6, *[500.0] * 8])
+    assert [law(r) for r in fractions] == pytest.approx([5e6, *[500.0] * 8], rel=0.01)
 
 
 def test_the_law_is_found_under_noise():
