@@ -9,22 +9,28 @@ oracle's saving (all doomed runs stopped at the first horizon) at 5 % of good ru
 in hindsight. Only runs with validation loss and accuracy count, so that all rows are of the same
 runs.
 
+`ablation` has folds over whole networks (bundles), and differences to all columns with 95 %
+intervals: from a bootstrap over networks, and Student's over families left out.
+
 `ceilings` needs `pip install aeon pycatch22`, in an environment of their own.
 """
 
 import argparse
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
+from scipy.stats import t
 from sklearn.ensemble import ExtraTreesClassifier
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import StratifiedGroupKFold
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from grokpredict import read_sweep
+from grokpredict import read_sweep, training_table
 from grokpredict.boosting import fit_trees
 from grokpredict.classifier import all_feature_names, columns_read
 from grokpredict.conditioning import SignalSettings
@@ -35,25 +41,19 @@ from grokpredict.ranking import auroc
 from grokpredict.terms import CONTEXT_TERMS, GRID_TERMS
 from grokpredict.training_table import (
     EXTRA_BUDGETS,
+    Rows,
     columns,
     extract_grids,
     known_runs,
     training_rows,
 )
-from grokpredict.validation import FOLDS, family_folds, folds
+from grokpredict.validation import FAMILY_RUNS, FOLDS, family_folds, folds
 
 HORIZONS = (200, 400, 800, 1600, 3200)
+ABLATED_HORIZONS = (400, 1600)
+RESAMPLES = 300
 NORM_TERMS = ("norm_change", "norm_half", "norm_size", "gradient_change", "gradient_over_norm")
 N_LOSS = len(feature_names())
-SIGNATURE = [
-    i
-    for i, name in enumerate(feature_names())
-    if "energy" in name or name.endswith(("activity", "mobility", "complexity"))
-]
-LEVELS = [
-    feature_names().index(name)
-    for name in ("loss_activity", "loss_energy", "start_level", "end_level")
-]
 
 
 @dataclass(frozen=True)
@@ -63,10 +63,26 @@ class Bench:
     runs: object
     grids: list
     spent: np.ndarray
+    everyone: "Bench | None" = None
 
     def __post_init__(self) -> None:
+        # A bundle holds the runs of one network.
+        names = [run.name.rsplit("[", 1)[0] for run in self.runs.runs]
+        object.__setattr__(self, "network", np.array(names))
         object.__setattr__(self, "splits", list(folds(self.runs, FOLDS, 0)))
         object.__setattr__(self, "families", [own[1:] for own in family_folds(self.runs)])
+
+    @cached_property
+    def networks(self) -> list:
+        """Splits with whole networks on one side, as pairs of masks."""
+        splitter = StratifiedGroupKFold(FOLDS, shuffle=True, random_state=0)
+        good = self.runs.generalised
+        found = []
+        for _, held in splitter.split(good, good, self.network):
+            out = np.zeros(len(self.runs), dtype=bool)
+            out[held] = True
+            found.append((~out, out))
+        return found
 
 
 def trees(x, y, names, per_run):
@@ -178,11 +194,6 @@ def header(title: str) -> None:
     print("| --- |" + " ---: |" * (len(HORIZONS) + 3))
 
 
-def without(dropped: Sequence[int]) -> np.ndarray:
-    """Return all columns but some."""
-    return np.setdiff1d(columns_read(True, True), dropped)
-
-
 def norm_terms(bench: Bench) -> list[np.ndarray]:
     """Return what weight norm and gradient norm tell, for each grid."""
     found = []
@@ -260,20 +271,179 @@ def ladder(bench: Bench) -> None:
     line(bench, "loss + context + validation + norms", columns_read(True, True), extra=norms)
 
 
+#: Groups of columns that the ablation leaves out, by their names or the beginnings of these.
+LOSS_GROUPS = {
+    "signature of the raw loss": (
+        "loss_activity",
+        "loss_mobility",
+        "loss_complexity",
+        "loss_energy",
+    ),
+    "signature of the relative loss": ("relative_",),
+    "signature of the log-loss": ("log_activity", "log_mobility", "log_complexity", "log_energy"),
+    "levels": ("start_level", "end_level"),
+    "drop": ("drop",),
+    "slopes and curvature": ("slope_", "loglog_slope", "curvature"),
+    "times of falling": ("fall_",),
+    "rebound and share of rises": ("rebound", "up_share"),
+    "roughness": ("roughness",),
+    "spikes": ("spike_",),
+}
+CONTEXT_GROUPS = {
+    "learning rate, decay": ("log10_learning_rate", "log10_weight_decay", "no_weight_decay"),
+    "their products with steps": ("log10_lr_",),
+    "momentum, optimiser": ("momentum", "optimizer_"),
+    "training-set size": ("log10_train_size",),
+    "batch per sample": ("log10_batch_over",),
+    "parameters per sample": ("log10_parameters",),
+}
+VALIDATION_GROUPS = {
+    "val_loss, levels": ("val_loss_level", "val_loss_best", "val_loss_gap"),
+    "val_loss, changes": ("val_loss_rise", "val_loss_change", "val_loss_best_when"),
+    "val_acc, levels": ("val_acc_log_odds", "val_acc_best"),
+    "val_acc, changes": ("val_acc_change", "val_acc_gain", "val_acc_half_when"),
+}
+UNIONS = {
+    "signature, all": (
+        "signature of the raw loss",
+        "signature of the relative loss",
+        "signature of the log-loss",
+    ),
+    "shape, all": (
+        "levels",
+        "drop",
+        "slopes and curvature",
+        "times of falling",
+        "rebound and share of rises",
+        "roughness",
+        "spikes",
+    ),
+}
+
+
+@dataclass(frozen=True)
+class Areas:
+    """AUROC, the mean over horizons, of one choice of columns.
+
+    ``networks`` is over runs of networks that were not trained on, for the runs as they are and
+    for each resample of whole networks; ``families`` of each family left out.
+    """
+
+    networks: np.ndarray
+    families: np.ndarray
+
+
+def _areas(bench: Bench, rows: Rows, chosen: np.ndarray, resamples: np.ndarray) -> Areas:
+    good = bench.runs.generalised
+    own = held_out(bench, rows, bench.networks, chosen)
+    by_horizon = [
+        [auroc(good[k], row[k], weight[k]) for weight in resamples]
+        for row in own
+        for k in [np.isfinite(row)]
+    ]
+    left = held_out(bench, rows, bench.families, chosen)
+    families = []
+    for _, out in bench.families:
+        found = [
+            auroc(good[k], row[k])
+            for row in left
+            for k in [out & np.isfinite(row)]
+            if min(good[k].sum(), (~good[k]).sum()) >= FAMILY_RUNS
+        ]
+        families.append(np.mean(found) if found else np.nan)
+    return Areas(np.mean(by_horizon, axis=0), np.array(families))
+
+
+def held_out(bench: Bench, rows: Rows, splits: Sequence, chosen: np.ndarray) -> np.ndarray:
+    """Return held-out probabilities of fits to some columns, shape (n_horizons, n_runs)."""
+    found = np.full((len(bench.grids), len(bench.runs)), np.nan)
+    names = [all_feature_names()[i] for i in chosen]
+    for fitted, held in splits:
+        own = rows.among(fitted)
+        model = trees(own.x[:, chosen], own.y, names, len(own.y) / np.unique(own.run).size)
+        for row, grid in enumerate(bench.grids):
+            asked = np.flatnonzero(held[grid.run])
+            if asked.size:
+                index = grid.run[asked]
+                x = columns(bench.runs, grid, asked, bench.runs.budget[index])
+                found[row, index] = model(x[:, chosen])
+    return found
+
+
+def _compared(bench: Bench, title: str, whole: np.ndarray, choices: dict[str, np.ndarray]) -> None:
+    """Print the areas of all columns, and the difference that each choice of columns makes."""
+    rows = training_rows(
+        bench.runs, bench.grids, np.ones(len(bench.runs), bool), np.random.default_rng(0)
+    )
+    _, network = np.unique(bench.network, return_inverse=True)
+    n = network.max() + 1
+    counts = np.random.default_rng(0).multinomial(n, np.full(n, 1 / n), RESAMPLES)
+    resamples = np.concatenate([np.ones((1, n)), counts])[:, network]
+    everything = _areas(bench, rows, whole, resamples)
+    print(
+        f"\n{title}: all {whole.size} columns {everything.networks[0]:.3f} on networks held out, "
+        f"{np.nanmean(everything.families):.3f} on families left out\n\n"
+        "| columns | networks out | difference | families out | difference | better in |\n"
+        "| --- | ---: | --- | ---: | --- | ---: |",
+        flush=True,
+    )
+    for name, chosen in choices.items():
+        own = _areas(bench, rows, chosen, resamples)
+        change = own.networks - everything.networks
+        low, high = np.quantile(change[1:], [0.025, 0.975])
+        by_family = own.families - everything.families
+        by_family = by_family[np.isfinite(by_family)]
+        wide = t.ppf(0.975, by_family.size - 1) * by_family.std(ddof=1) / np.sqrt(by_family.size)
+        print(
+            f"| {name} | {own.networks[0]:.3f} | {change[0]:+.3f} [{low:+.3f}, {high:+.3f}] "
+            f"| {np.nanmean(own.families):.3f} | {by_family.mean():+.3f} "
+            f"[{by_family.mean() - wide:+.3f}, {by_family.mean() + wide:+.3f}] "
+            f"| {(by_family > 0).sum()} of {by_family.size} |",
+            flush=True,
+        )
+
+
+def _named(beginnings: Sequence[str]) -> np.ndarray:
+    """Return the columns whose names begin so."""
+    return np.array(
+        [i for i, name in enumerate(all_feature_names()) if name.startswith(tuple(beginnings))]
+    )
+
+
+def _groups(kinds: Sequence[dict[str, tuple[str, ...]]]) -> dict[str, np.ndarray]:
+    found = {name: _named(own) for kind in kinds for name, own in kind.items()}
+    if LOSS_GROUPS in kinds:
+        found |= {
+            name: np.concatenate([found[part] for part in parts]) for name, parts in UNIONS.items()
+        }
+    return found
+
+
 def ablation(bench: Bench) -> None:
-    """Print what is lost without each group of columns."""
-    names = all_feature_names()
-    header("Without each group of columns: loss + context + validation")
-    shape = sorted(set(range(N_LOSS)) - set(SIGNATURE))
-    line(bench, "all", without([]))
-    line(bench, "without the spectral signature", without(SIGNATURE))
-    line(bench, "without the shape", without(shape))
-    line(bench, "without levels of the loss", without(LEVELS))
-    for part in ("val_loss", "val_acc"):
-        own = [i for i, name in enumerate(names) if name.startswith(part)]
-        line(bench, f"without {part}", without(own))
-    own = [i for i, name in enumerate(names) if "lr_" in name]
-    line(bench, "without products of the learning rate", without(own))
+    """Print what each group of columns is worth: left out, and alone with grid and budget.
+
+    At two horizons, with one budget besides each run's own, so that 1 300 fits take minutes.
+    """
+    assert bench.everyone is not None
+    few, everyone = (
+        replace(own, grids=[grid for grid in own.grids if grid.horizon in ABLATED_HORIZONS])
+        for own in (bench, bench.everyone)
+    )
+    validated = [LOSS_GROUPS, CONTEXT_GROUPS, VALIDATION_GROUPS]
+    usual, training_table.EXTRA_BUDGETS = training_table.EXTRA_BUDGETS, 1
+    for title, own, reads, kinds in (
+        ("loss", everyone, (False, False), [LOSS_GROUPS]),
+        ("loss + context", everyone, (True, False), [LOSS_GROUPS, CONTEXT_GROUPS]),
+        ("loss + context + validation", few, (True, True), validated),
+    ):
+        whole = columns_read(*reads)
+        groups = _groups(kinds)
+        choices = {f"without {name}": np.setdiff1d(whole, cut) for name, cut in groups.items()}
+        if title == "loss":
+            rest = np.setdiff1d(whole, np.arange(N_LOSS))
+            choices |= {f"only {name}": np.r_[kept, rest] for name, kept in groups.items()}
+        _compared(own, title, whole, choices)
+    training_table.EXTRA_BUDGETS = usual
 
 
 def ceilings(bench: Bench) -> None:
@@ -321,15 +491,17 @@ def main() -> None:
     )
     args = parser.parse_args()
     done = finished(known_runs(read_sweep(args.sweeps), None, None)[0], HORIZONS[0])
+    pairs = [(horizon, 1) for horizon in HORIZONS]
+    everyone = Bench(done.runs, extract_grids(done.runs, pairs, SignalSettings()), done.spent)
     measured = np.array(["val_acc" in run.channels for run in done.runs.runs])
     runs = among(done.runs, measured)
-    grids = extract_grids(runs, [(horizon, 1) for horizon in HORIZONS], SignalSettings())
+    grids = extract_grids(runs, pairs, SignalSettings())
     kept = [np.isfinite(grid.metrics).all(axis=1) for grid in grids]
     grids = [
         replace(grid, run=grid.run[k], features=grid.features[k], metrics=grid.metrics[k])
         for grid, k in zip(grids, kept, strict=True)
     ]
-    bench = Bench(runs, grids, done.spent[measured])
+    bench = Bench(runs, grids, done.spent[measured], everyone)
     print(f"{len(runs)} runs, {runs.generalised.sum()} of them generalise")
     for name in args.tables:
         TABLES[name](bench)
