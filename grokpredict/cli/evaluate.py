@@ -8,9 +8,11 @@ import click
 
 from grokpredict.cli.options import (
     COUNT,
-    SHARE,
     backend_options,
+    bound_option,
+    classifier_option,
     column_options,
+    json_option,
     one_sentence,
     strict_option,
 )
@@ -22,24 +24,11 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("sweeps", nargs=-1, required=True, metavar="SWEEPS...")
-@click.option(
-    "--classifier",
-    "which",
-    default="default",
-    show_default=True,
-    metavar="FILE",
-    help="A file that train-classifier wrote.",
-)
+@classifier_option
 @click.option("--budget", type=COUNT, help="Step by which a run has to generalise.")
-@click.option(
-    "--max-false-abort",
-    type=SHARE,
-    default=0.05,
-    show_default=True,
-    help="Largest share of good runs that may be lost.",
-)
+@bound_option
 @strict_option
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+@json_option
 @click.option("--plot", metavar="FILE", help="Draw it: .png, .svg or .pdf.")
 @column_options
 @one_sentence

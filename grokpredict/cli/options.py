@@ -74,6 +74,25 @@ def parse_horizons(ctx: click.Context, param: click.Parameter, value: str | None
     return horizons
 
 
+classifier_option = click.option(
+    "--classifier",
+    "which",
+    default="default",
+    show_default=True,
+    metavar="FILE",
+    help="A file that train-classifier wrote.",
+)
+
+bound_option = click.option(
+    "--max-false-abort",
+    type=SHARE,
+    default=0.05,
+    show_default=True,
+    help="Largest share of good runs that may be lost.",
+)
+
+json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+
 strict_option = click.option(
     "--strict", is_flag=True, help="Fail if a run cannot be read, instead of leaving it out."
 )

@@ -8,7 +8,14 @@ from typing import TYPE_CHECKING
 
 import click
 
-from grokpredict.cli.options import COUNT, SHARE, column_options, one_sentence
+from grokpredict.cli.options import (
+    COUNT,
+    bound_option,
+    classifier_option,
+    column_options,
+    json_option,
+    one_sentence,
+)
 from grokpredict.cli.output import bar, drawable, print_json, say_notes, warn_left_out
 
 if TYPE_CHECKING:
@@ -21,24 +28,11 @@ EXIT_ABORT = 3
 
 @click.command()
 @click.argument("runs", nargs=-1, required=True, metavar="RUN...")
-@click.option(
-    "--classifier",
-    "which",
-    default="default",
-    show_default=True,
-    metavar="FILE",
-    help="A file that train-classifier wrote.",
-)
+@classifier_option
 @click.option("--budget", type=COUNT, help="Step by which the run has to generalise.")
 @click.option("--hparams", metavar="FILE", help="Configuration of the runs, YAML or JSON.")
-@click.option(
-    "--max-false-abort",
-    type=SHARE,
-    default=0.05,
-    show_default=True,
-    help="Largest share of good runs that may be lost.",
-)
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+@bound_option
+@json_option
 @click.option("--plot", metavar="FILE", help="Draw the one run: .png, .svg or .pdf.")
 @click.option("--fail-on-abort", is_flag=True, help="Exit with 3 if a verdict is abort.")
 @column_options
