@@ -2,15 +2,15 @@
 
     python benchmarks/bench_features.py [ladder] [ablation] [ceilings] [curve] [--sweeps FOLDER ...]
 
-On the finest grid, by five folds over whole configurations with runs left out at horizons within
+On the finest grid, by five folds over whole networks with runs left out at horizons within
 which they generalised, and by leaving out each family whole. Printed for each: the AUROC at each
 horizon; the mean over horizons of the median AUROC over families left out; the share of the
 oracle's saving (all doomed runs stopped at the first horizon) at 5 % of good runs lost, threshold
 in hindsight. Only runs with validation loss and accuracy count, so that all rows are of the same
 runs.
 
-`ablation` has folds over whole networks (bundles), and differences to all columns with 95 %
-intervals: from a bootstrap over networks, and Student's over families left out.
+`ablation` has differences to all columns with 95 % intervals: from a bootstrap over networks, and
+Student's over families left out.
 
 `ceilings` needs `pip install aeon pycatch22`, in an environment of their own.
 """
@@ -18,7 +18,6 @@ intervals: from a bootstrap over networks, and Student's over families left out.
 import argparse
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -26,7 +25,6 @@ from scipy.stats import t
 from sklearn.ensemble import ExtraTreesClassifier
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression
-from sklearn.model_selection import StratifiedGroupKFold
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
@@ -37,7 +35,7 @@ from grokpredict.conditioning import SignalSettings
 from grokpredict.curves import window
 from grokpredict.evaluate.ledger import among, finished
 from grokpredict.features import feature_names, log10_loss
-from grokpredict.ranking import auroc
+from grokpredict.ranking import auroc, enough
 from grokpredict.terms import CONTEXT_TERMS, GRID_TERMS
 from grokpredict.training_table import (
     EXTRA_BUDGETS,
@@ -47,7 +45,7 @@ from grokpredict.training_table import (
     known_runs,
     training_rows,
 )
-from grokpredict.validation import FAMILY_RUNS, FOLDS, family_folds, folds
+from grokpredict.validation import FOLDS, family_folds, folds
 
 HORIZONS = (200, 400, 800, 1600, 3200)
 ABLATED_HORIZONS = (400, 1600)
@@ -66,23 +64,8 @@ class Bench:
     everyone: "Bench | None" = None
 
     def __post_init__(self) -> None:
-        # A bundle holds the runs of one network.
-        names = [run.name.rsplit("[", 1)[0] for run in self.runs.runs]
-        object.__setattr__(self, "network", np.array(names))
         object.__setattr__(self, "splits", list(folds(self.runs, FOLDS, 0)))
         object.__setattr__(self, "families", [own[1:] for own in family_folds(self.runs)])
-
-    @cached_property
-    def networks(self) -> list:
-        """Splits with whole networks on one side, as pairs of masks."""
-        splitter = StratifiedGroupKFold(FOLDS, shuffle=True, random_state=0)
-        good = self.runs.generalised
-        found = []
-        for _, held in splitter.split(good, good, self.network):
-            out = np.zeros(len(self.runs), dtype=bool)
-            out[held] = True
-            found.append((~out, out))
-        return found
 
 
 def trees(x, y, names, per_run):
@@ -335,7 +318,7 @@ class Areas:
 
 def _areas(bench: Bench, rows: Rows, chosen: np.ndarray, resamples: np.ndarray) -> Areas:
     good = bench.runs.generalised
-    own = held_out(bench, rows, bench.networks, chosen)
+    own = held_out(bench, rows, bench.splits, chosen)
     by_horizon = [
         [auroc(good[k], row[k], weight[k]) for weight in resamples]
         for row in own
@@ -348,7 +331,7 @@ def _areas(bench: Bench, rows: Rows, chosen: np.ndarray, resamples: np.ndarray) 
             auroc(good[k], row[k])
             for row in left
             for k in [out & np.isfinite(row)]
-            if min(good[k].sum(), (~good[k]).sum()) >= FAMILY_RUNS
+            if enough(good[k])
         ]
         families.append(np.mean(found) if found else np.nan)
     return Areas(np.mean(by_horizon, axis=0), np.array(families))
@@ -375,7 +358,7 @@ def _compared(bench: Bench, title: str, whole: np.ndarray, choices: dict[str, np
     rows = training_rows(
         bench.runs, bench.grids, np.ones(len(bench.runs), bool), np.random.default_rng(0)
     )
-    _, network = np.unique(bench.network, return_inverse=True)
+    _, network = np.unique(bench.runs.network, return_inverse=True)
     n = network.max() + 1
     counts = np.random.default_rng(0).multinomial(n, np.full(n, 1 / n), RESAMPLES)
     resamples = np.concatenate([np.ones((1, n)), counts])[:, network]

@@ -1,16 +1,21 @@
 """What is said about runs that are unlike the training sweeps.
 
-    python benchmarks/bench_strangers.py                        # made runs
-    python benchmarks/bench_strangers.py --families [NAME ...]  # kinds of task left out
+    python benchmarks/bench_strangers.py             # made runs
+    python benchmarks/bench_strangers.py --families  # kinds of task left out
 
 The first table is of real but strange training runs: a character-level transformer on Python's
 standard library, regressions that converge at once, runs that diverge, networks that learn nothing,
 and the same on step grids that no classifier knows. None of them may be stopped for its
 strangeness; what is stopped all the same is counted.
 
-The second trains a classifier on all kinds of task of ``data/sweeps`` but one, and replays the runs
-of that one: share of good runs lost, share never judged. The promise is for runs like those of the
-training and does not cover this; the table says what to expect.
+The second is of the runs of `data/sweeps`, each judged by models, and turned away by limits, that
+have not seen its kind of task: good runs lost, with the Clopper-Pearson interval of their share; of
+the oracle's steps saved; of runs never judged. The thresholds are those of the other kinds' runs,
+on scores of five folds over whole networks. The fits behind those scores have seen the kind in
+question, but no score of a run of it counts. Scores of fits without it would be exact, and take
+five times as long.
+The promise is for runs like those of the training and does not cover this; the table says what to
+expect.
 """
 
 import argparse
@@ -18,19 +23,26 @@ import sys
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 
 from grokpredict.classifier import load_classifier
-from grokpredict.curves import Context, Curve, Run, Sweep
-from grokpredict.digest import FAMILY_KEYS
-from grokpredict.evaluate.evaluation import own_replays
-from grokpredict.evaluate.ledger import finished, ledger
+from grokpredict.conditioning import SignalSettings
+from grokpredict.curves import Context, Curve, Run
+from grokpredict.evaluate.ledger import Finished, among, finished, ledger
+from grokpredict.evaluate.replay import Replay
+from grokpredict.features import feature_names
 from grokpredict.logs import read_sweep
 from grokpredict.scoring import score_run
-from grokpredict.training import train
-from grokpredict.training_table import known_runs
+from grokpredict.strangers import fit_familiar
+from grokpredict.terms import CONTEXT_TERMS, context_terms, grid_and_budget
+from grokpredict.thresholds import abort_threshold, independent_scores
+from grokpredict.training_table import extract_grids, known_runs
+from grokpredict.validated import metric_reasons, reading
+from grokpredict.validation import FOLDS, READS, folds, held_out_scores
 
+HORIZONS = (200, 400, 800, 1600, 3200)
 SWEEPS = Path(__file__).parents[1] / "data/sweeps"
 STEPS = 2000
 BUDGET = 10_000
@@ -177,48 +189,128 @@ def made_table(which):
             )
 
 
-def family_table(names, jobs):
-    """Print what is lost of kinds of task that the classifier was not trained on."""
-    sweep = read_sweep([SWEEPS])
-    family = [run.hparams["family"] for run in sweep.runs]
-    print(
-        "| kind of task | reads | good | doomed | never judged | good runs lost | of the oracle's |"
+def strange_looks(runs, grids, fit, held, out):
+    """Return by model whether each look at the runs in ``out`` is turned away.
+
+    What runs look like is learnt from ``fit``, and how far from that is strange from ``held``.
+    """
+    found = {name: np.zeros((len(grids), len(runs)), dtype=bool) for name in READS}
+    known = fit | held
+    terms = [_terms(runs, grid, np.flatnonzero(known[grid.run])) for grid in grids]
+    familiar = fit_familiar(
+        [grid.features[fit[grid.run]] for grid in grids],
+        [grid.features[held[grid.run]] for grid in grids],
+        np.concatenate(terms),
     )
-    print("| --- | --- | ---: | ---: | ---: | --- | --- |")
-    for name in names or sorted(set(family)):
-        # Without their names no kind of task is left out for the figures of the report.
-        others = [
-            replace(run, hparams={k: v for k, v in run.hparams.items() if k not in FAMILY_KEYS})
-            for run, own in zip(sweep.runs, family, strict=True)
-            if own != name
+    metrics = np.concatenate([grid.metrics[known[grid.run]] for grid in grids])
+    ends = SimpleNamespace(low=np.nanmin(metrics, axis=0), high=np.nanmax(metrics, axis=0))
+    for row, grid in enumerate(grids):
+        own = np.flatnonzero(out[grid.run])
+        context = _terms(runs, grid, own)[:, -len(CONTEXT_TERMS) :]
+        loss = _any(familiar.reasons(grid.features[own], row, feature_names()))
+        configuration = _any(familiar.context_reasons(context))
+        validation = _any(metric_reasons(ends, grid.metrics[own]))
+        for name, (told, validated) in READS.items():
+            strange = loss | (configuration & told) | (validation & validated)
+            found[name][row, grid.run[own]] = strange
+    return found
+
+
+def _any(reasons):
+    return np.array([reason is not None for reason in reasons], dtype=bool)
+
+
+def _terms(runs, grid, own):
+    """Return the columns of the table besides loss and metrics, for some windows of a grid."""
+    index = grid.run[own]
+    budgets = runs.budget[index]
+    contexts = [runs.contexts[i] for i in index]
+    return np.column_stack(
+        [
+            grid_and_budget(grid.horizon, grid.stride, budgets),
+            context_terms(contexts, grid.horizon, budgets),
         ]
-        classifier, _ = train(Sweep(others), strides=(1,), jobs=jobs)
-        left_out = Sweep([r for r, own in zip(sweep.runs, family, strict=True) if own == name])
-        done = finished(known_runs(left_out, None, None)[0], classifier.horizons[0])
-        for own in own_replays(done, classifier, 0.05):
-            found = ledger(done, own.name, "", own.as_is)
-            lost, saved = (
-                "-" if x.value is None else f"{x.value:.3f} [{x.low:.3f}, {x.high:.3f}]"
-                for x in (found.lost, found.saved)
-            )
-            print(
-                f"| {name} | {own.name.removeprefix('this classifier, ')} | {found.n_good} "
-                f"| {int((~done.good).sum())} | {own.abstained.mean():.3f} | {lost} | {saved} |",
-                flush=True,
-            )
+    )
+
+
+def limit(runs, scores, among, bound):
+    """Return the threshold that the scores of some runs set."""
+    lowest = np.where(np.isfinite(scores), scores, np.inf).min(axis=0)
+    known = among & runs.generalised & np.isfinite(lowest)
+    own = independent_scores(lowest[known], runs.configuration[known], runs.network[known])
+    return abort_threshold(own, bound) or 0.0
+
+
+def family_table(bound, jobs):
+    """Print what is lost of kinds of task that were not trained on."""
+    done = finished(known_runs(read_sweep([SWEEPS]), None, None)[0], HORIZONS[0])
+    runs = done.runs
+    grids = extract_grids(runs, [(horizon, 1) for horizon in HORIZONS], SignalSettings(), jobs=jobs)
+    family = np.array(runs.family)
+    splits = list(folds(runs, FOLDS, 0))
+    left_out = {name: family == name for name in sorted(set(family))}
+    usual = held_out_scores(runs, grids, splits, seed=0, jobs=jobs)
+    apart = [(~out, out) for out in left_out.values()]
+    scores = held_out_scores(runs, grids, apart, seed=0, jobs=jobs)
+    strange = {name: np.zeros((len(grids), len(runs)), dtype=bool) for name in READS}
+    limits = {name: np.zeros(len(runs)) for name in READS}
+    _, held = splits[0]
+    for out in left_out.values():
+        looks = strange_looks(runs, grids, ~held & ~out, held & ~out, out)
+        for name in READS:
+            strange[name] |= looks[name]
+            limits[name][out] = limit(runs, usual[name], ~out, bound)
+    print(
+        f"| kind of task | good | doomed | {' | '.join(reading(*READS[name]) for name in READS)} |"
+    )
+    print("| --- | ---: | ---: |" + " --- |" * len(READS))
+    stops = {
+        name: Replay(name, HORIZONS, scores[name], strange[name], np.tile(limits[name], (5, 1)))
+        for name in READS
+    }
+    measured = np.isfinite(scores["validated"]).any(axis=0)
+    for title, out in [*left_out.items(), ("**all**", np.ones(len(runs), dtype=bool))]:
+        cells = [
+            _cell(done, stops[name], out & measured if READS[name][1] else out) for name in READS
+        ]
+        good = done.good[out]
+        print(f"| {title} | {good.sum()} | {(~good).sum()} | {' | '.join(cells)} |", flush=True)
+    print("\nThe same without leaving a kind out, thresholds from the other folds:")
+    for name in READS:
+        own = np.zeros(len(runs))
+        for fit, out in splits:
+            own[out] = limit(runs, usual[name], fit, bound)
+        known = np.isfinite(usual[name]).any(axis=0)
+        nothing = np.zeros_like(strange[name])
+        replay = Replay(name, HORIZONS, usual[name], nothing, np.tile(own, (5, 1)))
+        print(f"{reading(*READS[name])}: {_cell(done, replay, known)}", flush=True)
+
+
+def _cell(done, replay, out):
+    """Return lost, saved and never judged of some runs."""
+    if not out.any():
+        return "-"
+    own = Finished(among(done.runs, out), done.spent[out])
+    found = ledger(own, replay.name, "", replay.as_is[out])
+    share = found.lost
+    lost = ""
+    if share.value is not None:
+        lost = f"{found.n_lost}: {share.value:.3f} [{share.low:.3f}, {share.high:.3f}]; "
+    saved = found.saved.value or 0.0
+    return f"{lost}{saved:.2f}; {replay.abstained[out].mean():.3f}"
 
 
 def main() -> None:
     """Print one of the tables."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--classifier", default="default")
-    parser.add_argument("--families", nargs="*", metavar="NAME")
+    parser.add_argument("--families", action="store_true")
     parser.add_argument("--jobs", type=int, default=1)
     args = parser.parse_args()
-    if args.families is None:
-        made_table(args.classifier)
+    if args.families:
+        family_table(0.05, args.jobs)
     else:
-        family_table(args.families, args.jobs)
+        made_table(args.classifier)
 
 
 if __name__ == "__main__":
