@@ -17,6 +17,7 @@ from grokpredict.logs.reading import find, read_log
 from grokpredict.logs.source import STDIN
 from grokpredict.parallel import results
 from grokpredict.training import TrainingReport, train_digest
+from grokpredict.training_table import Progress
 
 #: Logs, and bytes of them, that one task takes: enough that starting it costs nothing beside it.
 TASK_LOGS = 32
@@ -99,6 +100,7 @@ def train_gathered(
     seed: int = 0,
     jobs: int = 1,
     cache: Cache | None = None,
+    progress: Progress | None = None,
 ) -> tuple[GrokClassifier, TrainingReport]:
     """Train a classifier on what was gathered, as :func:`grokpredict.training.train`.
 
@@ -110,13 +112,21 @@ def train_gathered(
         As for :func:`grokpredict.training.train`.
     cache : Cache, optional
         Where the classifier is kept, by all that it depends on.
+    progress : callable, optional
+        Called with the fits done and to do.
     """
     digest, recipe, left_out = gathered.digest, gathered.recipe, len(gathered.left_out)
     key = "" if cache is None else key_of(digest.facts, recipe, left_out, budget, seed)
     trained: tuple[GrokClassifier, TrainingReport] | None = cache.get(key) if cache else None
     if trained is None:
         trained = train_digest(
-            digest, recipe, left_out=left_out, budget=budget, seed=seed, jobs=jobs
+            digest,
+            recipe,
+            left_out=left_out,
+            budget=budget,
+            seed=seed,
+            jobs=jobs,
+            progress=progress,
         )
         if cache is not None:
             cache.put(key, trained)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -37,6 +37,7 @@ from grokpredict.validation import (
     Figures,
     GridArea,
     areas_by_grid,
+    family_folds,
     figures,
     fit_columns,
     folds,
@@ -138,6 +139,7 @@ def train_digest(
     budget: int | None = None,
     seed: int = 0,
     jobs: int = 1,
+    progress: Progress | None = None,
 ) -> tuple[GrokClassifier, TrainingReport]:
     """Train a classifier on what was kept of a sweep, as :func:`train`.
 
@@ -151,6 +153,8 @@ def train_digest(
         Runs that could not be read, for the report.
     budget, seed, jobs
         As for :func:`train`.
+    progress : callable, optional
+        Called with the fits done and to do.
     """
     known = known_windows(digest, recipe, budget)
     runs, grids = known.runs, known.grids
@@ -165,9 +169,14 @@ def train_digest(
         )
     some, windows = drawn(runs, grids, seed)
     splits = list(folds(some, FOLDS, seed))
-    scores = held_out_scores(some, windows, splits, seed=seed, jobs=jobs)
+    folded, left = (
+        len(model_columns()) * number for number in (len(splits), len(list(family_folds(some))))
+    )
+    tell = _counting(progress, folded + 1 + left)
+    scores = held_out_scores(some, windows, splits, seed=seed, jobs=jobs, progress=tell(0))
     rows = training_rows(runs, grids, np.ones(len(runs), bool), np.random.default_rng(seed))
     fitted = _fit(runs, rows, seed, jobs)
+    tell(folded)(1, 1)
     lowest = {name: _lowest_scores(some, windows, scores[name], READS[name][0]) for name in fitted}
     finest = min(grid.stride for grid in grids)
     own = [i for i, grid in enumerate(grids) if grid.stride == finest]
@@ -179,6 +188,7 @@ def train_digest(
             {name: values[own] for name, values in scores.items()},
             seed=seed,
             jobs=jobs,
+            progress=tell(folded + 1),
         ),
         grids=areas_by_grid(some, windows, scores),
         calibration={
@@ -207,6 +217,20 @@ def train_digest(
         },
     )
     return classifier, report
+
+
+def _counting(progress: Progress | None, total: int) -> Callable[[int], Progress]:
+    """Return what makes the progress of a part, before which so many fits are done."""
+
+    def after(before: int) -> Progress:
+        def tell(done: int, _: int) -> None:
+            if progress is not None:
+                progress(before + done, total)
+
+        tell(0, total)
+        return tell
+
+    return after
 
 
 def _counts(

@@ -13,9 +13,9 @@ from grokpredict.classifier import all_feature_names, columns_read
 from grokpredict.curves import FloatArray, IntArray
 from grokpredict.labels import BoolArray
 from grokpredict.parallel import results
-from grokpredict.ranking import Interval, auroc, auroc_intervals
+from grokpredict.ranking import Interval, auroc, auroc_intervals, enough
 from grokpredict.terms import GRID_TERMS
-from grokpredict.training_table import Grid, Rows, Runs, columns, training_rows
+from grokpredict.training_table import Grid, Progress, Rows, Runs, columns, training_rows
 from grokpredict.trees import Trees
 
 #: Folds of the cross-validation, fewer where a class has fewer networks.
@@ -24,9 +24,6 @@ FOLDS = 5
 #: The validation metrics are read where so many of the runs of each class have them. Of fewer
 #: little is known, and somebody chose which.
 VALIDATED_SHARE = 0.5
-
-#: A family counts when it has so many runs of each class.
-FAMILY_RUNS = 5
 
 
 @dataclass(frozen=True)
@@ -78,8 +75,8 @@ class GridArea:
     n_runs : int
         Runs that had not generalised inside the window.
     loss, with_context : float or None
-        Area under the receiver operating characteristic of the two models; None where it is not
-        defined.
+        Area under the receiver operating characteristic of the two models; None where there are
+        too few runs.
     """
 
     horizon: int
@@ -96,8 +93,9 @@ def areas_by_grid(
 
     def area(row: int, name: str, among: BoolArray) -> float | None:
         known = among & np.isfinite(scores[name][row])
-        found = auroc(runs.generalised[known], scores[name][row, known])
-        return found if np.isfinite(found) else None
+        if not enough(runs.generalised[known]):
+            return None
+        return auroc(runs.generalised[known], scores[name][row, known])
 
     everyone = np.ones_like(runs.told)
     return tuple(
@@ -162,7 +160,7 @@ def fit_columns(rows: Rows, chosen: IntArray, *, seed: int) -> Trees:
 
 
 def folds(runs: Runs, n_folds: int, seed: int) -> Iterator[tuple[BoolArray, BoolArray]]:
-    """Yield (fit, held out) masks over the runs; no network, nor configuration, is on both sides."""
+    """Yield (fit, held out) masks over the runs; no :attr:`Runs.network` is on both sides."""
     from sklearn.model_selection import StratifiedGroupKFold
 
     good = np.unique(runs.network[runs.generalised]).size
@@ -180,20 +178,12 @@ def family_folds(runs: Runs) -> Iterator[tuple[str, BoolArray, BoolArray]]:
     """Yield (family, fit, held out) for each family that has enough runs of both classes."""
     names = sorted({name for name in runs.family if name is not None})
     family = np.array([name if name is not None else "" for name in runs.family])
-    enough = [
-        name
-        for name in names
-        if min(
-            int(np.sum((family == name) & runs.generalised)),
-            int(np.sum((family == name) & ~runs.generalised)),
-        )
-        >= FAMILY_RUNS
-    ]
     if len(names) < 2:
         return
-    for name in enough:
+    for name in names:
         out = np.asarray(family == name, dtype=np.bool_)
-        yield name, ~out, out
+        if enough(runs.generalised[out]):
+            yield name, ~out, out
 
 
 def held_out_scores(
@@ -203,6 +193,7 @@ def held_out_scores(
     *,
     seed: int,
     jobs: int = 1,
+    progress: Progress | None = None,
 ) -> dict[str, FloatArray]:
     """Return the probability of each window by the model that did not see its network.
 
@@ -218,6 +209,8 @@ def held_out_scores(
         Seed of the fits and of the budgets.
     jobs : int
         Processes, as joblib counts them.
+    progress : callable, optional
+        Called with the fits done and to do.
 
     Returns
     -------
@@ -230,10 +223,11 @@ def held_out_scores(
     variants = model_columns()
     scores = {name: np.full((len(grids), len(runs)), np.nan) for name in variants}
     places = []
+    total = len(splits) * len(variants)
 
     def tasks() -> Iterator[Any]:
         # Made one after the other: the table of a fold is large.
-        for fit, held in splits:
+        for number, (fit, held) in enumerate(splits):
             rows = training_rows(runs, grids, fit, np.random.default_rng(seed))
             asked = [np.flatnonzero(held[grid.run]) for grid in grids]
             x = np.concatenate(
@@ -244,13 +238,13 @@ def held_out_scores(
             )
             if not len(x) or rows.y.all() or not rows.y.any():
                 continue
-            for name, chosen in variants.items():
+            for done, (name, chosen) in enumerate(variants.items(), number * len(variants) + 1):
                 table = table_for(name, rows, runs)
                 if table is not None:
-                    places.append((name, asked))
+                    places.append((name, asked, done))
                     yield delayed(_fit_and_score)(table, chosen, x, seed)
 
-    for found, (name, asked) in zip(results(tasks(), jobs), places, strict=True):
+    for found, (name, asked, done) in zip(results(tasks(), jobs), places, strict=True):
         ends = np.cumsum([own.size for own in asked])[:-1]
         for row, (grid, own, part) in enumerate(
             zip(grids, asked, np.split(found, ends), strict=True)
@@ -259,6 +253,8 @@ def held_out_scores(
             if READS.get(name, (False, False))[1]:
                 unknown = np.isnan(grid.metrics).any(axis=1)
                 scores[name][row, grid.run[unknown]] = np.nan
+        if progress is not None:
+            progress(done, total)
     return scores
 
 
@@ -273,6 +269,7 @@ def figures(
     *,
     seed: int,
     jobs: int = 1,
+    progress: Progress | None = None,
 ) -> tuple[Figures, ...]:
     """Return the figures at each horizon of one step grid, for each model that has scores.
 
@@ -284,13 +281,12 @@ def figures(
         Horizons of one stride.
     scores : mapping of str to ndarray, shape (n_grids, n_runs)
         Of :func:`held_out_scores`, on held-out networks.
-    seed, jobs : int
+    seed, jobs, progress
         As for :func:`held_out_scores`, which scores each family left out.
     """
     families = list(family_folds(runs))
-    by_family = held_out_scores(
-        runs, grids, [(fit, held) for _, fit, held in families], seed=seed, jobs=jobs
-    )
+    splits = [(fit, held) for _, fit, held in families]
+    by_family = held_out_scores(runs, grids, splits, seed=seed, jobs=jobs, progress=progress)
     found = []
     for row, grid in enumerate(grids):
         for name, (with_context, with_validation) in READS.items():
@@ -331,7 +327,6 @@ def _family_areas(
     found = {}
     for name, _, held in families:
         known = held & np.isfinite(scores)
-        area = auroc(runs.generalised[known], scores[known])
-        if np.isfinite(area):
-            found[name] = area
+        if enough(runs.generalised[known]):
+            found[name] = auroc(runs.generalised[known], scores[known])
     return found

@@ -82,12 +82,13 @@ def test_a_cluster_trains_the_same_classifier_and_a_killed_worker_loses_nothing(
 def test_a_cluster_evaluates_alike(
     cluster: tuple[str, list[subprocess.Popen[bytes]]], planted_folder: Path, trained_here: Path
 ) -> None:
-    run = [*COMMAND, "evaluate", planted_folder.name, "--classifier", str(trained_here), "--json"]
+    sweep = [f"{planted_folder.name}/{number:03}.npz" for number in range(2)]
+    run = [*COMMAND, "evaluate", *sweep, "--classifier", str(trained_here), "--json"]
     here, there = (
         subprocess.run([*run, *options], cwd=planted_folder.parent, check=True, capture_output=True)
         for options in ([], ["--backend", "dask", "--scheduler", cluster[0]])
     )
-    assert json.loads(there.stdout)["runs"]
+    assert json.loads(there.stdout)["counts"]
     assert there.stdout == here.stdout
 
 

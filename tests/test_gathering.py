@@ -230,6 +230,18 @@ def test_the_folder_is_where_people_look_for_it(
     assert default_folder() == tmp_path / "own"
 
 
+def test_the_fits_are_counted(tmp_path: Path) -> None:
+    """Those that are left out for want of validation metrics too."""
+    told: list[tuple[int, int]] = []
+    found = gather([write_sweep(tmp_path / "sweep", bundles=3)], recipe=Recipe((400,), (1,)))
+    train_gathered(found, progress=lambda done, total: told.append((done, total)))
+    done, totals = zip(*told, strict=True)
+    assert len(set(totals)) == 1
+    assert list(done) == sorted(done)
+    assert (done[0], done[-1]) == (0, totals[0])
+    assert len(set(done)) > 15
+
+
 def test_a_kept_classifier_is_the_one_that_is_trained(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

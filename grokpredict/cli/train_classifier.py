@@ -16,7 +16,7 @@ from grokpredict.cli.options import (
     parse_horizons,
     strict_option,
 )
-from grokpredict.cli.output import bar, print_json, writable
+from grokpredict.cli.output import Steps, bar, print_json, writable
 
 if TYPE_CHECKING:
     from grokpredict.logs import Columns
@@ -85,7 +85,10 @@ def train_classifier(
     )
     if strict:
         require_all(found.left_out, len(found.digest))
-    classifier, report = train_gathered(found, budget=budget, jobs=jobs, cache=cache)
+    with Steps("fitting") as progress:
+        classifier, report = train_gathered(
+            found, budget=budget, jobs=jobs, cache=cache, progress=progress
+        )
     classifier.save(target)
     if as_json:
         reasons = [
