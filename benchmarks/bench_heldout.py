@@ -4,7 +4,7 @@
 
 The classifier that comes along, trained on ``data/sweeps``, is replayed on ``data/heldout``:
 
-- configurations that it did not see, of kinds of task that it was trained on: AUROC beside that of
+- networks that it did not see, of kinds of task that it was trained on: AUROC beside that of
   the configuration alone (the same estimator, trained on ``data/sweeps`` too), what would have been
   lost and saved, and the same for every rival;
 - the same with one kind of task at a time left out of the training, and
@@ -32,10 +32,10 @@ from grokpredict.evaluate.ledger import finished
 from grokpredict.evaluate.looks import look_figures
 from grokpredict.evaluate.replay import Replay
 from grokpredict.logs import read_sweep
-from grokpredict.ranking import auroc
+from grokpredict.ranking import auroc, enough
 from grokpredict.training_table import extract_grids, known_runs
 from grokpredict.validated import reading
-from grokpredict.validation import FAMILY_RUNS, READS, held_out_scores
+from grokpredict.validation import READS, held_out_scores
 
 DATA = Path(__file__).parents[1] / "data"
 
@@ -68,7 +68,7 @@ def family_areas(runs, own, family, steps, scores):
             for kind in sorted(set(family[own])):
                 known = own & (family == kind) & np.isfinite(looks)
                 good = runs.generalised[known]
-                if min(good.sum(), (~good).sum()) >= FAMILY_RUNS:
+                if enough(good):
                     areas[kind] = auroc(good, looks[known])
             found.setdefault(name, {})[step] = areas
     return found
@@ -188,7 +188,7 @@ def family_table(part):
 
 
 TITLES = {
-    "seen": "Configurations that were not seen, of kinds of task that were",
+    "seen": "Networks that were not seen, of kinds of task that were",
     "whole": "Kinds of task that were held out whole",
 }
 

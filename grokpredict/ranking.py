@@ -13,6 +13,9 @@ from grokpredict.labels import BoolArray
 #: Resamples of the cluster bootstrap.
 RESAMPLES = 1000
 
+#: An area or its interval means something with so many runs of each outcome.
+MIN_RUNS = 5
+
 #: Resamples that are computed at once, so that memory stays bounded.
 _CHUNK = 50
 
@@ -50,6 +53,11 @@ def auroc(generalised: BoolArray, score: FloatArray, weight: FloatArray | None =
     """
     weights = np.ones(len(score)) if weight is None else np.asarray(weight, dtype=float)
     return float(_aurocs(np.asarray(generalised), np.asarray(score), weights[None])[0])
+
+
+def enough(generalised: BoolArray) -> bool:
+    """Return whether there are :data:`MIN_RUNS` of each outcome."""
+    return min(int(generalised.sum()), int((~generalised).sum())) >= MIN_RUNS
 
 
 def _aurocs(generalised: BoolArray, score: FloatArray, weights: FloatArray) -> FloatArray:
@@ -91,8 +99,12 @@ def auroc_intervals(
     Returns
     -------
     areas, leads : list of Interval, length n_scores
-        Percentile intervals; the leads are paired, each resample computes both areas.
+        Percentile intervals; the leads are paired, each resample computes both areas. Without a
+        value where there are not :func:`enough` runs.
     """
+    if not enough(generalised):
+        none = [Interval(None, None, None)] * len(scores)
+        return none, none
     _, own_cluster = np.unique(cluster, return_inverse=True)
     n_clusters = int(own_cluster.max(initial=-1)) + 1
     drawn = []

@@ -12,9 +12,10 @@ from grokpredict.curves import FloatArray, IntArray
 from grokpredict.evaluate.ledger import Finished
 from grokpredict.evaluate.replay import Replay
 from grokpredict.labels import BoolArray
+from grokpredict.metric_terms import Evaluations
 from grokpredict.thresholds import abort_threshold, independent_scores
 from grokpredict.training import MIN_RUNS_PER_CLASS
-from grokpredict.training_table import Progress, extract_grids, step_grids
+from grokpredict.training_table import Grid, Progress, extract_grids, step_grids
 from grokpredict.validated import reading
 from grokpredict.validation import FOLDS, READS, folds, held_out_scores
 
@@ -102,19 +103,39 @@ def cross_fitted(
         if np.isfinite(probability).any():
             limits = _thresholds(done, strides, splits, probability, max_false_abort)
             looks[model] = (probability, np.broadcast_to(limits, probability.shape))
-    return CrossFitted({model: _replay(model, rows, looks) for model in looks})
+    seen = _validated(done, grids)
+    return CrossFitted({model: _replay(model, rows, looks, seen) for model in looks})
+
+
+def _validated(done: Finished, grids: Sequence[Grid]) -> BoolArray:
+    """Return which runs had an evaluation by the first look: a monitor reads them from then on."""
+    first = {grid.stride: grid.horizon for grid in sorted(grids, key=lambda grid: -grid.horizon)}
+    return np.array(
+        [
+            Evaluations.of(run).before(first.get(run.loss.stride, 0)).steps.size > 0
+            for run in done.runs.runs
+        ],
+        dtype=np.bool_,
+    )
 
 
 def _replay(
-    model: str, rows: tuple[int, ...], looks: Mapping[str, tuple[FloatArray, FloatArray]]
+    model: str,
+    rows: tuple[int, ...],
+    looks: Mapping[str, tuple[FloatArray, FloatArray]],
+    seen: BoolArray,
 ) -> Replay:
     """Return the looks of a model, and of poorer ones at the runs that it cannot look at."""
-    probability, threshold = (own.copy() for own in looks[model])
-    for poorer in PREFERS[model]:
-        if poorer in looks:
+    probability = np.full_like(looks[model][0], np.nan)
+    threshold = np.zeros_like(probability)
+    reads_metrics = model in READS and READS[model][1]
+    for own in PREFERS[model]:
+        if own in looks:
             empty = np.isnan(probability)
-            probability[empty] = looks[poorer][0][empty]
-            threshold[empty] = looks[poorer][1][empty]
+            if reads_metrics:
+                empty &= seen if READS[own][1] else ~seen
+            probability[empty] = looks[own][0][empty]
+            threshold[empty] = looks[own][1][empty]
     reads = "configuration alone" if model == "configuration" else reading(*READS[model])
     return Replay(
         name=f"trained on these runs, {reads}",

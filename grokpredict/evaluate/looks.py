@@ -10,9 +10,7 @@ import numpy as np
 from grokpredict.evaluate.ledger import Finished, Ledger, among, ledger
 from grokpredict.evaluate.reliability import Reliability, reliability
 from grokpredict.evaluate.replay import Replay
-from grokpredict.labels import BoolArray
-from grokpredict.ranking import Interval, auroc, auroc_intervals
-from grokpredict.validation import FAMILY_RUNS
+from grokpredict.ranking import Interval, auroc, auroc_intervals, enough
 
 
 @dataclass(frozen=True)
@@ -126,17 +124,9 @@ def _figures(done: Finished, model: Replay, row: int, configuration: Replay | No
 def _areas(
     done: Finished, known: np.ndarray, scores: np.ndarray
 ) -> tuple[list[Interval], list[Interval]]:
-    """Return the areas and leads among some runs; without a value if those are too few."""
-    good = done.good[known]
-    if not _enough(good):
-        none = [Interval(None, None, None)] * len(scores)
-        return none, none
-    return auroc_intervals(good, scores, done.runs.configuration[known], np.random.default_rng(0))
-
-
-def _enough(good: BoolArray) -> bool:
-    """Return whether there are as many runs of each outcome as a kind of task needs."""
-    return min(int(good.sum()), int((~good).sum())) >= FAMILY_RUNS
+    return auroc_intervals(
+        done.good[known], scores, done.runs.network[known], np.random.default_rng(0)
+    )
 
 
 def _by_family(done: Finished, scores: np.ndarray) -> dict[str, float]:
@@ -144,7 +134,7 @@ def _by_family(done: Finished, scores: np.ndarray) -> dict[str, float]:
     known = np.isfinite(scores)
     for name, own in families(done).items():
         good = done.good[own & known]
-        if _enough(good):
+        if enough(good):
             found[name] = auroc(good, scores[own & known])
     return found
 
