@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from grokpredict.classifier import DEFAULT_STRIDES
+from grokpredict.classifier import DEFAULT_STRIDES, all_feature_names
 from grokpredict.conditioning import SignalSettings
 from grokpredict.curves import Context, FloatArray, IntArray, Run, Sweep
 from grokpredict.digest import (
@@ -462,7 +462,7 @@ def training_rows(
         EXTRA_BUDGETS, 1
     )
     share = MAX_WINDOWS / max(sum(int(among[grid.run].sum()) for grid in grids), 1)
-    parts = []
+    parts: list[tuple[Grid, IntArray, FloatArray]] = []
     for grid in grids:
         windows = np.flatnonzero(among[grid.run])
         if share < 1:
@@ -471,17 +471,12 @@ def training_rows(
         nearest = np.minimum(_NEAREST_BUDGET * grid.horizon, own)
         others = nearest[:, None] * (own / nearest)[:, None] ** spread[grid.run[windows]]
         budgets = np.column_stack([np.maximum(np.round(others), grid.horizon + 1), own]).ravel()
-        chosen = np.repeat(windows, EXTRA_BUDGETS + 1)
-        index = grid.run[chosen]
-        parts.append(
-            Rows(
-                x=columns(runs, grid, chosen, budgets),
-                y=np.asarray(runs.t4[index] <= budgets, dtype=np.bool_),
-                run=index,
-            )
-        )
-    return Rows(
-        x=np.concatenate([part.x for part in parts]),
-        y=np.concatenate([part.y for part in parts]),
-        run=np.concatenate([part.run for part in parts]),
-    )
+        parts.append((grid, np.repeat(windows, EXTRA_BUDGETS + 1), budgets))
+    index = np.concatenate([grid.run[chosen] for grid, chosen, _ in parts])
+    # Made once: joining the parts of so large a table would double it.
+    x = np.empty((index.size, len(all_feature_names())))
+    ends = np.cumsum([chosen.size for _, chosen, _ in parts])
+    for (grid, chosen, budgets), end in zip(parts, ends, strict=True):
+        x[end - chosen.size : end] = columns(runs, grid, chosen, budgets)
+    asked = np.concatenate([budgets for _, _, budgets in parts])
+    return Rows(x=x, y=np.asarray(runs.t4[index] <= asked, dtype=np.bool_), run=index)
