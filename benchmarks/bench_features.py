@@ -277,8 +277,6 @@ CONTEXT_GROUPS = {
     "their products with steps": ("log10_lr_",),
     "momentum, optimiser": ("momentum", "optimizer_"),
     "training-set size": ("log10_train_size",),
-    "batch per sample": ("log10_batch_over",),
-    "parameters per sample": ("log10_parameters",),
 }
 VALIDATION_GROUPS = {
     "val_loss, levels": ("val_loss_level", "val_loss_best", "val_loss_gap"),
@@ -405,7 +403,7 @@ def _groups(kinds: Sequence[dict[str, tuple[str, ...]]]) -> dict[str, np.ndarray
 def ablation(bench: Bench) -> None:
     """Print what each group of columns is worth: left out, and alone with grid and budget.
 
-    At two horizons, with one budget besides each run's own, so that 1 300 fits take minutes.
+    At two horizons, with one budget besides each run's own, so that 1 200 fits take minutes.
     """
     assert bench.everyone is not None
     few, everyone = (
