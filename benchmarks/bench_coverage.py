@@ -1,21 +1,23 @@
-"""Does the bound on lost runs hold? Train on a random half of a sweep, count in the other half.
+"""Does the bound on lost runs hold? Train on a random half of the networks, count in the others.
 
     python benchmarks/bench_coverage.py [--splits 200] [--max-false-abort 0.05] [SWEEP ...]
 
-Each time the configurations are halved at random. A model is cross-fitted on one half as
-``train-classifier`` does, on the finest step grid, and fitted to all of that half; its threshold
-is set on the cross-fitted scores by two rules:
+Each time the networks of a sweep are halved at random (its configurations, where the networks are
+not known). Each model is cross-fitted on one half as ``train-classifier`` does, on the finest step
+grid, and fitted to all of that half; its threshold is set on the cross-fitted scores by three rules:
 
-- Neyman-Pearson: the order statistic of Tong, Feng & Li 2018, which grokpredict uses;
+- Neyman-Pearson: the order statistic of Tong, Feng & Li 2018 over as many scores as are
+  independent, which grokpredict uses;
+- all scores: the same over the scores of all configurations, as if networks did not matter;
 - Learn-then-Test (Angelopoulos et al. 2021, arXiv 2110.01052): thresholds are tested from the
-  lowest up by the Hoeffding-Bentkus p-value, as MAPIE does, until one fails. With the exact
-  binomial p-value in its place it is the Neyman-Pearson rule.
+  lowest up by the Hoeffding-Bentkus p-value, as MAPIE does, until one fails, on the scores of the
+  first rule. With the exact binomial p-value in its place it is the Neyman-Pearson rule.
 
 The good runs of the other half that would have been stopped at any look are counted, and the steps
-of the doomed ones that would have been saved. Features are computed once; a split costs twelve
-fits, of about a second each. So that 200 splits take minutes, each window comes with one budget
-besides its own in place of three. Every split is printed on standard error as it is done; after
-Ctrl-C the table is of those that are.
+of the doomed ones that would have been saved. So that 200 splits take minutes, there are two looks,
+each window comes with one budget besides its own, and an ensemble has 50 trees: what is tried here
+is the threshold. Every split is printed on standard error as it is done; after Ctrl-C the table is
+of those that are.
 """
 
 import argparse
@@ -28,16 +30,16 @@ import numpy as np
 from joblib import Parallel, delayed
 from scipy.special import bdtr, rel_entr
 
-from grokpredict import training_table
+from grokpredict import boosting, training_table
 from grokpredict.conditioning import SignalSettings
 from grokpredict.evaluate.ledger import among, clopper_pearson, finished
 from grokpredict.logs import read_sweep
-from grokpredict.thresholds import CONFIDENCE, abort_threshold
+from grokpredict.thresholds import CONFIDENCE, abort_threshold, independent_scores
 from grokpredict.training_table import columns, extract_grids, known_runs, training_rows
-from grokpredict.validation import FOLDS, fit_columns, folds, model_columns, table_for
+from grokpredict.validated import reading
+from grokpredict.validation import FOLDS, READS, fit_columns, folds, model_columns, table_for
 
-HORIZONS = (200, 400, 800, 1600, 3200)
-READS = {"loss": "loss", "both": "loss + context"}
+HORIZONS = (400, 1600)
 
 
 def learn_then_test(lowest_scores, max_false_abort, confidence=CONFIDENCE):
@@ -53,7 +55,16 @@ def learn_then_test(lowest_scores, max_false_abort, confidence=CONFIDENCE):
     return float(scores[stop - 1]) if stop else None
 
 
-RULES = {"Neyman-Pearson": abort_threshold, "Learn-then-Test": learn_then_test}
+def by_configuration(scores, configuration, network):
+    """Return the lowest score of each configuration."""
+    return independent_scores(scores, configuration, configuration)
+
+
+RULES = {
+    "Neyman-Pearson": (independent_scores, abort_threshold),
+    "all scores": (by_configuration, abort_threshold),
+    "Learn-then-Test": (independent_scores, learn_then_test),
+}
 
 
 def of_half(grids, chosen):
@@ -62,20 +73,18 @@ def of_half(grids, chosen):
     found = []
     for grid in grids:
         own = chosen[grid.run]
-        rows = {
-            name: getattr(grid, name)[own]
-            for name in ("features", "metrics")
-            if hasattr(grid, name)
-        }
+        rows = {name: getattr(grid, name)[own] for name in ("features", "metrics")}
         found.append(replace(grid, run=place[grid.run[own]], **rows))
     return found
 
 
-def lowest(runs, grids, asked, trees, reads):
+def looks_at(runs, grids, asked, trees, model):
     """Return the score of each run at each horizon; NaN where there is no look."""
+    reads = model_columns()[model]
     scores = np.full((len(grids), len(asked)), np.nan)
     for row, grid in enumerate(grids):
-        own = np.flatnonzero(asked[grid.run])
+        seen = np.isfinite(grid.metrics).all(axis=1) if READS[model][1] else True
+        own = np.flatnonzero(asked[grid.run] & seen)
         index = grid.run[own]
         x = columns(runs, grid, own, runs.budget[index])
         scores[row, index] = trees.probability(x[:, reads])
@@ -84,37 +93,35 @@ def lowest(runs, grids, asked, trees, reads):
 
 def one_split(runs, grids, spent, bound, seed):
     """Return the thresholds' lost and saved shares on the half that was not trained on."""
-    names = np.unique(runs.configuration)
+    names = np.unique(runs.network)
     half = np.random.default_rng(seed).permutation(names)[: len(names) // 2]
-    chosen = np.isin(runs.configuration, half)
+    chosen = np.isin(runs.network, half)
     own, theirs = among(runs, chosen), of_half(grids, chosen)
     found = {}
     everyone = np.ones(len(own), dtype=bool)
     rows = training_rows(own, theirs, everyone, np.random.default_rng(seed))
     splits = [*folds(own, FOLDS, seed), (everyone, None)]
     for model in READS:
-        reads = model_columns()[model]
         scores = np.full((len(grids), len(own)), np.nan)
         for fit, held in splits:
-            trees = fit_columns(table_for(model, rows.among(fit), own), reads, seed=seed)
+            table = table_for(model, rows.among(fit), own)
+            trees = fit_columns(table, model_columns()[model], seed=seed)
             if held is not None:
-                part = lowest(own, theirs, held, trees, reads)
+                part = looks_at(own, theirs, held, trees, model)
                 scores = np.where(np.isnan(part), scores, part)
         least = np.where(np.isfinite(scores), scores, np.inf).min(axis=0)
-        calibration = np.full(own.configuration.max() + 1, np.inf)
         good = own.generalised & np.isfinite(least)
-        np.minimum.at(calibration, own.configuration[good], least[good])
-        calibration = calibration[np.isfinite(calibration)]
-        looks = lowest(runs, grids, ~chosen, trees, reads)
+        looks = looks_at(runs, grids, ~chosen, trees, model)
         looked = np.isfinite(looks).any(axis=0)
-        for rule, threshold in RULES.items():
-            limit = threshold(calibration, bound)
+        for rule, (calibration, threshold) in RULES.items():
+            scores = calibration(least[good], own.configuration[good], own.network[good])
+            limit = threshold(scores, bound)
             hits = looks < (-1.0 if limit is None else limit)
             at = np.where(hits.any(axis=0), np.array(HORIZONS)[hits.argmax(axis=0)], np.inf)
             doomed = looked & ~runs.generalised
             saved = np.maximum(spent - at, 0)[doomed].sum() / spent[doomed].sum()
             lost = np.isfinite(at)[looked & runs.generalised].mean()
-            found[model, rule] = (lost, saved, calibration.size)
+            found[model, rule] = (lost, saved, scores.size)
     return found
 
 
@@ -129,6 +136,7 @@ def main() -> None:
     parser.add_argument("--jobs", type=int, default=1)
     args = parser.parse_args()
     training_table.EXTRA_BUDGETS = 1
+    boosting.N_TREES = 50
     done = finished(known_runs(read_sweep(args.sweeps), None, None)[0], HORIZONS[0])
     runs = done.runs
     grids = extract_grids(runs, [(h, 1) for h in HORIZONS], SignalSettings(), jobs=args.jobs)
@@ -148,15 +156,16 @@ def main() -> None:
     good = runs.generalised.sum()
     print(
         f"{len(runs)} runs, {good} of them good; {len(results)} halvings, "
-        f"{np.mean([next(iter(own.values()))[2] for own in results]):.0f} calibration scores\n"
+        f"{np.unique(runs.network).size} networks\n"
     )
-    print("| reads | threshold | lost, mean | splits over the bound [95 %] | doomed steps saved |")
-    print("| --- | --- | ---: | ---: | ---: |")
+    print("| reads | threshold | scores | lost | halvings over the bound [95 %] | steps saved |")
+    print("| --- | --- | ---: | ---: | ---: | ---: |")
     for model, rule in results[0]:
-        lost, saved, _ = np.array([own[model, rule] for own in results]).T
+        lost, saved, size = np.array([own[model, rule] for own in results]).T
         over = clopper_pearson(int(np.sum(lost > args.max_false_abort)), len(results))
         print(
-            f"| {READS[model]} | {rule} | {lost.mean():.4f} | {over.value:.3f} "
+            f"| {reading(*READS[model])} | {rule} | {size.mean():.0f} | {lost.mean():.4f} "
+            f"| {over.value:.3f} "
             f"[{over.low:.3f}, {over.high:.3f}] | {saved.mean():.3f} |"
         )
 

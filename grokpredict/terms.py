@@ -25,14 +25,16 @@ CONTEXT_TERMS = (
     "log10_lr_budget",
     "log10_lr_wd_horizon",
     "momentum",
-    "log10_batch_over_train_size",
     "log10_train_size",
-    "log10_parameters_over_train_size",
     "optimizer_adam",
     "optimizer_adamw",
     "optimizer_sgd",
     "optimizer_other",
 )
+
+#: What they are made of. Batch size and number of parameters are not: they told nothing of new
+#: networks (benchmarks/README.md).
+CONTEXT_FIELDS = ("optimizer", "learning_rate", "weight_decay", "momentum", "train_size")
 
 #: Terms that grow with the budget. P may not fall along them, or it could fall with the budget.
 GROWING_TERMS = frozenset(
@@ -83,19 +85,12 @@ def context_terms(
     0.0
     """
     known = [context or Context() for context in contexts]
-    rate, decay, momentum, batch, train, parameters = (
+    rate, decay, momentum, train = (
         _column([getattr(context, name) for context in known])
-        for name in (
-            "learning_rate",
-            "weight_decay",
-            "momentum",
-            "batch_size",
-            "train_size",
-            "n_parameters",
-        )
+        for name in ("learning_rate", "weight_decay", "momentum", "train_size")
     )
     steps = np.log10(np.asarray(budget, dtype=float))
-    log_rate, log_decay, log_train = _log10(rate), _log10(decay), _log10(train)
+    log_rate, log_decay = _log10(rate), _log10(decay)
     none = np.where(np.isnan(decay), np.nan, (decay == 0).astype(float))
     columns = [
         log_rate,
@@ -105,9 +100,7 @@ def context_terms(
         log_rate + steps,
         log_rate + log_decay + np.log10(horizon),
         momentum,
-        _log10(batch) - log_train,
-        log_train,
-        _log10(parameters) - log_train,
+        _log10(train),
     ]
     family = np.array([_family(context.optimizer) for context in known]).reshape(-1, 4)
     return np.column_stack([*columns, family])

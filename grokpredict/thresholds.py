@@ -9,6 +9,9 @@ from grokpredict.curves import FloatArray, IntArray
 #: Confidence with which the bound on lost runs holds over draws of the calibration runs.
 CONFIDENCE = 0.95
 
+#: Share of the lowest scores by which it is told how much those of one network are alike.
+_TAIL = 0.1
+
 
 def abort_threshold(
     lowest_scores: FloatArray, max_false_abort: float, confidence: float = CONFIDENCE
@@ -77,15 +80,16 @@ def independent_scores(
     ndarray, shape (n_independent,)
         Ascending. All scores, if no two configurations share a network; else as many quantiles of
         them as n over the design effect 1 + (m - 1) rho, with m the number of configurations that
-        a configuration's network has on average and rho the intraclass correlation of the ranks
-        of the scores. The lowest score is among them.
+        a configuration's network has on average and rho the intraclass correlation of being in
+        the lowest tenth. The lowest score is among them.
 
     Notes
     -----
     Kish 1965, "Survey Sampling"; that a binomial bound holds for clustered samples with the
     effective number in place of n: Korn & Graubard 1998, "Confidence intervals for proportions
     with small expected number of positive counts estimated from survey data", Survey Methodology
-    24(2). Correlation is weaker in the tail than over all ranks, which makes the bound safer.
+    24(2). What correlates is the event of being lost; a tenth is more than is usually allowed to
+    be, so that its correlation, which grows with the share, is rather too large than too small.
 
     Examples
     --------
@@ -102,18 +106,16 @@ def independent_scores(
 
 
 def _design_effect(scores: FloatArray, cluster: IntArray) -> float:
-    """Return by how much clusters inflate the variance of a mean of ranks, at least 1."""
-    from scipy.stats import rankdata
-
+    """Return by how much clusters inflate the variance of the share in the tail, at least 1."""
     sizes = np.unique(cluster, return_counts=True)[1]
     n, k = scores.size, sizes.size
     if k < 2 or k == n:
         return 1.0
     _, own = np.unique(cluster, return_inverse=True)
-    ranks = rankdata(scores)
-    means = np.bincount(own, ranks) / sizes
-    between = float(np.sum(sizes * (means - ranks.mean()) ** 2)) / (k - 1)
-    within = float(np.sum((ranks - means[own]) ** 2)) / (n - k)
+    tail = (scores <= np.quantile(scores, _TAIL)).astype(float)
+    means = np.bincount(own, tail) / sizes
+    between = float(np.sum(sizes * (means - tail.mean()) ** 2)) / (k - 1)
+    within = float(np.sum((tail - means[own]) ** 2)) / (n - k)
     usual = (n - np.sum(sizes**2) / n) / (k - 1)
     spread = between + (usual - 1) * within
     correlation = max(0.0, (between - within) / spread) if spread > 0 else 0.0

@@ -15,7 +15,7 @@ from grokpredict.digest import Digest, Recipe
 from grokpredict.labels import BoolArray, LabelRule
 from grokpredict.parallel import results
 from grokpredict.strangers import TURNED_AWAY, Familiar, fit_familiar
-from grokpredict.terms import has_context
+from grokpredict.terms import CONTEXT_FIELDS, has_context
 from grokpredict.thresholds import independent_scores
 from grokpredict.training_table import (
     METRIC_COLUMNS,
@@ -369,9 +369,9 @@ def _familiar(grids: Sequence[Grid], fit: BoolArray, held: BoolArray, rows: Rows
 
 
 def _always_known(runs: Runs) -> tuple[str, ...]:
-    """Return the context fields that no run with a configuration lacks."""
+    """Return the context fields that are read and that no run with a configuration lacks."""
     known = [set(context.known()) for context in runs.contexts if has_context(context)]
-    return tuple(sorted(set.intersection(*known))) if known else ()
+    return tuple(sorted(set.intersection(set(CONTEXT_FIELDS), *known))) if known else ()
 
 
 def _versions() -> dict[str, str]:
