@@ -4,7 +4,8 @@
 
 Each time the networks of a sweep are halved at random (its configurations, where the networks are
 not known). Each model is cross-fitted on one half as ``train-classifier`` does, on the finest step
-grid, and fitted to all of that half; its threshold is set on the cross-fitted scores by three rules:
+grid, and fitted to all of that half; its threshold is set on the cross-fitted scores by three
+rules:
 
 - Neyman-Pearson: the order statistic of Tong, Feng & Li 2018 over as many scores as are
   independent, which grokpredict uses;
