@@ -18,7 +18,7 @@ _OVERLAP = {
     "all": (
         "THE CLASSIFIER WAS TRAINED ON THESE RUNS. What it says about them means nothing and is "
         "not shown.\nIn its place stand classifiers trained like it, each run looked at by one "
-        "that did not see its configuration."
+        "that did not see its network or, where networks are not known, its configuration."
     ),
     "unknown": (
         "The classifier's file does not say what it was trained on. IF IT WAS TRAINED ON THESE "
