@@ -33,7 +33,7 @@ CONTEXT_TERMS = (
 )
 
 #: What they are made of. Batch size and number of parameters are not: they told nothing of new
-#: networks (benchmarks/README.md).
+#: networks (docs/classifier.md).
 CONTEXT_FIELDS = ("optimizer", "learning_rate", "weight_decay", "momentum", "train_size")
 
 #: Terms that grow with the budget. P may not fall along them, or it could fall with the budget.
