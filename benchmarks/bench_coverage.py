@@ -94,6 +94,8 @@ def looks_at(runs, grids, asked, trees, model):
 
 def one_split(runs, grids, spent, bound, seed):
     """Return the thresholds' lost and saved shares on the half that was not trained on."""
+    training_table.EXTRA_BUDGETS = 1  # here, where each process comes by
+    boosting.N_TREES = 50
     names = np.unique(runs.network)
     half = np.random.default_rng(seed).permutation(names)[: len(names) // 2]
     chosen = np.isin(runs.network, half)
@@ -136,8 +138,6 @@ def main() -> None:
     parser.add_argument("--max-false-abort", type=float, default=0.05)
     parser.add_argument("--jobs", type=int, default=1)
     args = parser.parse_args()
-    training_table.EXTRA_BUDGETS = 1
-    boosting.N_TREES = 50
     done = finished(known_runs(read_sweep(args.sweeps), None, None)[0], HORIZONS[0])
     runs = done.runs
     grids = extract_grids(runs, [(h, 1) for h in HORIZONS], SignalSettings(), jobs=args.jobs)
