@@ -29,7 +29,7 @@ from pathlib import Path
 
 import numpy as np
 from joblib import Parallel, delayed
-from scipy.special import bdtr, rel_entr
+from scipy import special
 
 from grokpredict import boosting, training_table
 from grokpredict.conditioning import SignalSettings
@@ -49,8 +49,11 @@ def learn_then_test(lowest_scores, max_false_abort, confidence=CONFIDENCE):
     n = scores.size
     lost = np.arange(n)  # at the k-th smallest score k - 1 runs lie below
     share = np.minimum(lost / max(n, 1), max_false_abort)
-    divergence = rel_entr(share, max_false_abort) + rel_entr(1 - share, 1 - max_false_abort)
-    bentkus = np.e * bdtr(lost, n, max_false_abort)
+    divergence = sum(
+        special.rel_entr(own, bound)
+        for own, bound in ((share, max_false_abort), (1 - share, 1 - max_false_abort))
+    )
+    bentkus = np.e * special.bdtr(lost, n, max_false_abort)
     passed = np.minimum(np.exp(-n * divergence), bentkus) <= 1 - confidence
     stop = int(np.argmin(passed)) if not passed.all() else n
     return float(scores[stop - 1]) if stop else None
