@@ -127,6 +127,13 @@ def test_learning_rate_or_weight_decay_must_be_known_for_the_context(
     assert np.isnan(looks.features[:2, -len(CONTEXT_TERMS) :]).all()
 
 
+def test_the_default_reads_a_configuration_without_the_size_of_the_network() -> None:
+    # Hyperparameters seldom tell it, and of new networks it told nothing.
+    context = Context("adamw", 1e-3, 0.1, 0.9, train_size=500)
+    epochs = window(SWEEP.runs[:1], 400)
+    assert load_classifier().look(epochs, horizon=400, contexts=[context]).with_context.all()
+
+
 def test_non_finite_losses_get_no_probability_and_a_reason(trained: GrokClassifier) -> None:
     epochs = window(SWEEP.runs[:3], 400)
     epochs[1, 0, 5] = np.nan
