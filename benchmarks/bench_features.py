@@ -36,7 +36,7 @@ from grokpredict.curves import window
 from grokpredict.evaluate.ledger import among, finished
 from grokpredict.features import feature_names, log10_loss
 from grokpredict.ranking import auroc, enough
-from grokpredict.terms import CONTEXT_TERMS, GRID_TERMS
+from grokpredict.terms import GRID_TERMS
 from grokpredict.training_table import (
     EXTRA_BUDGETS,
     Rows,
@@ -243,7 +243,7 @@ def ladder(bench: Bench) -> None:
     """Print what each rung adds."""
     header("Ladder")
     norms = norm_terms(bench)
-    context = np.arange(len(all_feature_names()))[-len(CONTEXT_TERMS) :]
+    context = np.setdiff1d(columns_read(True, False), columns_read(False, False))
     grid = all_feature_names().index(GRID_TERMS[0])
     line(bench, "configuration alone", np.r_[grid : grid + 4, context])
     line(bench, "loss", columns_read(False, False))

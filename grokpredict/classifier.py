@@ -28,6 +28,7 @@ from grokpredict.terms import (
     BUDGET_TERMS,
     CONTEXT_TERMS,
     GRID_TERMS,
+    SIZE_TERMS,
     context_terms,
     grid_and_budget,
     has_context,
@@ -423,6 +424,7 @@ def _rebuilt(header: dict[str, Any], arrays: dict[str, NDArray[np.generic]]) -> 
         raise ValueError("its budget must lie beyond its first horizon")
     n_loss = len(loss_features.feature_names(len(CHANNELS)))
     n_shared = n_loss + len(GRID_TERMS) + len(BUDGET_TERMS)
+    n_context = len(CONTEXT_TERMS) - len(SIZE_TERMS)
     context_fields = tuple(header["context_fields"])
     if not set(context_fields) <= {own.name for own in fields(Context)}:
         raise ValueError("the configuration must have fields that this version knows")
@@ -436,7 +438,7 @@ def _rebuilt(header: dict[str, Any], arrays: dict[str, NDArray[np.generic]]) -> 
         "budget": int(header["budget"]),
         "settings": SignalSettings(**header["signal"]),
         "loss_only": Trees.from_arrays(parts["loss_only"], n_shared),
-        "with_context": Trees.from_arrays(parts["with_context"], n_shared + len(CONTEXT_TERMS))
+        "with_context": Trees.from_arrays(parts["with_context"], n_shared + n_context)
         if "with_context" in parts
         else None,
         "familiar": Familiar.from_arrays(parts["familiar"], len(grids), n_loss),
@@ -447,7 +449,7 @@ def _rebuilt(header: dict[str, Any], arrays: dict[str, NDArray[np.generic]]) -> 
             parts["validated"],
             [(bool(told), int(stride)) for told, stride in header["validated_scores"]],
             n_shared + len(METRIC_TERMS),
-            len(CONTEXT_TERMS),
+            n_context,
         )
         if "validated" in parts
         else None,
@@ -468,10 +470,11 @@ def all_feature_names() -> tuple[str, ...]:
 def columns_read(with_context: bool, with_validation: bool) -> IntArray:
     """Return the columns among :func:`all_feature_names` that a model reads."""
     n_metrics, n_context = len(METRIC_TERMS), len(CONTEXT_TERMS)
+    n_read = n_context - len(SIZE_TERMS)
     own = np.arange(len(all_feature_names()))
     shared, metrics, context = np.split(own, [-n_metrics - n_context, -n_context])
     return np.concatenate(
-        [shared, metrics[: n_metrics * with_validation], context[: n_context * with_context]]
+        [shared, metrics[: n_metrics * with_validation], context[: n_read * with_context]]
     )
 
 

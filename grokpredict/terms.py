@@ -14,6 +14,10 @@ GRID_TERMS = ("log10_horizon", "log10_stride")
 #: The step by which the run would have to generalise.
 BUDGET_TERMS = ("log10_budget", "log10_budget_over_horizon")
 
+#: Of the configuration, what shows that a run is a stranger and is not read: of new networks it
+#: told nothing (docs/classifier.md).
+SIZE_TERMS = ("log10_batch_over_train_size", "log10_parameters_over_train_size")
+
 #: The configuration. After memorisation the weight norm shrinks at the rate
 #: learning rate x weight decay (Musat 2025, arXiv 2511.01938), so their product with a number of
 #: steps is the dimensionless quantity to know.
@@ -30,10 +34,10 @@ CONTEXT_TERMS = (
     "optimizer_adamw",
     "optimizer_sgd",
     "optimizer_other",
+    *SIZE_TERMS,
 )
 
-#: What they are made of. Batch size and number of parameters are not: they told nothing of new
-#: networks (docs/classifier.md).
+#: What those are made of that are read.
 CONTEXT_FIELDS = ("optimizer", "learning_rate", "weight_decay", "momentum", "train_size")
 
 #: Terms that grow with the budget. P may not fall along them, or it could fall with the budget.
@@ -85,12 +89,19 @@ def context_terms(
     0.0
     """
     known = [context or Context() for context in contexts]
-    rate, decay, momentum, train = (
+    rate, decay, momentum, batch, train, parameters = (
         _column([getattr(context, name) for context in known])
-        for name in ("learning_rate", "weight_decay", "momentum", "train_size")
+        for name in (
+            "learning_rate",
+            "weight_decay",
+            "momentum",
+            "batch_size",
+            "train_size",
+            "n_parameters",
+        )
     )
     steps = np.log10(np.asarray(budget, dtype=float))
-    log_rate, log_decay = _log10(rate), _log10(decay)
+    log_rate, log_decay, log_train = _log10(rate), _log10(decay), _log10(train)
     none = np.where(np.isnan(decay), np.nan, (decay == 0).astype(float))
     columns = [
         log_rate,
@@ -100,10 +111,11 @@ def context_terms(
         log_rate + steps,
         log_rate + log_decay + np.log10(horizon),
         momentum,
-        _log10(train),
+        log_train,
     ]
     family = np.array([_family(context.optimizer) for context in known]).reshape(-1, 4)
-    return np.column_stack([*columns, family])
+    sizes = [_log10(batch) - log_train, _log10(parameters) - log_train]
+    return np.column_stack([*columns, family, *sizes])
 
 
 def _column(values: Sequence[float | None]) -> FloatArray:

@@ -131,7 +131,19 @@ def test_the_default_reads_a_configuration_without_the_size_of_the_network() -> 
     # Hyperparameters seldom tell it, and of new networks it told nothing.
     context = Context("adamw", 1e-3, 0.1, 0.9, train_size=500)
     epochs = window(SWEEP.runs[:1], 400)
-    assert load_classifier().look(epochs, horizon=400, contexts=[context]).with_context.all()
+    default = load_classifier()
+    looks = default.look(epochs, horizon=400, contexts=[context])
+    assert looks.with_context.all()
+    # Where it is told it makes no difference, unless it is quite another size.
+    usual, huge = (
+        default.look(
+            epochs, horizon=400, contexts=[dataclasses.replace(context, n_parameters=size)]
+        )
+        for size in (10_000, 10**9)
+    )
+    assert usual.probability == looks.probability
+    assert usual.stranger[0] is None
+    assert "log10_parameters_over_train_size" in str(huge.stranger[0])
 
 
 def test_non_finite_losses_get_no_probability_and_a_reason(trained: GrokClassifier) -> None:

@@ -334,6 +334,8 @@ def test_context_terms_are_the_formulas() -> None:
     assert row["log10_lr_budget"] == pytest.approx(1)
     assert row["log10_lr_wd_horizon"] == pytest.approx(np.log10(1e-3 * 0.5 * 400))
     assert row["log10_train_size"] == pytest.approx(np.log10(640))
+    assert row["log10_batch_over_train_size"] == pytest.approx(-1)
+    assert row["log10_parameters_over_train_size"] == pytest.approx(2)
     assert (row["optimizer_adamw"], row["optimizer_sgd"], row["no_weight_decay"]) == (1, 0, 0)
     none = Context("lion", 1e-3, 0.0)
     row = dict(zip(CONTEXT_TERMS, context_terms([none], 400, np.array([1e4]))[0], strict=True))
