@@ -115,7 +115,10 @@ def test_weights_that_are_sharded_change_nothing(folder: Path) -> None:
     sharded, whole = both(folder, "sharded"), both(folder, "differing")
     assert [own["horizon"] for own in sharded["verdicts"]] == [40, 80]
     for own, expected in zip(sharded["verdicts"], whole["verdicts"], strict=True):
-        assert own["features"] == expected["features"]
+        # A process holds a shard only, so the number of parameters is not known.
+        unknown = "log10_parameters_over_train_size"
+        assert set(expected["features"]) - set(own["features"]) <= {unknown}
+        assert own["features"].items() <= expected["features"].items()
     assert both(folder, "sharded-doomed")["stopped_step"] == 40
 
 
