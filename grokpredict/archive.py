@@ -84,8 +84,7 @@ def read_archive(path: Path) -> tuple[dict[str, Any], dict[str, NDArray[np.gener
         magic, protocol = header["magic"], header["protocol"]
     except FileNotFoundError:
         raise ClassifierFileError(f"there is no classifier file {path}") from None
-    except Exception as error:
-        # zipfile, zlib, numpy and json each have their own ways to trip over a broken file.
+    except Exception as error:  # zipfile, zlib, numpy and json each trip over a file in their way
         raise damaged(path, error) from error
     if magic != MAGIC:
         raise damaged(path, ValueError("its header is another's"))

@@ -62,8 +62,7 @@ class Cache:
         """Return what was put under a key; None if there is nothing, or nothing readable."""
         try:
             return pickle.loads(self._file(key).read_bytes())
-        # Whatever is wrong with an entry, computing it again is right.
-        except Exception:
+        except Exception:  # whatever is wrong with an entry, computing it again is right
             return None
 
     def put(self, key: str, value: Any) -> None:
