@@ -29,8 +29,8 @@ from pytorch_lightning.callbacks import EarlyStopping, ThroughputMonitor
 from pytorch_lightning.loggers.logger import DummyLogger
 from torch.utils.data import DataLoader, TensorDataset
 
-from grokpredict.callback import GrokPredictor
-from grokpredict.classifier import load_classifier
+from grokpredict.live.lightning import GrokPredictor
+from grokpredict.model.classifier import load_classifier
 
 BUDGET = 1_000_000
 

@@ -31,14 +31,22 @@ import numpy as np
 from joblib import Parallel, delayed
 from scipy import special
 
-from grokpredict import boosting, training_table
-from grokpredict.conditioning import SignalSettings
-from grokpredict.evaluate.ledger import among, clopper_pearson, finished
+from grokpredict.evaluation.ledger import among, clopper_pearson, finished
+from grokpredict.features.conditioning import SignalSettings
 from grokpredict.logs import read_sweep
-from grokpredict.thresholds import CONFIDENCE, abort_threshold, independent_scores
-from grokpredict.training_table import columns, extract_grids, known_runs, training_rows
-from grokpredict.validated import reading
-from grokpredict.validation import FOLDS, READS, fit_columns, folds, model_columns, table_for
+from grokpredict.model.thresholds import CONFIDENCE, abort_threshold, independent_scores
+from grokpredict.model.validated import reading
+from grokpredict.training import fit as boosting
+from grokpredict.training import table as training_table
+from grokpredict.training.cross_validation import (
+    FOLDS,
+    READS,
+    fit_columns,
+    folds,
+    model_columns,
+    table_for,
+)
+from grokpredict.training.table import columns, extract_grids, known_runs, training_rows
 
 HORIZONS = (400, 1600)
 

@@ -28,16 +28,18 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from grokpredict import read_sweep, training_table
-from grokpredict.boosting import fit_trees
-from grokpredict.classifier import all_feature_names, columns_read
-from grokpredict.conditioning import SignalSettings
-from grokpredict.curves import window
-from grokpredict.evaluate.ledger import among, finished
-from grokpredict.features import feature_names, log10_loss
-from grokpredict.ranking import auroc, enough
-from grokpredict.terms import GRID_TERMS
-from grokpredict.training_table import (
+from grokpredict import read_sweep
+from grokpredict.evaluation.ledger import among, finished
+from grokpredict.features.conditioning import SignalSettings
+from grokpredict.features.configuration import GRID_TERMS
+from grokpredict.features.signal import feature_names, log10_loss
+from grokpredict.model.classifier import all_feature_names, columns_read
+from grokpredict.runs.run import window
+from grokpredict.training import table as training_table
+from grokpredict.training.cross_validation import FOLDS, family_folds, folds
+from grokpredict.training.fit import fit_trees
+from grokpredict.training.ranking import auroc, enough
+from grokpredict.training.table import (
     EXTRA_BUDGETS,
     Rows,
     columns,
@@ -45,7 +47,6 @@ from grokpredict.training_table import (
     known_runs,
     training_rows,
 )
-from grokpredict.validation import FOLDS, family_folds, folds
 
 HORIZONS = (200, 400, 800, 1600, 3200)
 ABLATED_HORIZONS = (400, 1600)

@@ -22,20 +22,20 @@ from pathlib import Path
 
 import numpy as np
 
-from grokpredict.classifier import load_classifier
-from grokpredict.conditioning import SignalSettings
-from grokpredict.curves import Sweep
-from grokpredict.digest import facts_of
-from grokpredict.evaluate import evaluate
-from grokpredict.evaluate.evaluation import own_replays
-from grokpredict.evaluate.ledger import finished
-from grokpredict.evaluate.looks import look_figures
-from grokpredict.evaluate.replay import Replay
+from grokpredict.evaluation import evaluate
+from grokpredict.evaluation.comparison import own_replays
+from grokpredict.evaluation.ledger import finished
+from grokpredict.evaluation.looks import look_figures
+from grokpredict.evaluation.replay import Replay
+from grokpredict.features.conditioning import SignalSettings
 from grokpredict.logs import read_sweep
-from grokpredict.ranking import auroc, enough
-from grokpredict.training_table import extract_grids, known_runs
-from grokpredict.validated import reading
-from grokpredict.validation import READS, held_out_scores
+from grokpredict.model.classifier import load_classifier
+from grokpredict.model.validated import reading
+from grokpredict.runs.run import Sweep
+from grokpredict.training.cross_validation import READS, held_out_scores
+from grokpredict.training.digest import facts_of
+from grokpredict.training.ranking import auroc, enough
+from grokpredict.training.table import extract_grids, known_runs
 
 DATA = Path(__file__).parents[1] / "data"
 

@@ -27,20 +27,20 @@ from types import SimpleNamespace
 
 import numpy as np
 
-from grokpredict.classifier import load_classifier
-from grokpredict.conditioning import SignalSettings
-from grokpredict.curves import Context, Curve, Run
-from grokpredict.evaluate.ledger import Finished, among, finished, ledger
-from grokpredict.evaluate.replay import Replay
-from grokpredict.features import feature_names
+from grokpredict.evaluation.ledger import Finished, among, finished, ledger
+from grokpredict.evaluation.replay import Replay
+from grokpredict.evaluation.scoring import score_run
+from grokpredict.features.conditioning import SignalSettings
+from grokpredict.features.configuration import CONTEXT_TERMS, context_terms, grid_and_budget
+from grokpredict.features.signal import feature_names
 from grokpredict.logs import read_sweep
-from grokpredict.scoring import score_run
-from grokpredict.strangers import fit_familiar
-from grokpredict.terms import CONTEXT_TERMS, context_terms, grid_and_budget
-from grokpredict.thresholds import abort_threshold, independent_scores
-from grokpredict.training_table import extract_grids, known_runs
-from grokpredict.validated import metric_reasons, reading
-from grokpredict.validation import FOLDS, READS, folds, held_out_scores
+from grokpredict.model.classifier import load_classifier
+from grokpredict.model.familiarity import fit_familiar
+from grokpredict.model.thresholds import abort_threshold, independent_scores
+from grokpredict.model.validated import metric_reasons, reading
+from grokpredict.runs.run import Context, Curve, Run
+from grokpredict.training.cross_validation import FOLDS, READS, folds, held_out_scores
+from grokpredict.training.table import extract_grids, known_runs
 
 HORIZONS = (200, 400, 800, 1600, 3200)
 SWEEPS = Path(__file__).parents[1] / "data/sweeps"

@@ -23,14 +23,21 @@ from pathlib import Path
 import numpy as np
 
 from grokpredict import load_classifier, read_sweep
-from grokpredict.conditioning import SignalSettings
-from grokpredict.curves import window
-from grokpredict.forecast import generalisation_steps
-from grokpredict.labels import phase_times
-from grokpredict.metric_terms import METRIC_TERMS, Evaluations
-from grokpredict.training_table import extract_grids, known_runs, training_rows
-from grokpredict.validated import ValidatedModels, reading
-from grokpredict.validation import FOLDS, READS, fit_columns, folds, model_columns, table_for
+from grokpredict.features.conditioning import SignalSettings
+from grokpredict.features.metrics import METRIC_TERMS, Evaluations
+from grokpredict.model.forecast import generalisation_steps
+from grokpredict.model.validated import ValidatedModels, reading
+from grokpredict.runs.labels import phase_times
+from grokpredict.runs.run import window
+from grokpredict.training.cross_validation import (
+    FOLDS,
+    READS,
+    fit_columns,
+    folds,
+    model_columns,
+    table_for,
+)
+from grokpredict.training.table import extract_grids, known_runs, training_rows
 
 HORIZONS = (200, 400, 800, 1600, 3200)
 

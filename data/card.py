@@ -9,9 +9,9 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
-from grokpredict.curves import Run
-from grokpredict.labels import outcome, phase
 from grokpredict.logs import read_sweep
+from grokpredict.runs.labels import outcome, phase
+from grokpredict.runs.run import Run
 
 HERE = Path(__file__).parent
 BEGIN, END = "<!-- counts -->\n", "<!-- end of counts -->\n"

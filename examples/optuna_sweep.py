@@ -18,7 +18,7 @@ from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
 from grokpredict import GrokPredictor
-from grokpredict.integrations.optuna import prune_if_stopped
+from grokpredict.live.optuna import prune_if_stopped
 
 P = 31
 

@@ -10,51 +10,51 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from grokpredict.archive import ClassifierFileError as ClassifierFileError
-    from grokpredict.callback import GrokPredictor as GrokPredictor
-    from grokpredict.classifier import GrokClassifier as GrokClassifier
-    from grokpredict.classifier import load_classifier as load_classifier
-    from grokpredict.curves import Context as Context
-    from grokpredict.curves import Curve as Curve
-    from grokpredict.curves import LeftOut as LeftOut
-    from grokpredict.curves import Run as Run
-    from grokpredict.curves import Sweep as Sweep
-    from grokpredict.curves import UnsuitableRunError as UnsuitableRunError
-    from grokpredict.decision import Verdict as Verdict
-    from grokpredict.labels import LabelRule as LabelRule
+    from grokpredict.evaluation.scoring import Score as Score
+    from grokpredict.evaluation.scoring import score_run as score_run
+    from grokpredict.live.lightning import GrokPredictor as GrokPredictor
+    from grokpredict.live.monitor import GrokMonitor as GrokMonitor
     from grokpredict.logs import Columns as Columns
     from grokpredict.logs import LogError as LogError
     from grokpredict.logs import read_bundle as read_bundle
     from grokpredict.logs import read_run as read_run
     from grokpredict.logs import read_sweep as read_sweep
     from grokpredict.logs import write_bundle as write_bundle
-    from grokpredict.monitor import GrokMonitor as GrokMonitor
-    from grokpredict.scoring import Score as Score
-    from grokpredict.scoring import score_run as score_run
-    from grokpredict.training import train as train
+    from grokpredict.model.classifier import GrokClassifier as GrokClassifier
+    from grokpredict.model.classifier import load_classifier as load_classifier
+    from grokpredict.model.file import ClassifierFileError as ClassifierFileError
+    from grokpredict.model.verdict import Verdict as Verdict
+    from grokpredict.runs.labels import LabelRule as LabelRule
+    from grokpredict.runs.run import Context as Context
+    from grokpredict.runs.run import Curve as Curve
+    from grokpredict.runs.run import LeftOut as LeftOut
+    from grokpredict.runs.run import Run as Run
+    from grokpredict.runs.run import Sweep as Sweep
+    from grokpredict.runs.run import UnsuitableRunError as UnsuitableRunError
+    from grokpredict.training.trainer import train as train
 
 _HOME = {
-    "ClassifierFileError": "archive",
+    "ClassifierFileError": "model.file",
     "Columns": "logs",
-    "Context": "curves",
-    "Curve": "curves",
-    "GrokClassifier": "classifier",
-    "GrokMonitor": "monitor",
-    "GrokPredictor": "callback",
-    "LabelRule": "labels",
-    "LeftOut": "curves",
+    "Context": "runs.run",
+    "Curve": "runs.run",
+    "GrokClassifier": "model.classifier",
+    "GrokMonitor": "live.monitor",
+    "GrokPredictor": "live.lightning",
+    "LabelRule": "runs.labels",
+    "LeftOut": "runs.run",
     "LogError": "logs",
-    "Run": "curves",
-    "Score": "scoring",
-    "Sweep": "curves",
-    "UnsuitableRunError": "curves",
-    "Verdict": "decision",
-    "load_classifier": "classifier",
+    "Run": "runs.run",
+    "Score": "evaluation.scoring",
+    "Sweep": "runs.run",
+    "UnsuitableRunError": "runs.run",
+    "Verdict": "model.verdict",
+    "load_classifier": "model.classifier",
     "read_bundle": "logs",
     "read_run": "logs",
     "read_sweep": "logs",
-    "score_run": "scoring",
-    "train": "training",
+    "score_run": "evaluation.scoring",
+    "train": "training.trainer",
     "write_bundle": "logs",
 }
 

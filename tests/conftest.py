@@ -9,18 +9,10 @@ import pytest
 import threadpoolctl
 
 import grokpredict
-from grokpredict.classifier import GrokClassifier
+from grokpredict.model.classifier import GrokClassifier
 
-_NOT_IN_TRAINING = {
-    "__init__.py",
-    "callback.py",
-    "context.py",
-    "evaluation_figure.py",
-    "monitor.py",
-    "plots.py",
-    "printing.py",
-    "scoring.py",
-}
+#: Packages that decide what a classifier is that was trained on given runs.
+_IN_TRAINING = ("runs", "features", "model", "training")
 
 
 @pytest.fixture(scope="session")
@@ -31,8 +23,9 @@ def short_classifier_file(
     from short_runs import short_classifier
 
     digest = hashlib.sha256(Path(__file__).with_name("short_runs.py").read_bytes())
-    for source in sorted(Path(grokpredict.__file__).parent.glob("*.py")):
-        if source.name not in _NOT_IN_TRAINING:
+    package = Path(grokpredict.__file__).parent
+    for name in _IN_TRAINING:
+        for source in sorted((package / name).glob("*.py")):
             digest.update(source.read_bytes())
     cache = getattr(request.config, "cache", None)
     folder = cache.mkdir("short-classifier") if cache else tmp_path_factory.mktemp("classifier")

@@ -19,8 +19,8 @@ from short_runs import BUDGET
 from torch import Tensor
 from torch.distributed.fsdp import fully_shard
 
-from grokpredict.callback import GrokPredictor
-from grokpredict.monitor import verdict_to_dict
+from grokpredict.live.lightning import GrokPredictor
+from grokpredict.live.monitor import verdict_to_dict
 
 warnings.simplefilter("ignore")
 torch.set_num_threads(1)

@@ -12,8 +12,8 @@ from short_runs import BUDGET, LR, WEIGHT_DECAY, curve
 from torch import Tensor
 from torch.utils.data import DataLoader, TensorDataset
 
-from grokpredict.callback import GrokPredictor
-from grokpredict.decision import judge
+from grokpredict.live.lightning import GrokPredictor
+from grokpredict.model.verdict import judge
 
 #: Losses of a run that generalises and of one that does not.
 GOOD, DOOMED = curve(0.9, seed=1001), curve(0.03, seed=1002)

@@ -6,16 +6,16 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from grokpredict.classifier import GrokClassifier, all_feature_names
-from grokpredict.conditioning import SignalSettings
-from grokpredict.curves import Context, Curve, Run, Sweep
-from grokpredict.features import feature_names
-from grokpredict.labels import LabelRule
-from grokpredict.metric_terms import METRIC_TERMS
-from grokpredict.strangers import Familiar
-from grokpredict.terms import CONTEXT_TERMS
-from grokpredict.trees import Trees
-from grokpredict.validated import ValidatedModels
+from grokpredict.features.conditioning import SignalSettings
+from grokpredict.features.configuration import CONTEXT_TERMS
+from grokpredict.features.metrics import METRIC_TERMS
+from grokpredict.features.signal import feature_names
+from grokpredict.model.classifier import GrokClassifier, all_feature_names
+from grokpredict.model.familiarity import Familiar
+from grokpredict.model.trees import Trees
+from grokpredict.model.validated import ValidatedModels
+from grokpredict.runs.labels import LabelRule
+from grokpredict.runs.run import Context, Curve, Run, Sweep
 
 
 def planted_run(

@@ -10,9 +10,9 @@ import functools
 
 import numpy as np
 
-from grokpredict.classifier import GrokClassifier
-from grokpredict.curves import Context, Curve, Run, Sweep
-from grokpredict.training import train
+from grokpredict.model.classifier import GrokClassifier
+from grokpredict.runs.run import Context, Curve, Run, Sweep
+from grokpredict.training.trainer import train
 
 HORIZONS = (40, 80)
 BUDGET = 400

@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 from planted import planted_sweep
 
-from grokpredict.curves import Run
 from grokpredict.logs.bundle import write_bundle
+from grokpredict.runs.run import Run
 
 COMMAND = [sys.executable, "-m", "grokpredict"]
 

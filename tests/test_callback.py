@@ -25,9 +25,9 @@ from short_runs import BUDGET, LR, WEIGHT_DECAY
 from torch import Tensor
 from torch.utils.data import DataLoader, IterableDataset
 
-from grokpredict.callback import GrokPredictor, StoppingReason
-from grokpredict.classifier import GrokClassifier
-from grokpredict.curves import Context
+from grokpredict.live.lightning import GrokPredictor, StoppingReason
+from grokpredict.model.classifier import GrokClassifier
+from grokpredict.runs.run import Context
 
 pytestmark = [pytest.mark.filterwarnings(text) for text in LIGHTNING_WARNINGS]
 
@@ -231,7 +231,7 @@ def test_optimisers_that_lightning_does_not_count(
         def training_step(self, batch: Any, batch_idx: int) -> Any:
             return self.weight + 1.0
 
-    monkeypatch.setattr("grokpredict.callback.losses.MOST_MICRO_BATCHES", 50)
+    monkeypatch.setattr("grokpredict.live.lightning.losses.MOST_MICRO_BATCHES", 50)
     fit(Uncounted(GOOD), predictor, max_epochs=1, max_steps=-1)
     assert "50 batches went by without an optimiser step" in caplog.text
     assert predictor.verdicts == []

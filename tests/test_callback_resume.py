@@ -18,8 +18,8 @@ from packaging.version import Version
 from short_runs import BUDGET
 from torch import Tensor
 
-from grokpredict.callback import GrokPredictor, StoppingReason
-from grokpredict.classifier import GrokClassifier
+from grokpredict.live.lightning import GrokPredictor, StoppingReason
+from grokpredict.model.classifier import GrokClassifier
 
 pytestmark = [pytest.mark.filterwarnings(text) for text in LIGHTNING_WARNINGS]
 #: The data here are not what the loss depends on.
@@ -241,7 +241,7 @@ torch.set_num_threads(1)
 from lightning_namespace import pl
 from lightning_runs import GOOD, QUIET, Follows, batches
 from short_runs import BUDGET
-from grokpredict.callback import GrokPredictor
+from grokpredict.live.lightning import GrokPredictor
 
 class Dies(pl.Callback):
     def on_train_batch_start(self, trainer, *args):

@@ -16,9 +16,9 @@ from short_runs import BUDGET, LR, WEIGHT_DECAY
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.data import DataLoader
 
-from grokpredict.callback import GrokPredictor, StoppingReason
-from grokpredict.classifier import GrokClassifier
-from grokpredict.curves import Context
+from grokpredict.live.lightning import GrokPredictor, StoppingReason
+from grokpredict.model.classifier import GrokClassifier
+from grokpredict.runs.run import Context
 
 pytestmark = [pytest.mark.filterwarnings(text) for text in LIGHTNING_WARNINGS]
 

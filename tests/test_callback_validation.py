@@ -12,7 +12,7 @@ from lightning_runs import LIGHTNING_WARNINGS, QUIET, Follows, batches
 from planted import hand_made
 from short_runs import BUDGET, curve
 
-from grokpredict.callback import GrokPredictor
+from grokpredict.live.lightning import GrokPredictor
 
 pytestmark = [pytest.mark.filterwarnings(own) for own in LIGHTNING_WARNINGS]
 

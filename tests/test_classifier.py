@@ -18,18 +18,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from planted import hand_made, planted_sweep
 
-from grokpredict.archive import PROTOCOL
-from grokpredict.classifier import (
+from grokpredict.features.configuration import CONTEXT_TERMS
+from grokpredict.model.classifier import (
     ClassifierFileError,
     GrokClassifier,
     Looks,
     all_feature_names,
     load_classifier,
 )
-from grokpredict.curves import Context, UnsuitableRunError, window
-from grokpredict.terms import CONTEXT_TERMS
-from grokpredict.training import train
-from grokpredict.trees import Trees
+from grokpredict.model.file import PROTOCOL
+from grokpredict.model.trees import Trees
+from grokpredict.runs.run import Context, UnsuitableRunError, window
+from grokpredict.training.trainer import train
 
 SWEEP = planted_sweep(90, seed=3)
 TESTS = Path(__file__).parent
@@ -488,8 +488,8 @@ def test_loading_and_looking_need_no_scikit_learn(saved: Path) -> None:
         f"""
         import sys
         import numpy as np
-        from grokpredict.classifier import load_classifier
-        from grokpredict.decision import judge
+        from grokpredict.model.classifier import load_classifier
+        from grokpredict.model.verdict import judge
         verdict = judge(load_classifier({str(saved)!r}), np.ones(400), horizon=400, budget=900)
         assert verdict.action == "abort", verdict
         print(sorted({{m.split(".")[0] for m in sys.modules}} & {{

@@ -14,10 +14,10 @@ from planted import hand_made, planted_sweep
 from pytorch_lightning.loggers import CSVLogger
 
 from grokpredict.cli import main
-from grokpredict.curves import Run
-from grokpredict.features import extract
+from grokpredict.features.signal import extract
 from grokpredict.logs import write_bundle
 from grokpredict.logs.bundle import round_mantissa
+from grokpredict.runs.run import Run
 
 DOCS = Path(__file__).parents[1] / "docs"
 

@@ -9,7 +9,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import signal
 
-from grokpredict.conditioning import MIN_SAMPLES, SignalSettings, condition, detrend, low_pass
+from grokpredict.features.conditioning import (
+    MIN_SAMPLES,
+    SignalSettings,
+    condition,
+    detrend,
+    low_pass,
+)
 
 DEFAULT = SignalSettings()
 

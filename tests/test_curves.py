@@ -6,7 +6,15 @@ import pickle
 import numpy as np
 import pytest
 
-from grokpredict.curves import Context, Curve, Run, Sweep, UnsuitableRunError, check_window, window
+from grokpredict.runs.run import (
+    Context,
+    Curve,
+    Run,
+    Sweep,
+    UnsuitableRunError,
+    check_window,
+    window,
+)
 
 
 def run_on(steps, **fields):

@@ -15,8 +15,8 @@ from lightning_namespace import pl
 from lightning_runs import GOOD, LIGHTNING_WARNINGS, QUIET, Follows, batches
 from short_runs import BUDGET
 
-from grokpredict.callback import GrokPredictor
-from grokpredict.classifier import GrokClassifier
+from grokpredict.live.lightning import GrokPredictor
+from grokpredict.model.classifier import GrokClassifier
 
 pytestmark = [pytest.mark.filterwarnings(text) for text in LIGHTNING_WARNINGS]
 

@@ -7,8 +7,8 @@ import pytest
 from planted import hand_made
 from scipy.stats import binom
 
-from grokpredict.curves import Context, UnsuitableRunError
-from grokpredict.decision import abort_threshold, calibration_runs_needed, judge
+from grokpredict.model.verdict import abort_threshold, calibration_runs_needed, judge
+from grokpredict.runs.run import Context, UnsuitableRunError
 
 LOSSES = 3 * np.exp(-np.arange(400) / 100) + 0.01 * np.sin(np.arange(400))
 ENOUGH = {(False, 1): np.full(59, 0.5), (True, 1): np.full(59, 0.15)}

@@ -14,21 +14,21 @@ from click.testing import CliRunner
 from planted import hand_made, planted_sweep
 from short_runs import BUDGET, HORIZONS, run
 
-from grokpredict.classifier import GrokClassifier
 from grokpredict.cli import main
-from grokpredict.curves import Context, Curve, Run, Sweep
-from grokpredict.digest import fingerprint
-from grokpredict.evaluate import Evaluation, evaluate
-from grokpredict.evaluate.crossfit import _thresholds, cross_fitted
-from grokpredict.evaluate.evaluation import _population
-from grokpredict.evaluate.ledger import Finished, finished
-from grokpredict.evaluate.replay import replay
-from grokpredict.evaluate.text import evaluation_text
-from grokpredict.evaluation_figure import evaluation_figure
-from grokpredict.metric_terms import Evaluations
-from grokpredict.monitor import GrokMonitor
-from grokpredict.scoring import score_run
-from grokpredict.training_table import known_runs
+from grokpredict.evaluation import Evaluation, evaluate
+from grokpredict.evaluation.comparison import _population
+from grokpredict.evaluation.crossfit import _thresholds, cross_fitted
+from grokpredict.evaluation.ledger import Finished, finished
+from grokpredict.evaluation.replay import replay
+from grokpredict.evaluation.scoring import score_run
+from grokpredict.features.metrics import Evaluations
+from grokpredict.live.monitor import GrokMonitor
+from grokpredict.model.classifier import GrokClassifier
+from grokpredict.reporting.evaluation_figure import evaluation_figure
+from grokpredict.reporting.evaluation_text import evaluation_text
+from grokpredict.runs.run import Context, Curve, Run, Sweep
+from grokpredict.training.digest import fingerprint
+from grokpredict.training.table import known_runs
 
 #: The classifier of the fixture was trained on seeds below 440.
 FRESH = range(1000, 1120)
@@ -229,7 +229,7 @@ def test_cross_fitting_finds_nothing_where_there_is_nothing() -> None:
     done = population(list(sweep.runs), 200)
     replays = cross_fitted(done, (200, 400), max_false_abort=0.05).replays
     for model in ("loss", "configuration"):
-        from grokpredict.ranking import auroc
+        from grokpredict.training.ranking import auroc
 
         scores = replays[model].probability[0]
         known = np.isfinite(scores)

@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 from scipy.stats import binomtest
 
-from grokpredict.curves import Context, Curve, Run
-from grokpredict.evaluate.ledger import (
+from grokpredict.evaluation.ledger import (
     NEVER,
     Finished,
     Rule,
@@ -17,8 +16,9 @@ from grokpredict.evaluate.ledger import (
     ledger,
     lost_and_saved,
 )
-from grokpredict.evaluate.reliability import reliability
-from grokpredict.training_table import Runs
+from grokpredict.evaluation.reliability import reliability
+from grokpredict.runs.run import Context, Curve, Run
+from grokpredict.training.table import Runs
 
 
 def population(t4: list[float], budget: list[float], spent: list[float]) -> Finished:
@@ -113,8 +113,8 @@ def run(steps: int, *, t4: int | None = None, max_steps: int = 1000, diverged: b
 
 
 def test_steps_of_a_run_end_with_its_log_only_where_it_generalised_or_diverged() -> None:
-    from grokpredict.curves import Sweep
-    from grokpredict.training_table import known_runs
+    from grokpredict.runs.run import Sweep
+    from grokpredict.training.table import known_runs
 
     runs, _ = known_runs(
         Sweep(

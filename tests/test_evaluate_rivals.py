@@ -9,19 +9,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pytorch_lightning.callbacks import EarlyStopping
 
-from grokpredict.conditioning import condition
-from grokpredict.curves import Context, Curve, Run
-from grokpredict.evaluate import pruners
-from grokpredict.evaluate.ledger import NEVER, Finished, best, lost_and_saved
-from grokpredict.evaluate.rivals import (
+from grokpredict.evaluation import pruners
+from grokpredict.evaluation.ledger import NEVER, Finished, best, lost_and_saved
+from grokpredict.evaluation.rivals import (
     activity,
     activity_rule,
     early_stopping,
     fixed_budget,
     stops_of_patience,
 )
-from grokpredict.features import hjorth
-from grokpredict.training_table import Runs
+from grokpredict.features.conditioning import condition
+from grokpredict.features.signal import hjorth
+from grokpredict.runs.run import Context, Curve, Run
+from grokpredict.training.table import Runs
 
 
 def gathered(

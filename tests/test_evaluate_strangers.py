@@ -10,8 +10,8 @@ from types import ModuleType
 import numpy as np
 import pytest
 
-from grokpredict.classifier import GrokClassifier, load_classifier
-from grokpredict.scoring import score_run
+from grokpredict.evaluation.scoring import score_run
+from grokpredict.model.classifier import GrokClassifier, load_classifier
 
 BENCHMARK = Path(__file__).parents[1] / "benchmarks/bench_strangers.py"
 

@@ -12,8 +12,8 @@ import pytest
 from lightning_namespace import NAMESPACES
 from short_runs import BUDGET, run
 
-from grokpredict.classifier import GrokClassifier
 from grokpredict.logs import write_bundle
+from grokpredict.model.classifier import GrokClassifier
 
 ROOT = Path(__file__).parent.parent
 

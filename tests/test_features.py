@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from scipy.signal.windows import dpss
 
-from grokpredict import shape
-from grokpredict.conditioning import SignalSettings, condition
-from grokpredict.features import (
+from grokpredict.features import shape
+from grokpredict.features.conditioning import SignalSettings, condition
+from grokpredict.features.signal import (
     MIN_SAMPLES,
     band_energy,
     extract,

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from planted import hand_made
 
-from grokpredict.classifier import GrokClassifier
-from grokpredict.curves import Context
-from grokpredict.decision import judge
-from grokpredict.forecast import QUANTILES, generalisation_steps
+from grokpredict.model.classifier import GrokClassifier
+from grokpredict.model.forecast import QUANTILES, generalisation_steps
+from grokpredict.model.verdict import judge
+from grokpredict.runs.run import Context
 
 LOSSES = 3 * np.exp(-np.arange(400) / 100) + 0.01 * np.sin(np.arange(400))
 

@@ -15,15 +15,15 @@ import pytest
 from planted import planted_sweep
 from sweep_on_disk import write_sweep
 
-from grokpredict import cache as cache_module
-from grokpredict import gathering
-from grokpredict.cache import Cache, default_folder
-from grokpredict.curves import Run
-from grokpredict.digest import Digest, Recipe
-from grokpredict.gathering import gather, train_gathered
+from grokpredict._util import cache as cache_module
+from grokpredict._util.cache import Cache, default_folder
 from grokpredict.logs import read_sweep
-from grokpredict.training import train
-from grokpredict.training_table import digest_sweep
+from grokpredict.runs.run import Run
+from grokpredict.training import gathering
+from grokpredict.training.digest import Digest, Recipe
+from grokpredict.training.gathering import gather, train_gathered
+from grokpredict.training.table import digest_sweep
+from grokpredict.training.trainer import train
 
 RECIPE = Recipe((200, 400))
 

@@ -12,15 +12,15 @@ from click.testing import CliRunner
 from lightning_runs import LIGHTNING_WARNINGS, Follows, fit
 from planted import hand_made, planted_sweep
 
-from grokpredict.callback import GrokPredictor
-from grokpredict.classifier import DEFAULT_STRIDES, GrokClassifier, load_classifier
 from grokpredict.cli import main
-from grokpredict.conditioning import MIN_SAMPLES
-from grokpredict.curves import Findings, UnsuitableRunError
-from grokpredict.features import extract
-from grokpredict.monitor import GrokMonitor
-from grokpredict.printing import training_text
-from grokpredict.training import train
+from grokpredict.features.conditioning import MIN_SAMPLES
+from grokpredict.features.signal import extract
+from grokpredict.live.lightning import GrokPredictor
+from grokpredict.live.monitor import GrokMonitor
+from grokpredict.model.classifier import DEFAULT_STRIDES, GrokClassifier, load_classifier
+from grokpredict.reporting.text import training_text
+from grokpredict.runs.run import Findings, UnsuitableRunError
+from grokpredict.training.trainer import train
 
 pytestmark = [pytest.mark.filterwarnings(text) for text in LIGHTNING_WARNINGS]
 

@@ -14,39 +14,37 @@ import grokpredict
 
 PACKAGE = Path(grokpredict.__file__).parent
 
-#: A module may import from its own layer and those above it. A folder stands for all in it.
-LAYERS = (
-    {"curves", "cache", "parallel", "replacing"},
-    {"labels"},
-    {"conditioning", "shape", "features", "thresholds", "trees", "archive", "terms", "ranking"},
-    {"strangers", "metric_terms", "validated"},
-    {"classifier"},
-    {"boosting", "digest", "training_table", "validation", "training", "forecast"}
-    | {"decision", "backends"},
-    {"evaluate", "monitor", "gathering"},
-    {"scoring"},
-    {"context", "callback", "integrations", "plots", "evaluation_figure", "report", "printing"},
-    {"cli"},
-    {"__main__"},
-)
-
-#: These see no more of the package than what is named.
-NARROW = {
-    "logs": {"curves", "labels", "logs", "parallel", "replacing"},
-    "sweeps": {"curves", "labels", "logs", "parallel", "sweeps"},
+#: The packages of ours that each package may import.
+MAY_IMPORT = {
+    "_util": set(),
+    "runs": set(),
+    "logs": {"_util", "runs"},
+    "features": {"_util", "runs"},
+    "model": {"_util", "runs", "features"},
+    "training": {"_util", "runs", "features", "model", "logs"},
+    "live": {"_util", "runs", "features", "model", "logs"},
+    "evaluation": {"_util", "runs", "features", "model", "logs", "training", "live"},
+    "sweeps": {"_util", "runs", "logs"},
+    "reporting": {"_util", "runs", "features", "model", "logs", "training", "live", "evaluation"},
+    "cli": {"_util", "runs", "features", "model", "logs", "training", "evaluation", "reporting"}
+    | {"sweeps"},
+    "__main__": {"cli"},
 }
 
 #: Only these may import the package on the left.
 ONLY_IN = {
-    "torch": {"callback", "context", "integrations", "sweeps"},
-    "pytorch_lightning": {"callback", "context", "integrations"},
-    "lightning": {"callback", "context", "integrations"},
-    "matplotlib": {"plots", "evaluation_figure", "report"},
+    "torch": {"live", "sweeps"},
+    "pytorch_lightning": {"live"},
+    "lightning": {"live"},
+    "matplotlib": {"reporting"},
+    "sklearn": {"training", "sweeps"},
     "click": {"cli"},
     "tqdm": {"cli", "sweeps"},
 }
 
-NEVER = {("cli", "callback"), ("cli", "integrations"), ("monitor", "callback")}
+#: What a plain loop uses loads no framework.
+FRAMEWORKS = {"torch", "pytorch_lightning", "lightning", "transformers", "optuna", "ray"}
+PLAIN = {"live.monitor"}
 
 
 def modules(package: Path) -> Iterator[tuple[str, ast.Module]]:
@@ -73,43 +71,23 @@ def imported(tree: ast.Module) -> Iterator[str]:
             yield from (f"{node.module}.{alias.name}" for alias in node.names)
 
 
-def part(dotted: str) -> str:
-    """The module of ours that a name under ``grokpredict.`` belongs to."""
-    return dotted.split(".", maxsplit=1)[0]
-
-
-def layer(name: str) -> int | None:
-    return next((i for i, names in enumerate(LAYERS) if name in names), None)
-
-
 def faults(package: Path) -> list[str]:
     found = []
     for module, tree in modules(package):
-        own = part(module)
-        if own == "__init__":
+        home = module.partition(".")[0]
+        if home == "__init__":
             continue
-        if own not in NARROW and layer(own) is None:
-            found.append(f"{module} has no layer")
+        if home not in MAY_IMPORT:
+            found.append(f"{module} is in no package")
             continue
         for name in imported(tree):
             root, _, rest = name.partition(".")
-            if root != "grokpredict":
-                if root in ONLY_IN and own not in ONLY_IN[root]:
-                    found.append(f"{module} imports {root}")
-                continue
-            other = part(rest)
-            if other == own:
-                continue
-            if (own, other) in NEVER:
-                found.append(f"{module} imports {other}")
-            elif own in NARROW:
-                if other not in NARROW[own]:
+            other = rest.partition(".")[0]
+            if root == "grokpredict":
+                if other != home and other not in MAY_IMPORT[home]:
                     found.append(f"{module} imports {other}")
-            elif other in NARROW:
-                if layer(own) < layer("evaluate"):
-                    found.append(f"{module} imports {other}")
-            elif layer(other) is None or layer(other) > layer(own):
-                found.append(f"{module} imports {other}")
+            elif home not in ONLY_IN.get(root, {home}) or (module in PLAIN and root in FRAMEWORKS):
+                found.append(f"{module} imports {root}")
     return found
 
 
@@ -120,14 +98,16 @@ def test_import_order() -> None:
 @pytest.mark.parametrize(
     ("path", "line", "fault"),
     [
-        ("curves.py", "from grokpredict.classifier import GrokClassifier", "imports classifier"),
-        ("labels.py", "def f():\n    import grokpredict.monitor", "imports monitor"),
-        ("features.py", "import torch.nn", "imports torch"),
-        ("monitor.py", "from matplotlib import pyplot", "imports matplotlib"),
-        ("cli/score.py", "from grokpredict.callback import GrokPredictor", "imports callback"),
-        ("logs/csv_file.py", "from grokpredict.features import extract", "imports features"),
-        ("classifier.py", "from grokpredict.logs import read_run", "imports logs"),
-        ("novel.py", "import os", "has no layer"),
+        ("runs/run.py", "from grokpredict.model.classifier import Classifier", "imports model"),
+        ("runs/labels.py", "def f():\n    import grokpredict.live.monitor", "imports live"),
+        ("features/signal.py", "import torch.nn", "imports torch"),
+        ("model/trees.py", "from sklearn.tree import plot_tree", "imports sklearn"),
+        ("live/monitor.py", "from matplotlib import pyplot", "imports matplotlib"),
+        ("live/monitor.py", "import torch", "imports torch"),
+        ("cli/score.py", "from grokpredict.live.lightning import GrokPredictor", "imports live"),
+        ("logs/csv_file.py", "from grokpredict.features.signal import x", "imports features"),
+        ("model/classifier.py", "from grokpredict.logs import read_run", "imports logs"),
+        ("novel.py", "import os", "is in no package"),
     ],
 )
 def test_the_check_can_fail(tmp_path: Path, path: str, line: str, fault: str) -> None:
@@ -136,7 +116,7 @@ def test_the_check_can_fail(tmp_path: Path, path: str, line: str, fault: str) ->
     (found,) = faults(tmp_path)
     assert found.endswith(fault)
     (tmp_path / path).write_text("from __future__ import annotations\nimport numpy\n")
-    assert [each for each in faults(tmp_path) if "has no layer" not in each] == []
+    assert [each for each in faults(tmp_path) if "no package" not in each] == []
 
 
 def loaded_by(code: str, *arguments: str) -> set[str]:
@@ -165,8 +145,15 @@ def test_scoring_loads_neither_torch_nor_matplotlib(tmp_path: Path) -> None:
     loaded = loaded_by(
         code, "score", str(tmp_path / "loss.csv"), "--classifier", str(tmp_path / "c.npz")
     )
-    assert "grokpredict.scoring" in loaded
-    assert not loaded & {*HEAVY, "sklearn", "joblib", "tqdm", "grokpredict.callback"}
+    assert "grokpredict.evaluation.scoring" in loaded
+    assert not loaded & {
+        *HEAVY,
+        "sklearn",
+        "joblib",
+        "tqdm",
+        "grokpredict.live.lightning",
+        "grokpredict.training",
+    }
 
 
 def test_help_loads_nothing_but_click() -> None:

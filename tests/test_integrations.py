@@ -14,12 +14,12 @@ from lightning_namespace import WEIGHTS_ONLY, pl
 from lightning_runs import DOOMED, GOOD, LIGHTNING_WARNINGS, QUIET, Follows, batches, fit
 from short_runs import BUDGET, LR, WEIGHT_DECAY
 
-from grokpredict.callback import GrokPredictor
-from grokpredict.classifier import GrokClassifier
-from grokpredict.curves import Context, UnsuitableRunError
-from grokpredict.decision import judge
-from grokpredict.integrations.optuna import GrokPruner, prune_if_stopped
-from grokpredict.monitor import GrokMonitor
+from grokpredict.live.lightning import GrokPredictor
+from grokpredict.live.monitor import GrokMonitor
+from grokpredict.live.optuna import GrokPruner, prune_if_stopped
+from grokpredict.model.classifier import GrokClassifier
+from grokpredict.model.verdict import judge
+from grokpredict.runs.run import Context, UnsuitableRunError
 
 #: The data of a resumed run here are not what the loss depends on.
 RESUMED = "ignore:You're resuming from a checkpoint"
@@ -112,7 +112,7 @@ def test_a_stopped_fit_that_was_resumed_to_its_end_is_not_pruned(
 
 def test_ray_stopper_asked_by_hand(classifier: GrokClassifier) -> None:
     pytest.importorskip("ray.tune", exc_type=ImportError)
-    from grokpredict.integrations.ray_tune import GrokStopper
+    from grokpredict.live.ray import GrokStopper
 
     stopper = GrokStopper(classifier, budget=BUDGET)
     config = {"lr": LR, "weight_decay": WEIGHT_DECAY}
@@ -137,7 +137,7 @@ def test_ray_stopper_asked_by_hand(classifier: GrokClassifier) -> None:
 def test_ray_tune_stops_the_doomed_trial(classifier: GrokClassifier, tmp_path: Path) -> None:
     ray = pytest.importorskip("ray", exc_type=ImportError)
     tune = pytest.importorskip("ray.tune", exc_type=ImportError)
-    from grokpredict.integrations.ray_tune import GrokStopper
+    from grokpredict.live.ray import GrokStopper
 
     def train(config: dict[str, Any]) -> None:
         for loss in config["losses"]:
@@ -164,7 +164,7 @@ def test_ray_tune_stops_the_doomed_trial(classifier: GrokClassifier, tmp_path: P
 def hugging_face(classifier: Any, losses: Any, folder: Path, **options: Any) -> tuple[Any, Any]:
     """Train a real ``transformers.Trainer`` on a loss that follows a curve."""
     transformers = pytest.importorskip("transformers")
-    from grokpredict.integrations.huggingface import GrokPredictorCallback
+    from grokpredict.live.huggingface import GrokPredictorCallback
 
     class Model(torch.nn.Module):
         def __init__(self) -> None:
@@ -279,7 +279,7 @@ def test_hugging_face_needs_the_loss_of_every_step(
 
 
 def test_plain_loop_needs_no_torch() -> None:
-    program = "import sys, grokpredict.monitor; assert 'torch' not in sys.modules"
+    program = "import sys, grokpredict.live.monitor; assert 'torch' not in sys.modules"
     subprocess.run([sys.executable, "-c", program], cwd=ROOT, check=True, timeout=60)
 
 
@@ -287,16 +287,14 @@ def test_plain_loop_needs_no_torch() -> None:
     ("module", "library", "extra"),
     [
         ("optuna", "optuna", "optuna"),
-        ("ray_tune", "ray", "ray"),
+        ("ray", "ray", "ray"),
         ("huggingface", "transformers", "transformers"),
     ],
 )
 def test_a_missing_library_is_named_with_what_mends_it(
     module: str, library: str, extra: str
 ) -> None:
-    program = (
-        f"import sys; sys.modules[{library!r}] = None\nimport grokpredict.integrations.{module}"
-    )
+    program = f"import sys; sys.modules[{library!r}] = None\nimport grokpredict.live.{module}"
     done = subprocess.run(
         [sys.executable, "-c", program],
         cwd=ROOT,
@@ -306,7 +304,7 @@ def test_a_missing_library_is_named_with_what_mends_it(
         timeout=60,
     )
     last = done.stderr.strip().splitlines()[-1]
-    assert last.startswith("ModuleNotFoundError: grokpredict.integrations")
+    assert last.startswith("ModuleNotFoundError: grokpredict.live")
     assert f'pip install "grokpredict[{extra}]"' in last
 
 

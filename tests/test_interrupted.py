@@ -16,7 +16,7 @@ import pytest
 from planted import hand_made
 from sweep_on_disk import command, environment, train, write_sweep
 
-from grokpredict.classifier import load_classifier
+from grokpredict.model.classifier import load_classifier
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals and limits of Unix")
 

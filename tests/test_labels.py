@@ -5,8 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from grokpredict.curves import Curve, Run
-from grokpredict.labels import (
+from grokpredict.runs.labels import (
     GeneralisationLaw,
     LabelRule,
     Phase,
@@ -18,6 +17,7 @@ from grokpredict.labels import (
     phase,
     phase_times,
 )
+from grokpredict.runs.run import Curve, Run
 
 TENS = np.arange(0, 100, 10)
 

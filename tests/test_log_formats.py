@@ -17,10 +17,10 @@ from click.testing import CliRunner, Result
 from loggers import Logged, a_run
 from planted import planted_sweep
 
-from grokpredict.classifier import GrokClassifier
 from grokpredict.cli import main
+from grokpredict.evaluation.scoring import score_run
 from grokpredict.logs import read_run, read_sweep, write_bundle
-from grokpredict.scoring import score_run
+from grokpredict.model.classifier import GrokClassifier
 
 Writer = Callable[[Logged, Path], Path]
 

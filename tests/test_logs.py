@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from grokpredict.labels import LabelRule
 from grokpredict.logs import Columns, LogError, read_hparams, read_run, with_hparams
+from grokpredict.runs.labels import LabelRule
 
 ROWS = "0,1.0\n1,0.5\n2,0.25\n"
 

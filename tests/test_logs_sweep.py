@@ -8,8 +8,8 @@ import lightning_logs_of_trainer as lightning
 import numpy as np
 import pytest
 
-from grokpredict.curves import LeftOut
 from grokpredict.logs import Columns, LogError, by_reason, read_run, read_sweep, write_bundle
+from grokpredict.runs.run import LeftOut
 
 GOOD = "step,loss\n0,1\n1,0.5\n"
 

@@ -7,8 +7,8 @@ import math
 import numpy as np
 import pytest
 
-from grokpredict.curves import Curve, Run
-from grokpredict.metric_terms import ACCURACY_FLOOR, METRIC_TERMS, Evaluations, metric_terms
+from grokpredict.features.metrics import ACCURACY_FLOOR, METRIC_TERMS, Evaluations, metric_terms
+from grokpredict.runs.run import Curve, Run
 
 
 def evaluations(seed: int, every: int = 50, end: int = 1000) -> Evaluations:

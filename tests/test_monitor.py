@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 from short_runs import BUDGET, LR, WEIGHT_DECAY, curve
 
-from grokpredict.classifier import GrokClassifier
-from grokpredict.curves import Context, UnsuitableRunError
-from grokpredict.decision import Verdict, judge
-from grokpredict.monitor import GrokMonitor
+from grokpredict.live.monitor import GrokMonitor
+from grokpredict.model.classifier import GrokClassifier
+from grokpredict.model.verdict import Verdict, judge
+from grokpredict.runs.run import Context, UnsuitableRunError
 
 GOOD, DOOMED = curve(0.9, seed=1001), curve(0.03, seed=1002)
 CONTEXT = Context(optimizer="adamw", learning_rate=LR, weight_decay=WEIGHT_DECAY)

@@ -8,8 +8,8 @@ import pytest
 import torch
 from torch import nn
 
-from grokpredict.labels import outcome
 from grokpredict.logs.bundle import read_bundle
+from grokpredict.runs.labels import outcome
 from grokpredict.sweeps import tasks
 from grokpredict.sweeps.config import RunConfig
 from grokpredict.sweeps.families import FAMILIES, SHARD_CONFIGURATIONS, draw_shard

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.stats import norm
 
-from grokpredict.thresholds import abort_threshold, independent_scores
+from grokpredict.model.thresholds import abort_threshold, independent_scores
 
 BOUND = 0.05
 

@@ -14,15 +14,15 @@ from hypothesis import strategies as st
 from planted import planted_run, planted_sweep
 from sklearn.metrics import roc_auc_score
 
-from grokpredict.boosting import exported
-from grokpredict.classifier import GrokClassifier, all_feature_names
-from grokpredict.conditioning import SignalSettings
-from grokpredict.curves import Context, Curve, LeftOut, Run, Sweep, window
-from grokpredict.labels import LabelRule
-from grokpredict.ranking import auroc, auroc_intervals
-from grokpredict.terms import CONTEXT_TERMS, context_terms
-from grokpredict.training import TrainingReport, train
-from grokpredict.training_table import (
+from grokpredict.features.conditioning import SignalSettings
+from grokpredict.features.configuration import CONTEXT_TERMS, context_terms
+from grokpredict.model.classifier import GrokClassifier, all_feature_names
+from grokpredict.runs.labels import LabelRule
+from grokpredict.runs.run import Context, Curve, LeftOut, Run, Sweep, window
+from grokpredict.training.cross_validation import FOLDS, fit_columns, folds, model_columns
+from grokpredict.training.fit import exported
+from grokpredict.training.ranking import auroc, auroc_intervals
+from grokpredict.training.table import (
     Runs,
     columns,
     extract_grids,
@@ -30,7 +30,7 @@ from grokpredict.training_table import (
     step_grids,
     training_rows,
 )
-from grokpredict.validation import FOLDS, fit_columns, folds, model_columns
+from grokpredict.training.trainer import TrainingReport, train
 
 ONE = {"horizons": (400,), "strides": (1,)}
 
@@ -454,7 +454,7 @@ def test_one_look_costs_little_beyond_its_features(
     found: tuple[GrokClassifier, TrainingReport],
 ) -> None:
     classifier, _ = found
-    from grokpredict.features import extract
+    from grokpredict.features.signal import extract
 
     epochs = window(planted_sweep(1, seed=0).runs, 400)
     context = [Context("adamw", 1e-3, 0.1)]
@@ -475,7 +475,7 @@ def test_one_look_costs_little_beyond_its_features(
 def test_a_large_sweep_is_drawn_from_by_whole_configurations(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    from grokpredict import training_table
+    from grokpredict.training import table as training_table
 
     monkeypatch.setattr(training_table, "MAX_RUNS", 60)
     monkeypatch.setattr(training_table, "MAX_WINDOWS", 100)

@@ -10,14 +10,14 @@ import numpy as np
 import pytest
 from planted import hand_made, planted_sweep
 
-from grokpredict.archive import ClassifierFileError
-from grokpredict.classifier import GrokClassifier
-from grokpredict.curves import Context, Curve, Run, Sweep
-from grokpredict.decision import judge
-from grokpredict.metric_terms import Evaluations
-from grokpredict.monitor import GrokMonitor
-from grokpredict.scoring import score_run
-from grokpredict.training import train
+from grokpredict.evaluation.scoring import score_run
+from grokpredict.features.metrics import Evaluations
+from grokpredict.live.monitor import GrokMonitor
+from grokpredict.model.classifier import GrokClassifier
+from grokpredict.model.file import ClassifierFileError
+from grokpredict.model.verdict import judge
+from grokpredict.runs.run import Context, Curve, Run, Sweep
+from grokpredict.training.trainer import train
 
 LOSSES = 3 * np.exp(-np.arange(400) / 100) + 0.01 * np.sin(np.arange(400))
 END = LOSSES[395]

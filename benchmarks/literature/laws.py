@@ -10,8 +10,8 @@ from drawing import COLOURS, FAINT, FIGURES, figure, logarithmic
 from matplotlib.axes import Axes
 from runs import EXPERIMENTS
 
-from grokpredict.curves import FloatArray, Run
-from grokpredict.labels import GeneralisationLaw, fit_generalisation_law, phase_times
+from grokpredict.runs.labels import GeneralisationLaw, fit_generalisation_law, phase_times
+from grokpredict.runs.run import FloatArray, Run
 from grokpredict.sweeps.trainer import EVALUATE_EVERY
 
 RESAMPLES = 2000

@@ -13,11 +13,11 @@ from sklearn.model_selection import StratifiedKFold, cross_val_predict
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import PolynomialFeatures, StandardScaler
 
-from grokpredict.conditioning import SignalSettings
-from grokpredict.curves import FloatArray, Run, window
-from grokpredict.features import extract, feature_names
-from grokpredict.labels import LabelRule, Phase, outcome, phase, phase_times
-from grokpredict.ranking import Interval, auroc_intervals
+from grokpredict.features.conditioning import SignalSettings
+from grokpredict.features.signal import extract, feature_names
+from grokpredict.runs.labels import LabelRule, Phase, outcome, phase, phase_times
+from grokpredict.runs.run import FloatArray, Run, window
+from grokpredict.training.ranking import Interval, auroc_intervals
 
 #: A run whose training accuracy never exceeds this learned nothing: dead.
 ALIVE = 0.5

@@ -9,9 +9,9 @@ from matplotlib.axes import Axes
 from runs import DATA, EXPERIMENTS
 from scipy.stats import binomtest
 
-from grokpredict.curves import FloatArray, Run
-from grokpredict.labels import Phase, phase, phase_times
 from grokpredict.logs import read_sweep
+from grokpredict.runs.labels import Phase, phase, phase_times
+from grokpredict.runs.run import FloatArray, Run
 
 #: Share of the norm by which it must rise, and fall, to count.
 MARGIN = 0.05

@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from grokpredict.curves import Run
 from grokpredict.logs.bundle import read_bundle
+from grokpredict.runs.run import Run
 from grokpredict.sweeps import tasks
 from grokpredict.sweeps.config import RunConfig
 from grokpredict.sweeps.generate import write_records

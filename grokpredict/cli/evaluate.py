@@ -47,9 +47,9 @@ def evaluate(
 ) -> None:
     """Replay finished runs: what would have been lost and saved, by us and by other rules."""
     target = None if plot is None else drawable(plot)
-    from grokpredict.classifier import load_classifier
-    from grokpredict.evaluate import evaluate as replay
+    from grokpredict.evaluation import evaluate as replay
     from grokpredict.logs import read_sweep, require_all
+    from grokpredict.model.classifier import load_classifier
 
     classifier = load_classifier(which)
     found = read_sweep(
@@ -72,12 +72,12 @@ def evaluate(
             progress=progress,
         )
     if target is not None:
-        from grokpredict.evaluation_figure import evaluation_figure
+        from grokpredict.reporting.evaluation_figure import evaluation_figure
 
         evaluation_figure(evaluation).savefig(target)
     if as_json:
         print_json({"classifier": which, **evaluation.to_dict()})
         return
-    from grokpredict.evaluate.text import evaluation_text
+    from grokpredict.reporting.evaluation_text import evaluation_text
 
     click.echo(evaluation_text(evaluation))

@@ -136,7 +136,7 @@ def backend_options(command: Command) -> Command:
     ) -> Any:
         if backend == "loky" and scheduler is None:
             return command(*args, jobs=1 if jobs is None else jobs, **kwargs)
-        from grokpredict.backends import running_on
+        from grokpredict._util.cluster import running_on
 
         # Workers have a working folder of their own.
         paths = {name: _absolute(kwargs[name]) for name in _PATHS & kwargs.keys()}

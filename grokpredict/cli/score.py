@@ -19,9 +19,9 @@ from grokpredict.cli.options import (
 from grokpredict.cli.output import bar, drawable, print_json, say_notes, warn_left_out
 
 if TYPE_CHECKING:
-    from grokpredict.curves import Run
+    from grokpredict.evaluation.scoring import Score
     from grokpredict.logs import Columns
-    from grokpredict.scoring import Score
+    from grokpredict.runs.run import Run
 
 EXIT_ABORT = 3
 
@@ -50,8 +50,8 @@ def score(
     columns: Columns,
 ) -> None:
     """Look at runs: log files, folders, bundles, or - for standard input."""
-    from grokpredict.classifier import load_classifier
-    from grokpredict.scoring import score_run
+    from grokpredict.evaluation.scoring import score_run
+    from grokpredict.model.classifier import load_classifier
 
     found = _read_for_scoring(runs, hparams, columns)
     if plot is not None:
@@ -62,13 +62,13 @@ def score(
         for run in bar(found, len(found), "scoring")
     ]
     if plot is not None:
-        from grokpredict.plots import score_figure
+        from grokpredict.reporting.score_figure import score_figure
 
         score_figure(found[0], scores[0], classifier).savefig(plot)
     if as_json:
         print_json([each.to_dict() for each in scores])
     else:
-        from grokpredict.printing import score_text
+        from grokpredict.reporting.text import score_text
 
         click.echo(score_text(scores))
     if fail_on_abort and _any_abort(scores):

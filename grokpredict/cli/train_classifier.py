@@ -67,10 +67,10 @@ def train_classifier(
 ) -> None:
     """Learn from finished runs: folders, log files and bundles, searched recursively."""
     target = writable(output)
-    from grokpredict.cache import Cache, default_folder
-    from grokpredict.digest import Recipe
-    from grokpredict.gathering import gather, train_gathered
+    from grokpredict._util.cache import Cache, default_folder
     from grokpredict.logs import by_reason, require_all
+    from grokpredict.training.digest import Recipe
+    from grokpredict.training.gathering import gather, train_gathered
 
     cache = None if no_cache else Cache(default_folder())
     if cache is not None:
@@ -98,7 +98,7 @@ def train_classifier(
         told = {"classifier": output, "left_out": reasons, **found.findings.to_dict()}
         print_json({**told, **report.to_dict()})
         return
-    from grokpredict.printing import training_text
+    from grokpredict.reporting.text import training_text
 
     click.echo(training_text(classifier, report, found.left_out, found.findings, max_false_abort))
     click.echo(f"\nThe classifier was written to {output}.")

@@ -29,11 +29,11 @@ from typing import Any, cast
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from grokpredict.curves import CHANNELS, Curve, LeftOut, Run, Sweep
+from grokpredict._util.atomic import replacing
 from grokpredict.logs.columns import Columns
 from grokpredict.logs.errors import LogError
 from grokpredict.logs.table import make_run
-from grokpredict.replacing import replacing
+from grokpredict.runs.run import CHANNELS, Curve, LeftOut, Run, Sweep
 
 NAME = "bundle"
 

@@ -7,12 +7,12 @@ import io
 from operator import itemgetter
 from pathlib import Path
 
-from grokpredict.curves import Sweep
 from grokpredict.logs.columns import Columns
 from grokpredict.logs.errors import LogError
 from grokpredict.logs.hparams import hparams_beside, plain_value
 from grokpredict.logs.source import STDIN, read_text, shown, suffix
 from grokpredict.logs.table import Table, sweep_of_table
+from grokpredict.runs.run import Sweep
 
 NAME = "CSV"
 

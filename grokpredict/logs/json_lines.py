@@ -7,12 +7,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from grokpredict.curves import Sweep
 from grokpredict.logs.columns import KNOWN_NAMES, Columns, normalised
 from grokpredict.logs.errors import LogError
 from grokpredict.logs.hparams import hparams_beside, unnested
 from grokpredict.logs.source import STDIN, read_text, shown, suffix
 from grokpredict.logs.table import Table, constant, sweep_of_table
+from grokpredict.runs.run import Sweep
 
 NAME = "JSON Lines"
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 
-from grokpredict.curves import Findings, LeftOut
 from grokpredict.logs.errors import LogError
+from grokpredict.runs.run import Findings, LeftOut
 
 
 def by_reason(left_out: Iterable[LeftOut]) -> list[tuple[int, LeftOut]]:

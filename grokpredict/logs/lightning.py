@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from grokpredict.curves import Sweep
 from grokpredict.logs import csv_file
 from grokpredict.logs.columns import Columns
 from grokpredict.logs.source import read_text
+from grokpredict.runs.run import Sweep
 
 NAME = "Lightning CSVLogger"
 

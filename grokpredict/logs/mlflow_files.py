@@ -11,12 +11,12 @@ from pathlib import Path
 
 import numpy as np
 
-from grokpredict.curves import Sweep
 from grokpredict.logs.columns import Columns
 from grokpredict.logs.errors import LogError
 from grokpredict.logs.hparams import plain_value, read_hparams, unnested
 from grokpredict.logs.source import read_text
 from grokpredict.logs.table import Series, sweep_of_series
+from grokpredict.runs.run import Sweep
 
 NAME = "MLflow file store"
 

@@ -13,11 +13,11 @@ from pathlib import Path
 
 import numpy as np
 
-from grokpredict.curves import Findings, LeftOut, Run, Sweep
 from grokpredict.logs.columns import Columns
 from grokpredict.logs.errors import LogError
 from grokpredict.logs.hparams import plain_value, unnested
 from grokpredict.logs.table import Series, sweep_of_series
+from grokpredict.runs.run import Findings, LeftOut, Run, Sweep
 
 NAME = "MLflow database"
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from grokpredict.curves import Sweep
 from grokpredict.logs.columns import Columns
 from grokpredict.logs.errors import LogError
 from grokpredict.logs.hparams import hparams_beside
 from grokpredict.logs.needed import needed
 from grokpredict.logs.table import Table, constant, sweep_of_table
+from grokpredict.runs.run import Sweep
 
 NAME = "Parquet"
 

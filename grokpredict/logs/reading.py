@@ -9,7 +9,7 @@ from itertools import chain, islice
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
-from grokpredict.curves import Findings, LeftOut, Run, Sweep
+from grokpredict._util.parallel import results
 from grokpredict.logs import (
     bundle,
     csv_file,
@@ -25,7 +25,7 @@ from grokpredict.logs import (
 from grokpredict.logs.columns import Columns
 from grokpredict.logs.errors import LogError
 from grokpredict.logs.source import STDIN, read_text, shown
-from grokpredict.parallel import results
+from grokpredict.runs.run import Findings, LeftOut, Run, Sweep
 
 PathLike = str | os.PathLike[str]
 
@@ -217,7 +217,7 @@ def _search(folder: Path) -> Iterator[Path]:
 
 
 def read_log(path: Path, columns: Columns) -> Sweep:
-    """Read one log; what is wrong with it becomes a :class:`~grokpredict.curves.LeftOut`."""
+    """Read one log; what is wrong with it becomes a :class:`~grokpredict.runs.run.LeftOut`."""
     try:
         form, found = _read(path, columns)
     except LogError as error:

@@ -9,10 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from grokpredict.curves import Context, Curve, Findings, FloatArray, IntArray, Run, Sweep
 from grokpredict.logs.columns import COUNTERS, Columns, normalised
 from grokpredict.logs.errors import LogError
 from grokpredict.logs.hparams import planned_steps
+from grokpredict.runs.run import Context, Curve, Findings, FloatArray, IntArray, Run, Sweep
 
 #: Where an accuracy of a run is above this, all its accuracies are in percent. The margin is for
 #: shares of 1 that were rounded; guessing among a hundred classes gives 1 percent.

@@ -8,12 +8,12 @@ from typing import Any
 
 import numpy as np
 
-from grokpredict.curves import Sweep
 from grokpredict.logs.columns import Columns
 from grokpredict.logs.errors import LogError
 from grokpredict.logs.hparams import hparams_beside, unnested
 from grokpredict.logs.needed import needed
 from grokpredict.logs.table import Series, sweep_of_series
+from grokpredict.runs.run import Sweep
 
 NAME = "TensorBoard"
 

@@ -7,12 +7,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from grokpredict.curves import Sweep
 from grokpredict.logs.columns import Columns
 from grokpredict.logs.errors import LogError
 from grokpredict.logs.hparams import hparams_beside
 from grokpredict.logs.source import read_text
 from grokpredict.logs.table import Table, sweep_of_table
+from grokpredict.runs.run import Sweep
 
 NAME = "Hugging Face trainer_state.json"
 

@@ -14,12 +14,12 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from grokpredict.curves import Sweep
 from grokpredict.logs.columns import Columns
 from grokpredict.logs.errors import LogError
 from grokpredict.logs.hparams import hparams_beside, unnested
 from grokpredict.logs.needed import needed
 from grokpredict.logs.table import Table, constant, sweep_of_table
+from grokpredict.runs.run import Sweep
 
 NAME = "W&B run file"
 

@@ -12,8 +12,8 @@ from joblib import delayed
 from numpy.typing import NDArray
 from tqdm import tqdm
 
+from grokpredict._util.parallel import results
 from grokpredict.logs.bundle import write_bundle
-from grokpredict.parallel import results
 from grokpredict.sweeps.families import FAMILIES, SHARD_RUNS, draw_shard
 from grokpredict.sweeps.trainer import (
     DENSE_STEPS,

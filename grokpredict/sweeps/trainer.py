@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F  # noqa: N812 (PyTorch's own name for it)
 
-from grokpredict.labels import LabelRule
+from grokpredict.runs.labels import LabelRule
 from grokpredict.sweeps.config import RunConfig
 from grokpredict.sweeps.models import build
 from grokpredict.sweeps.optimisers import StackedOptimiser, schedule

@@ -1,0 +1,1 @@
+"""Atomic files, the cache, processes and clusters: knows nothing of runs."""

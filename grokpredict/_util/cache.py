@@ -1,0 +1,129 @@
+"""Results kept between runs of the command line, so that the second run of a sweep is a short one.
+
+joblib.Memory would do, but takes a millisecond and three files for each log that it knows; reading
+a log and computing its features takes ten.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import os
+import pickle
+import secrets
+import shutil
+import time
+from contextlib import suppress
+from functools import lru_cache
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+_LOG = logging.getLogger(__name__)
+
+#: Environment variable that names the folder.
+VARIABLE = "GROKPREDICT_CACHE"
+
+#: What decides a result besides the package itself.
+_LIBRARIES = ("numpy", "scipy", "scikit-learn", "mne")
+
+_HOUR = 3600.0
+_MONTH = 30 * 24 * _HOUR
+
+
+def default_folder() -> Path:
+    """Return ``$GROKPREDICT_CACHE``, or ``grokpredict`` in ``$XDG_CACHE_HOME`` or ``~/.cache``."""
+    if own := os.environ.get(VARIABLE):
+        return Path(own)
+    base = Path(os.environ.get("XDG_CACHE_HOME", ""))
+    # The specification of the variable has relative paths ignored.
+    return (base if base.is_absolute() else Path.home() / ".cache") / "grokpredict"
+
+
+class Cache:
+    """Results by key, each in a file that is there whole or not at all.
+
+    A result is found again only by the very code and the library versions that made it. What has
+    not been used by any run for a month goes. Whoever can write into the folder can run code as
+    you, as with joblib's cache: results are pickles.
+
+    Parameters
+    ----------
+    folder : Path
+        Made, for you alone, when the first result is put there. May be shared by processes, and by
+        machines over a network. Deleting it costs nothing but time.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder / generation()
+        self.broken = False
+
+    def get(self, key: str) -> Any:
+        """Return what was put under a key; None if there is nothing, or nothing readable."""
+        try:
+            return pickle.loads(self._file(key).read_bytes())
+        except Exception:  # whatever is wrong with an entry, computing it again is right
+            return None
+
+    def put(self, key: str, value: Any) -> None:
+        """Keep a result. A full disk or a folder that cannot be written is logged, no error."""
+        if self.broken:
+            return
+        target = self._file(key)
+        beside = self.folder / "tmp" / secrets.token_hex(8)
+        try:
+            beside.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            target.parent.mkdir(exist_ok=True)
+            beside.write_bytes(pickle.dumps(value, protocol=5))
+            beside.replace(target)
+        except OSError as error:
+            self.broken = True
+            _LOG.warning("nothing more is cached in %s: %s", self.folder, error.strerror or error)
+            with suppress(OSError):
+                _remove(beside)
+
+    def tidy(self) -> None:
+        """Remove what killed processes left half written, and results of other versions."""
+        now = time.time()
+        for path, age in (
+            *((path, _HOUR) for path in _entries(self.folder / "tmp")),
+            *((path, _MONTH) for path in _entries(self.folder.parent) if path != self.folder),
+        ):
+            try:
+                if now - path.stat().st_mtime > age:
+                    _remove(path)
+            except OSError:  # another process was faster
+                continue
+        if self.folder.is_dir():
+            os.utime(self.folder)
+
+    def _file(self, key: str) -> Path:
+        return self.folder / key[:2] / key[2:]
+
+
+def key_of(*parts: object) -> str:
+    """Return a key for what a result depends on; of each part its ``repr`` counts."""
+    return hashlib.sha256("\0".join(map(repr, parts)).encode()).hexdigest()
+
+
+@lru_cache
+def generation() -> str:
+    """Return a digest of the package's own source and of the versions of the libraries."""
+    digest = hashlib.sha256()
+    package = Path(__file__).parent.parent
+    for path in sorted(package.rglob("*.py")):
+        digest.update(path.relative_to(package).as_posix().encode() + b"\0" + path.read_bytes())
+    for name in _LIBRARIES:
+        digest.update(f"{name}=={version(name)}\0".encode())
+    return digest.hexdigest()[:16]
+
+
+def _entries(folder: Path) -> list[Path]:
+    return list(folder.iterdir()) if folder.is_dir() else []
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)

@@ -1,0 +1,166 @@
+"""What classifiers trained on the other runs of the same sweep would have said."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from grokpredict.evaluation.ledger import Finished
+from grokpredict.evaluation.replay import Replay
+from grokpredict.features.conditioning import SignalSettings
+from grokpredict.features.metrics import Evaluations
+from grokpredict.model.thresholds import abort_threshold, independent_scores
+from grokpredict.model.validated import reading
+from grokpredict.runs.labels import BoolArray
+from grokpredict.runs.run import FloatArray, IntArray
+from grokpredict.training.cross_validation import FOLDS, READS, folds, held_out_scores
+from grokpredict.training.table import Grid, Progress, extract_grids, step_grids
+from grokpredict.training.trainer import MIN_RUNS_PER_CLASS
+
+#: The models that may look at a run, by what is known of it: the first that can.
+PREFERS = {
+    "loss": ("loss",),
+    "both": ("both", "loss"),
+    "validated": ("validated", "loss"),
+    "validated both": ("validated both", "validated", "both", "loss"),
+    "configuration": ("configuration",),
+}
+
+
+@dataclass(frozen=True, eq=False)
+class CrossFitted:
+    """Replays of models that did not see the run that they look at.
+
+    Attributes
+    ----------
+    replays : dict of str to Replay
+        By model, as :data:`~grokpredict.training.cross_validation.READS` and
+        ``"configuration"``: the richest that a run allows. Empty if there are too few runs.
+    reason : str or None
+        Why there is none.
+    """
+
+    replays: dict[str, Replay]
+    reason: str | None = None
+
+
+def cross_fitted(
+    done: Finished,
+    horizons: Sequence[int],
+    *,
+    max_false_abort: float,
+    jobs: int = 1,
+    progress: Progress | None = None,
+    seed: int = 0,
+) -> CrossFitted:
+    """Train on four fifths of the networks at a time and look at the rest.
+
+    Parameters
+    ----------
+    done : Finished
+        Ten runs of each outcome at least.
+    horizons : sequence of int
+        Steps after which to look.
+    max_false_abort : float
+        Largest share of the runs that would generalise that may be stopped.
+    jobs : int
+        Processes, as joblib counts them.
+    progress : callable, optional
+        Called with the windows done and to do while features are computed.
+    seed : int
+        Decides the folds.
+
+    Returns
+    -------
+    CrossFitted
+        Every score is by a model that did not see the network, and the threshold of each
+        fold is set on the scores of the others. Strangers are not turned away: the folds are
+        alike.
+    """
+    runs = done.runs
+    fewest = min(int(done.good.sum()), int((~done.good).sum()))
+    if fewest < MIN_RUNS_PER_CLASS:
+        return CrossFitted({}, f"needs {MIN_RUNS_PER_CLASS} runs of each outcome, has {fewest}")
+    strides = np.array([run.loss.stride for run in runs.runs])
+    pairs = step_grids(runs, horizons, sorted(set(strides.tolist())))
+    grids = extract_grids(runs, pairs, SignalSettings(), jobs=jobs, progress=progress)
+    if not any(grid.run.size for grid in grids):
+        return CrossFitted({}, "needs runs that were logged to the first horizon")
+    splits = list(folds(runs, FOLDS, seed))
+    scores = held_out_scores(runs, grids, splits, seed=seed, jobs=jobs)
+    rows = tuple(sorted({grid.horizon for grid in grids}))
+    looks = {}
+    for model, by_grid in scores.items():
+        probability = np.full((len(rows), len(done)), np.nan)
+        told = model == "configuration" or READS[model][0]
+        for grid, own in zip(grids, by_grid, strict=True):
+            # Each run is looked at on its own grid, though it serves the coarser ones too.
+            served = (strides == grid.stride) & np.isfinite(own)
+            served &= runs.told if told else True
+            probability[rows.index(grid.horizon), served] = own[served]
+        if np.isfinite(probability).any():
+            limits = _thresholds(done, strides, splits, probability, max_false_abort)
+            looks[model] = (probability, np.broadcast_to(limits, probability.shape))
+    seen = _validated(done, grids)
+    return CrossFitted({model: _replay(model, rows, looks, seen) for model in looks})
+
+
+def _validated(done: Finished, grids: Sequence[Grid]) -> BoolArray:
+    """Return which runs had an evaluation by the first look: a monitor reads them from then on."""
+    first = {grid.stride: grid.horizon for grid in sorted(grids, key=lambda grid: -grid.horizon)}
+    return np.array(
+        [
+            Evaluations.of(run).before(first.get(run.loss.stride, 0)).steps.size > 0
+            for run in done.runs.runs
+        ],
+        dtype=np.bool_,
+    )
+
+
+def _replay(
+    model: str,
+    rows: tuple[int, ...],
+    looks: Mapping[str, tuple[FloatArray, FloatArray]],
+    seen: BoolArray,
+) -> Replay:
+    """Return the looks of a model, and of poorer ones at the runs that it cannot look at."""
+    probability = np.full_like(looks[model][0], np.nan)
+    threshold = np.zeros_like(probability)
+    reads_metrics = model in READS and READS[model][1]
+    for own in PREFERS[model]:
+        if own in looks:
+            empty = np.isnan(probability)
+            if reads_metrics:
+                empty &= seen if READS[own][1] else ~seen
+            probability[empty] = looks[own][0][empty]
+            threshold[empty] = looks[own][1][empty]
+    reads = "configuration alone" if model == "configuration" else reading(*READS[model])
+    return Replay(
+        name=f"trained on these runs, {reads}",
+        horizons=rows,
+        probability=probability,
+        strange=np.zeros(probability.shape, dtype=np.bool_),
+        threshold=threshold,
+    )
+
+
+def _thresholds(
+    done: Finished,
+    strides: IntArray,
+    splits: Sequence[tuple[BoolArray, BoolArray]],
+    probability: FloatArray,
+    max_false_abort: float,
+) -> FloatArray:
+    """Return the threshold for each run, from the lowest scores in the other folds."""
+    lowest = np.where(np.isfinite(probability), probability, np.inf).min(axis=0)
+    threshold = np.zeros(len(done))
+    for fit, held in splits:
+        for stride in np.unique(strides):
+            own = fit & done.good & np.isfinite(lowest) & (strides == stride)
+            runs = done.runs
+            scores = independent_scores(lowest[own], runs.configuration[own], runs.network[own])
+            limit = abort_threshold(scores, max_false_abort)
+            threshold[held & (strides == stride)] = limit or 0.0
+    return threshold

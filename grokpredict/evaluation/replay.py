@@ -1,0 +1,218 @@
+"""What a classifier would have said at each look at runs that are finished."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from grokpredict.evaluation.ledger import NEVER, Finished, Rule
+from grokpredict.features.metrics import Evaluations
+from grokpredict.live.monitor import serving_grid
+from grokpredict.model.classifier import GrokClassifier, Looks
+from grokpredict.runs.labels import BoolArray
+from grokpredict.runs.run import FloatArray, IntArray, UnsuitableRunError, check_window, window
+
+#: Runs whose windows are in memory at once.
+_CHUNK = 256
+
+#: Thresholds that a rule is tried with in hindsight, at most.
+MOST_THRESHOLDS = 400
+
+
+@dataclass(frozen=True, eq=False)
+class Replay:
+    """Every look at every run.
+
+    Attributes
+    ----------
+    name : str
+        What looked.
+    horizons : tuple of int
+        Steps after which it looked, ascending.
+    probability : ndarray, shape (n_horizons, n_runs)
+        P(generalises by the run's budget); NaN where there was no look.
+    strange : ndarray of bool, shape (n_horizons, n_runs)
+        Whether the look abstained, since the run is unlike the training runs.
+    threshold : ndarray, shape (n_horizons, n_runs)
+        A look below it stops the run; 0 where nothing is ever stopped.
+    """
+
+    name: str
+    horizons: tuple[int, ...]
+    probability: FloatArray
+    strange: BoolArray
+    threshold: FloatArray
+
+    @property
+    def as_is(self) -> FloatArray:
+        """Step at which each run is stopped, infinite where it is not."""
+        return self._first(self._looks < self.threshold)
+
+    def stops(self, limits: FloatArray) -> FloatArray:
+        """Return the same for one threshold at all looks, shape (n_limits, n_runs)."""
+        return self._first(self._looks[:, None, :] < limits[:, None])
+
+    def _first(self, hits: BoolArray) -> FloatArray:
+        """Return the first horizon that is marked, infinite where none is."""
+        steps = np.array(self.horizons, dtype=float)[hits.argmax(axis=0)]
+        return np.where(hits.any(axis=0), steps, NEVER)
+
+    @property
+    def _looks(self) -> FloatArray:
+        """The probabilities that count, infinite where nothing was judged."""
+        return np.where(self._judged, self.probability, np.inf)
+
+    @property
+    def _judged(self) -> BoolArray:
+        return np.asarray(np.isfinite(self.probability) & ~self.strange, dtype=np.bool_)
+
+    @property
+    def abstained(self) -> BoolArray:
+        """Whether a run was never judged, since it was strange at every look or had none."""
+        return np.asarray(~self._judged.any(axis=0), dtype=np.bool_)
+
+    def rule(self, done: Finished) -> Rule:
+        """Return it as a rule: as it is, and with every threshold that makes a difference."""
+        lowest = np.sort(self._looks.min(axis=0)[done.good & ~self.abstained])
+        candidates = np.unique(np.r_[lowest, np.inf])
+        if candidates.size > MOST_THRESHOLDS:
+            # The lowest matter: they decide among the settings that lose few.
+            rest = np.linspace(MOST_THRESHOLDS // 2, candidates.size - 1, MOST_THRESHOLDS // 2)
+            candidates = np.r_[candidates[: MOST_THRESHOLDS // 2], candidates[rest.astype(int)]]
+            candidates = np.unique(candidates)
+        return Rule(
+            name=self.name,
+            settings=tuple(f"P < {value:.3g}" for value in candidates),
+            stops=self.stops(candidates),
+            as_is=self.as_is,
+        )
+
+
+def replay(
+    done: Finished,
+    classifier: GrokClassifier,
+    *,
+    max_false_abort: float,
+    with_context: bool,
+    with_validation: bool,
+    name: str,
+) -> Replay:
+    """Look at finished runs as a monitor would have while they trained, at all horizons.
+
+    Parameters
+    ----------
+    done : Finished
+        Each is asked about its own budget.
+    classifier : GrokClassifier
+        Decides horizons, thresholds and who is a stranger.
+    max_false_abort : float
+        Largest share of the runs that would generalise that may be stopped.
+    with_context, with_validation : bool
+        Whether it may read the configuration, and the validation metrics, where they are known.
+    name : str
+        What it is called.
+
+    Returns
+    -------
+    Replay
+        The looks of :func:`~grokpredict.evaluation.scoring.score_run`, in batches, and those after
+        an abort.
+    """
+    horizons = classifier.horizons
+    shape = (len(horizons), len(done))
+    probability = np.full(shape, np.nan)
+    strange = np.zeros(shape, dtype=np.bool_)
+    threshold = np.zeros(shape)
+    for grid, runs in _by_grid(done, classifier).items():
+        seen = _read(done, runs, classifier, grid) if with_validation else {}
+        for horizon in classifier.horizons_on(grid):
+            row = horizons.index(horizon)
+            for index in _chunks(_looked_at(done, runs, classifier, horizon, grid, seen)):
+                own = [done.runs.runs[i] for i in index]
+                looks = classifier.look(
+                    window(own, horizon, grid),
+                    horizon=horizon,
+                    stride=grid,
+                    contexts=[run.context if with_context else None for run in own],
+                    evaluations=[seen.get(i) for i in index.tolist()],
+                    budget=done.runs.budget[index],
+                )
+                probability[row, index] = looks.probability
+                strange[row, index] = [reason is not None for reason in looks.stranger]
+                threshold[row, index] = _thresholds(classifier, looks, grid, max_false_abort)
+    return Replay(name, horizons, probability, strange, threshold)
+
+
+def _thresholds(
+    classifier: GrokClassifier, looks: Looks, grid: int, max_false_abort: float
+) -> FloatArray:
+    """Return the threshold of the model that took each look."""
+    found = np.zeros(len(looks.probability))
+    for told, validated in classifier.models:
+        own = (looks.with_context == told) & (looks.with_validation == validated)
+        limit = classifier.threshold(
+            grid, with_context=told, with_validation=validated, max_false_abort=max_false_abort
+        )
+        found[own] = limit or 0.0
+    return found
+
+
+def _by_grid(done: Finished, classifier: GrokClassifier) -> Mapping[int, IntArray]:
+    """Return the runs that each grid of the classifier serves."""
+    found: dict[int, list[int]] = {}
+    for i, run in enumerate(done.runs.runs):
+        try:
+            found.setdefault(serving_grid(classifier, run.loss.stride), []).append(i)
+        except UnsuitableRunError:
+            continue
+    return {grid: np.array(index, dtype=np.int64) for grid, index in found.items()}
+
+
+def _read(
+    done: Finished, among: IntArray, classifier: GrokClassifier, grid: int
+) -> dict[int, Evaluations]:
+    """Return the validation metrics of the runs that had some by the first look.
+
+    As in a monitor, that decides for all looks of a run: one model takes them.
+    """
+    if classifier.validated is None:
+        return {}
+    first = classifier.horizons_on(grid)[0]
+    found = {i: Evaluations.of(done.runs.runs[i]) for i in among.tolist()}
+    return {i: own for i, own in found.items() if own.before(first).steps.size}
+
+
+def _looked_at(
+    done: Finished,
+    among: IntArray,
+    classifier: GrokClassifier,
+    horizon: int,
+    grid: int,
+    seen: Mapping[int, Evaluations],
+) -> IntArray:
+    """Return the runs that a monitor looks at after ``horizon`` steps."""
+    kept = []
+    for i in among.tolist():
+        if done.runs.budget[i] <= horizon or done.runs.t4[i] <= horizon:
+            continue
+        if i in seen and not seen[i].serve(horizon):
+            continue
+        run = done.runs.runs[i]
+        try:
+            check_window(run.loss, horizon, grid)
+        except UnsuitableRunError:
+            continue
+        metric = run.channels.get(classifier.rule.metric)
+        told = 0 if metric is None else int(np.searchsorted(metric.steps, horizon))
+        # One evaluation that meets the rule is enough to be left alone, as by the monitor.
+        if metric is not None and told and classifier.rule.met(metric.values[told - 1 : told])[0]:
+            continue
+        kept.append(i)
+    return np.array(kept, dtype=np.int64)
+
+
+def _chunks(index: IntArray) -> Iterator[IntArray]:
+    for start in range(0, len(index), _CHUNK):
+        yield index[start : start + _CHUNK]

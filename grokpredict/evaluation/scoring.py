@@ -1,0 +1,151 @@
+"""Scoring a logged run: every look that a monitor would have taken while it trained."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from grokpredict.features.metrics import Evaluations
+from grokpredict.live.monitor import GrokMonitor, serving_grid
+from grokpredict.model.classifier import GrokClassifier
+from grokpredict.model.verdict import Verdict
+from grokpredict.runs.run import Run, UnsuitableRunError, check_window
+
+#: Steps by which a run has to generalise where nobody says: those of Notsawo et al. 2023.
+DEFAULT_BUDGET = 10_000
+
+
+@dataclass(frozen=True)
+class Score:
+    """What a classifier says about one logged run.
+
+    Attributes
+    ----------
+    path : str
+        Name of the run.
+    steps : int
+        Optimiser steps that the recorded training losses span.
+    verdict : Verdict
+        That of the last look; an abstention where there was none.
+    looks : tuple of Verdict
+        One for each horizon that the run reached, until one said abort.
+    """
+
+    path: str
+    steps: int
+    verdict: Verdict
+    looks: tuple[Verdict, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the score as what :func:`json.dumps` takes."""
+        return {
+            "path": self.path,
+            "steps": self.steps,
+            "horizon": self.verdict.horizon,
+            "budget": self.verdict.budget,
+            **_short(self.verdict),
+            "features": _finite(self.verdict.features),
+            "looks": [{"horizon": look.horizon, **_short(look)} for look in self.looks],
+        }
+
+
+def score_run(
+    run: Run,
+    classifier: GrokClassifier,
+    *,
+    budget: int | None = None,
+    max_false_abort: float = 0.05,
+) -> Score:
+    """Look at a logged run as a monitor would have while it trained.
+
+    Parameters
+    ----------
+    run : Run
+        Its training loss is read up to the first gap; what comes after the last horizon is not.
+    classifier : GrokClassifier
+        Decides the horizons.
+    budget : int, optional
+        Step by which the run has to generalise, by default the steps that it was planned for,
+        else :data:`DEFAULT_BUDGET`.
+    max_false_abort : float
+        Largest share of the runs that would generalise that may be stopped.
+
+    Returns
+    -------
+    Score
+        A run that is too short, or on a grid that the classifier does not know, is an
+        abstention with its reason.
+    """
+    budget = budget or run.max_steps or DEFAULT_BUDGET
+    loss = run.loss
+    stride = loss.stride
+    steps = int(loss.steps[-1] - loss.steps[0]) + stride
+    try:
+        monitor = GrokMonitor(
+            classifier,
+            budget=budget,
+            context=run.context,
+            max_false_abort=max_false_abort,
+            stride=stride,
+        )
+        reason = _look_on(monitor, run)
+    except UnsuitableRunError as error:
+        return Score(run.name, steps, Verdict("abstain", str(error), None, budget), ())
+    looks = tuple(monitor.verdicts)
+    verdict = looks[-1] if looks else Verdict("abstain", reason, None, budget)
+    return Score(run.name, steps, verdict, looks)
+
+
+def _look_on(monitor: GrokMonitor, run: Run) -> str:
+    """Give the monitor all that it can use; return why it stopped looking."""
+    grid = serving_grid(monitor.classifier, monitor.stride)
+    metric = run.channels.get(monitor.classifier.rule.metric)
+    evaluations = Evaluations.of(run)
+    fed = 0
+    while (horizon := monitor.next_horizon) is not None:
+        try:
+            check_window(run.loss, horizon, grid)
+        except UnsuitableRunError as error:
+            return _why_none(monitor, run, error)
+        if metric is not None:
+            told = int(np.searchsorted(metric.steps, horizon))
+            monitor.saw_validation(float(metric.values[told - 1]) if told else None)
+        own = evaluations.before(horizon)
+        for each in zip(own.loss[fed:], own.accuracy[fed:], own.steps[fed:], strict=True):
+            monitor.saw_evaluation(*each)
+        fed = own.steps.size
+        monitor.extend(run.loss.values[monitor.n_seen : horizon // monitor.stride])
+    return monitor.silence or ""
+
+
+def _why_none(monitor: GrokMonitor, run: Run, error: UnsuitableRunError) -> str:
+    first = monitor.next_horizon
+    steps = len(run.loss) * run.loss.stride
+    if first is not None and steps < first:
+        return (
+            f"the run has {steps} steps and the classifier first looks after {first}; "
+            "let it go on that far"
+        )
+    return str(error)
+
+
+def _short(verdict: Verdict) -> dict[str, Any]:
+    return {
+        "probability": verdict.probability,
+        "threshold": verdict.threshold,
+        "verdict": verdict.action,
+        "reason": verdict.reason,
+        "even_step": verdict.even_step,
+        "early_step": verdict.early_step,
+        "median_step": verdict.median_step,
+        "late_step": verdict.late_step,
+    }
+
+
+def _finite(features: Mapping[str, float]) -> dict[str, float | None]:
+    # JSON has no NaN.
+    return {name: value if math.isfinite(value) else None for name, value in features.items()}

@@ -1,0 +1,1 @@
+"""Runs to named columns: signal, shape, metrics, configuration."""

@@ -1,1 +1,0 @@
-"""Thin adapters of :class:`~grokpredict.monitor.GrokMonitor` to other libraries."""

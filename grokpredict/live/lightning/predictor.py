@@ -1,0 +1,323 @@
+"""``GrokPredictor``: the hooks that Lightning calls, and what a verdict leads to."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from grokpredict.live.lightning.namespaces import callback_bases
+from grokpredict.live.lightning.report import Report
+from grokpredict.live.lightning.stopping import Stop, StoppingReason
+from grokpredict.live.lightning.watch import Watch, planned_budget, why_not_watched
+from grokpredict.live.monitor import GrokMonitor, verdict_to_dict
+from grokpredict.model.classifier import GrokClassifier, load_classifier
+from grokpredict.model.thresholds import check_max_false_abort
+from grokpredict.model.verdict import Verdict
+from grokpredict.runs.run import Context
+
+if TYPE_CHECKING:
+    from pytorch_lightning import Callback as _Callback
+else:
+    _Callback = type("_Callback", callback_bases(), {})
+
+
+class GrokPredictor(_Callback):
+    """Stops a run that will not generalise within its budget.
+
+    Parameters
+    ----------
+    classifier : str, Path or GrokClassifier
+        ``"default"``, a classifier file, or a classifier. A broken file is told here, before any
+        training.
+    max_false_abort : float
+        Largest share of the runs that would generalise that may ever be stopped, with 95 %
+        confidence, for runs like the classifier's calibration runs.
+    budget : int, optional
+        Optimiser step by which the run has to generalise. By default the last step of the fit,
+        from ``max_steps`` and ``max_epochs``; where neither tells, nothing is stopped.
+    action : {"stop", "warn"}
+        What an abort does: end the fit after the current batch, or log a warning only.
+    loss_key : str
+        Where the training loss is in what ``training_step`` returns.
+    val_metric : str, optional
+        Name under which the module logs the validation metric of the classifier's rule. By
+        default it is recognised: ``val_acc``, ``val/accuracy``, ....
+
+    Attributes
+    ----------
+    verdicts : list of Verdict
+        One a look, of the latest fit.
+    stopped_step : int or None
+        The trainer's ``global_step`` at which the fit was stopped.
+    stopping_reason : StoppingReason
+        Whether and why.
+    stopping_reason_message : str or None
+        The same as a sentence; also why a run that was not stopped was left alone.
+
+    Notes
+    -----
+    Steps are optimiser steps; the loss of a step is the mean over its micro-batches and over all
+    processes. Nothing is copied from the device between two horizons, except when a checkpoint is
+    written. A failure in here is logged once and the training goes on. The log is a child of
+    Lightning's own, so it shows wherever Lightning's messages do.
+
+    Examples
+    --------
+    >>> from pytorch_lightning import Trainer
+    >>> trainer = Trainer(callbacks=[GrokPredictor()])  # doctest: +SKIP
+    """
+
+    def __init__(
+        self,
+        classifier: str | Path | GrokClassifier = "default",
+        *,
+        max_false_abort: float = 0.05,
+        budget: int | None = None,
+        action: Literal["stop", "warn"] = "stop",
+        loss_key: str = "loss",
+        val_metric: str | None = None,
+    ) -> None:
+        super().__init__()
+        check_max_false_abort(max_false_abort)
+        if action not in ("stop", "warn"):
+            raise ValueError(f"action must be 'stop' or 'warn', got {action!r}")
+        if budget is not None and budget < 1:
+            raise ValueError(f"the budget must be at least 1 step, got {budget}")
+        self.classifier = load_classifier(classifier)
+        self.max_false_abort = max_false_abort
+        self.budget = budget
+        self.action = action
+        self.loss_key = loss_key
+        self.val_metric = val_metric
+        name = classifier if isinstance(classifier, str | Path) else "given"
+        self._key = self._generate_state_key(
+            classifier=str(name),
+            max_false_abort=max_false_abort,
+            budget=budget,
+            action=action,
+            loss_key=loss_key,
+        )
+        self._reset()
+
+    def _reset(self) -> None:
+        self._report = Report()
+        self._stop = Stop(self._report)
+        self._watch: Watch | None = None
+        self._restored: dict[str, Any] | None = None
+
+    @property
+    def verdicts(self) -> list[Verdict]:
+        """One a look, of the latest fit."""
+        return list(self._watch.monitor.verdicts) if self._watch is not None else []
+
+    @property
+    def stopped_step(self) -> int | None:
+        """The trainer's ``global_step`` at which the latest fit was stopped."""
+        return self._stop.step
+
+    @property
+    def stopping_reason(self) -> StoppingReason:
+        """Whether and why the latest fit was stopped."""
+        return self._stop.reason
+
+    @property
+    def stopping_reason_message(self) -> str | None:
+        """Why the run was stopped, or was left alone, as a sentence."""
+        return self._report.message
+
+    @property
+    def state_key(self) -> str:
+        """Key of the state in a checkpoint: one for each set of arguments."""
+        return self._key
+
+    def summary(self) -> str:
+        """Return what was decided in the latest fit, for people; a line a look."""
+        lines = [
+            f"step {verdict.horizon}: {verdict.action}: {verdict.reason}"
+            for verdict in self.verdicts
+        ]
+        if not lines:
+            lines = [f"no look was taken: {self.stopping_reason_message or 'no fit was made'}"]
+        if self._stop.overruling is not None:
+            lines.append(self._stop.overruling)
+        elif self.stopped_step is not None and self._watch is not None:
+            left = self._watch.monitor.budget - self._watch.monitor.n_seen
+            lines.append(f"stopped at step {self.stopped_step}, {left} steps were not trained")
+        return "\n".join(lines)
+
+    # ---------------------------------------------------------------- hooks of Lightning
+
+    def setup(self, trainer: Any, pl_module: Any, stage: str) -> None:
+        """Forget the previous fit; a checkpoint that is resumed from is loaded after this."""
+        if stage == "fit":
+            self._reset()
+
+    def on_train_start(self, trainer: Any, pl_module: Any) -> None:
+        """Begin to watch, or say why not."""
+        reason: str | None = None
+        ready = False
+        try:
+            reason = self._begin(trainer, pl_module)
+            ready = reason is None
+        except Exception as error:  # a failure of ours must never end a user's run
+            self._fail(trainer, error)
+        # One process that does not watch would leave the others waiting at the horizon.
+        if not trainer.strategy.reduce_boolean_decision(ready, all=True):
+            self._stop_watching()
+        overruling = self._stop.overruling
+        if overruling is not None:
+            self._report.say(trainer, overruling, logging.WARNING)
+        elif reason is not None and not self.verdicts:
+            expected = trainer.fast_dev_run or self._watch is not None
+            self._report.say(trainer, reason, logging.INFO if expected else logging.WARNING)
+
+    def on_train_batch_end(
+        self, trainer: Any, pl_module: Any, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Keep the loss; at a horizon, look."""
+        watch = self._watch
+        if watch is None:
+            return
+        buffer = watch.buffer
+        if buffer is None:
+            if self._stop.held is not None and self._stop.release(trainer, watch):
+                self._write_record(trainer, watch)
+            return
+        try:
+            step = watch.steps_made(trainer)
+            if buffer.take(outputs, step, trainer.accumulate_grad_batches):
+                for verdict in watch.look(trainer, pl_module):
+                    self._act(trainer, watch, verdict)
+        except Exception as error:  # a failure of ours must never end a user's run
+            self._fail(trainer, error)
+
+    def on_validation_end(self, trainer: Any, pl_module: Any) -> None:
+        """Keep the metrics of each validation; an accuracy above 1 tells percentages."""
+        watch = self._watch
+        if trainer.sanity_checking or watch is None or not watch.in_fit:
+            return
+        if watch.buffer is None and self._stop.held is None:
+            return
+        try:
+            watch.see_validation(trainer)
+            watch.see_evaluation(trainer)
+        except Exception as error:  # the look will say so
+            self._report.trace("the validation metrics cannot be read", error)
+
+    def on_train_end(self, trainer: Any, pl_module: Any) -> None:
+        """Bring the processes' losses together while they are, for a checkpoint made later."""
+        if self._watch is not None:
+            try:
+                self._watch.drain()
+            except Exception as error:  # a failure of ours must never end a user's run
+                self._fail(trainer, error)
+
+    def on_exception(self, trainer: Any, pl_module: Any, exception: BaseException) -> None:
+        """Talk to no other process from here on: it may be gone."""
+        if self._watch is not None:
+            self._watch.let_go()
+
+    def teardown(self, trainer: Any, pl_module: Any, stage: str) -> None:
+        """Let go of the trainer."""
+        if self._watch is not None:
+            self._watch.let_go()
+
+    # ---------------------------------------------------------------- acting
+
+    def _begin(self, trainer: Any, pl_module: Any) -> str | None:
+        """Begin to watch; return a sentence if this fit is left alone."""
+        siblings = [own for own in trainer.callbacks if isinstance(own, GrokPredictor)]
+        self._report.begin(trainer, siblings.index(self) + 1 if self in siblings else 1)
+        state, self._restored = self._restored, None
+        reason = why_not_watched(trainer, state)
+        if reason is not None:
+            return reason
+        budget = planned_budget(trainer, pl_module, self.budget, state)
+        if isinstance(budget, str):
+            return budget
+        monitor = GrokMonitor(self.classifier, budget=budget, max_false_abort=self.max_false_abort)
+        self._watch = Watch(
+            trainer,
+            pl_module,
+            monitor,
+            budget=self.budget,
+            loss_key=self.loss_key,
+            val_metric=self.val_metric,
+            report=self._report,
+        )
+        self._watch.await_look(self._watch.until_next_look())
+        if state:
+            self._watch.load_state_dict(state)
+            self._restore(state)
+            if self._watch.buffer is None:
+                self._stop.overrule()
+        monitor.prepare()
+        return monitor.silence
+
+    def _act(self, trainer: Any, watch: Watch, verdict: Verdict) -> None:
+        """Stop, warn or go on; tell the loggers."""
+        if verdict.action == "abort" and self.action == "stop":
+            self._stop.ask(trainer, watch)
+        elif verdict.action == "abort":
+            self._stop.reason = StoppingReason.WARNED_ONLY
+            self._report.say(trainer, f"would be stopped: {verdict.reason}", logging.WARNING)
+        else:
+            self._report.say(trainer, f"{verdict.action}: {verdict.reason}", logging.INFO)
+        self._report.log_probability(trainer, verdict)
+        self._write_record(trainer, watch)
+
+    def _write_record(self, trainer: Any, watch: Watch) -> None:
+        monitor = watch.monitor
+        record = {
+            "budget": monitor.budget,
+            "stopped_step": self.stopped_step,
+            "stopping_reason": self.stopping_reason.value,
+            "message": self.stopping_reason_message,
+            "context": (monitor.context or Context()).known(),
+            "verdicts": [verdict_to_dict(verdict) for verdict in monitor.verdicts],
+        }
+        self._report.write(trainer, record)
+
+    def _stop_watching(self) -> None:
+        if self._watch is not None:
+            self._watch.buffer = None
+
+    def _fail(self, trainer: Any, error: Exception) -> None:
+        """Leave the run alone after a failure of ours, and say so once.
+
+        Through logging: ``warnings.warn`` would end the run where warnings are errors.
+        """
+        self._stop_watching()
+        self._report.trace("failed", error)
+        message = f"failed and leaves this run alone: {type(error).__name__}: {error}"
+        self._report.say(trainer, message, logging.WARNING)
+
+    # ---------------------------------------------------------------- checkpoints
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return what a resumed fit needs, in plain Python objects."""
+        if self._watch is None:
+            return {}
+        try:
+            return {
+                **self._watch.state_dict(),
+                **self._stop.state_dict(),
+                "message": self.stopping_reason_message,
+            }
+        except Exception as error:  # the user's checkpoint must be written all the same
+            self._report.note(f"its state is not in the checkpoint: {error}")
+            return {}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Keep the state for the fit that is about to start."""
+        if self._watch is not None and self._watch.in_fit:
+            # A tuner that runs in mid-fit restores the checkpoint that it wrote.
+            self._watch.load_state_dict(state_dict)
+            self._restore(state_dict)
+        else:
+            self._restored = dict(state_dict)
+
+    def _restore(self, state: dict[str, Any]) -> None:
+        self._stop.load_state_dict(state)
+        self._report.message = state["message"]

@@ -1,0 +1,81 @@
+"""What the user sees: a line in Lightning's log, a number in the loggers, a file beside them."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from grokpredict.live.lightning.namespaces import logger_beside
+from grokpredict.model.verdict import Verdict
+
+
+class Report:
+    """Tells what happens in one fit; a failure in here is logged and nothing more.
+
+    Attributes
+    ----------
+    message : str or None
+        The latest sentence of :meth:`say`.
+    """
+
+    def __init__(self) -> None:
+        self.message: str | None = None
+        self._log = logging.getLogger(__name__)
+        self._label = "grokpredict"
+        self._directory: Path | None = None
+
+    def begin(self, trainer: Any, number: int) -> None:
+        """Find out where to tell things; of several callbacks this one is the ``number``-th.
+
+        Every process must ask for the directory: it is a broadcast.
+        """
+        self._log = logger_beside(trainer)
+        self._label = "grokpredict" if number == 1 else f"grokpredict-{number}"
+        directory = trainer.log_dir if trainer.loggers else None
+        if directory is not None and "://" not in str(directory):
+            self._directory = Path(directory)
+
+    def say(self, trainer: Any, message: str, level: int) -> None:
+        """Log a sentence once, whatever the number of processes, and keep it."""
+        self.message = message
+        if trainer.is_global_zero:
+            self._log.log(level, "%s: %s", self._label, message)
+
+    def note(self, message: str) -> None:
+        """Log something on the side, which may concern this process only."""
+        self._log.warning("%s: %s", self._label, message)
+
+    def trace(self, message: str, error: Exception) -> None:
+        """Keep a traceback for who has the logger at level debug."""
+        self._log.debug("%s: %s", self._label, message, exc_info=error)
+
+    def log_probability(self, trainer: Any, verdict: Verdict) -> None:
+        """Send the probability to the trainer's loggers, at the step of the batch's own metrics.
+
+        Not through ``self.log``, which repeats a value until the epoch ends and fills the
+        progress bar's tables.
+        """
+        if verdict.probability is None or verdict.horizon is None or not trainer.is_global_zero:
+            return
+        metrics = {f"{self._label}/probability": verdict.probability}
+        try:
+            for logger in trainer.loggers:
+                logger.log_metrics(metrics, step=verdict.horizon - 1)
+        except Exception as error:  # a logger may be offline; the verdict holds
+            self.note(f"a logger failed: {error}")
+
+    def write(self, trainer: Any, record: Mapping[str, Any]) -> None:
+        """Keep what was decided beside the run's logs, as JSON."""
+        if self._directory is None or not trainer.is_global_zero:
+            return
+        path = self._directory / f"{self._label}.json"
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            partial = path.with_suffix(".json.partial")
+            partial.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
+            partial.replace(path)
+        except Exception as error:  # in one process only, and the others go on to the next look
+            self.note(f"could not write {path}: {error}")

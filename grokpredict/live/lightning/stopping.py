@@ -1,0 +1,116 @@
+"""Ending a fit: at once, or when the trainer's ``min_steps`` and ``min_epochs`` allow it."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from enum import Enum
+from typing import Any
+
+from grokpredict.live.lightning.report import Report
+from grokpredict.live.lightning.watch import Watch
+from grokpredict.live.trainer import can_stop
+
+
+class StoppingReason(Enum):
+    """Why a run was stopped, or was not."""
+
+    NOT_STOPPED = "not stopped"
+    WILL_NOT_GENERALISE = "will not generalise within the budget"
+    WARNED_ONLY = "will not generalise within the budget, but action is 'warn'"
+
+
+class Stop:
+    """Whether one fit is to end, and has ended.
+
+    Attributes
+    ----------
+    step : int or None
+        ``global_step`` at which the fit was stopped.
+    reason : StoppingReason
+        Whether and why.
+    held : int or None
+        ``global_step`` of an abort that waits for ``min_steps`` and ``min_epochs``.
+    overruled : int or None
+        ``global_step`` at which the run was stopped before it was resumed all the same.
+    """
+
+    def __init__(self, report: Report) -> None:
+        self.step: int | None = None
+        self.reason = StoppingReason.NOT_STOPPED
+        self.held: int | None = None
+        self.overruled: int | None = None
+        self._report = report
+
+    def ask(self, trainer: Any, watch: Watch) -> None:
+        """Stop the fit after an abort, or begin to wait until it may be stopped."""
+        self.held = trainer.global_step
+        if not self.release(trainer, watch):
+            waits = "; the fit goes on until min_steps and min_epochs are met"
+            reason = watch.monitor.verdicts[-1].reason
+            self._report.say(trainer, reason + waits, logging.WARNING)
+
+    def release(self, trainer: Any, watch: Watch) -> bool:
+        """Stop the fit if it may be stopped and the run has not generalised meanwhile.
+
+        Returns
+        -------
+        bool
+            Whether that is decided, in either way.
+        """
+        if not can_stop(trainer):
+            return False
+        decided_at, self.held = self.held, None
+        assert decided_at is not None
+        monitor = watch.monitor
+        try:
+            watch.see_validation(trainer)
+            spared = monitor.generalised
+        except Exception as error:  # told to the other processes, which wait for the decision
+            spared = f"{type(error).__name__}: {error}"
+        spared = trainer.strategy.broadcast(spared, src=0)
+        if spared is not None:
+            self._report.say(trainer, f"not stopped: {spared}", logging.WARNING)
+            return True
+        reason = monitor.verdicts[-1].reason
+        if decided_at < trainer.global_step:
+            # The last look was the last time that the losses were counted.
+            monitor.n_seen = round(monitor.n_seen * trainer.global_step / decided_at)
+            if 0 <= trainer.max_steps <= trainer.global_step:
+                ends = "not stopped, min_steps and min_epochs kept the fit going to its end: "
+                self._report.say(trainer, ends + reason, logging.WARNING)
+                return True
+        trainer.should_stop = True
+        self.step = trainer.global_step
+        self.reason = StoppingReason.WILL_NOT_GENERALISE
+        self._report.say(trainer, f"stopped at step {self.step}: {reason}", logging.WARNING)
+        return True
+
+    def overrule(self) -> None:
+        """Take note that a stopped run goes on: what is told of a fit is told of the latest."""
+        if self.step is not None:
+            self.overruled, self.step = self.step, None
+            self.reason = StoppingReason.NOT_STOPPED
+
+    @property
+    def overruling(self) -> str | None:
+        """A sentence, if a run that was stopped goes on."""
+        if self.overruled is None:
+            return None
+        return f"was stopped at step {self.overruled} before and now goes on unwatched"
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return what a resumed fit needs, in plain Python objects."""
+        return {
+            "held": self.held,
+            "stopped_step": self.step,
+            "overruled": self.overruled,
+            "stopping_reason": self.reason.value,
+        }
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on where the fit was that wrote ``state``."""
+        self.held = state["held"]
+        self.step = state["stopped_step"]
+        self.overruled = state["overruled"]
+        self.reason = StoppingReason(state["stopping_reason"])

@@ -1,0 +1,349 @@
+"""The monitor: takes the losses of one run as they come and looks at the horizons.
+
+No framework is needed here; the adapters beside it are thin layers over :class:`GrokMonitor`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from grokpredict.features.metrics import Evaluations
+from grokpredict.model.classifier import GrokClassifier, load_classifier
+from grokpredict.model.thresholds import check_max_false_abort
+from grokpredict.model.verdict import Verdict, judge
+from grokpredict.runs.run import Context
+
+#: An accuracy above this is a percentage. The margin is for shares of 1 that were rounded.
+_PERCENT_ABOVE = 1 + 1e-6
+
+
+class GrokMonitor:
+    """Watches one training run and says whether to go on.
+
+    Parameters
+    ----------
+    classifier : str, Path or GrokClassifier
+        ``"default"``, a classifier file, or a classifier.
+    budget : int
+        Optimiser step by which the run has to generalise; one number for all looks.
+    context : Context, optional
+        What is known of the configuration. Without it the loss alone is read.
+    max_false_abort : float
+        Largest share of the runs that would generalise that may ever be stopped, with 95 %
+        confidence, for runs like the classifier's calibration runs.
+    stride : int
+        Optimiser steps between two losses that the monitor is given. If the classifier does not
+        know this grid but a coarser one that it divides, the losses are thinned to that.
+
+    Attributes
+    ----------
+    verdicts : list of Verdict
+        One a look, in order.
+    n_seen : int
+        Losses taken so far.
+
+    Raises
+    ------
+    ValueError
+        If an argument is out of its range. A grid that the classifier does not know is an
+        :class:`~grokpredict.runs.run.UnsuitableRunError`, a broken file a
+        :class:`~grokpredict.model.file.ClassifierFileError`; both are ValueErrors.
+
+    Notes
+    -----
+    A non-finite loss is kept: the look at the next horizon then abstains. Losses are held only
+    until the last look. An abort is the last look; the losses up to it are kept, as
+    :meth:`adopt` may overrule it.
+    """
+
+    def __init__(
+        self,
+        classifier: str | Path | GrokClassifier = "default",
+        *,
+        budget: int,
+        context: Context | None = None,
+        max_false_abort: float = 0.05,
+        stride: int = 1,
+    ) -> None:
+        check_max_false_abort(max_false_abort)
+        if stride < 1:
+            raise ValueError(f"the stride must be at least 1 step, got {stride}")
+        self.classifier = load_classifier(classifier)
+        self.context = context
+        self.max_false_abort = max_false_abort
+        self.stride = stride
+        self.verdicts: list[Verdict] = []
+        self.n_seen = 0
+        self._grid = serving_grid(self.classifier, stride)
+        self._losses: list[float] = []
+        self._validation: float | None = None
+        self._evaluations: list[tuple[int, float, float]] = []
+        #: Whether the validation metrics are read: decided at the first look, for all of them.
+        self._validated: bool | None = None
+        self._percent = False
+        self.set_budget(budget)
+
+    @property
+    def budget(self) -> int:
+        """Optimiser step by which the run has to generalise."""
+        return self._budget
+
+    def set_budget(self, budget: int) -> None:
+        """Change the budget; only before the first look, it is one number for all of them."""
+        if budget < 1:
+            raise ValueError(f"the budget must be at least 1 step, got {budget}")
+        if self.verdicts:
+            raise ValueError("the budget is one number for all looks and the first was taken")
+        self._budget = int(budget)
+        self._advance()
+
+    @property
+    def next_horizon(self) -> int | None:
+        """Step of the next look; None when there is none, see :attr:`silence`."""
+        return self._horizon
+
+    @property
+    def silence(self) -> str | None:
+        """Why there will be no further look; None while there is one."""
+        if self._horizon is not None:
+            return None
+        if self.verdicts:
+            return "the last look was taken"
+        first = self.classifier.horizons_on(self._grid)[0]
+        if first >= self._budget:
+            return (
+                f"a run must be longer than the classifier's first horizon of {first} steps, "
+                f"this one ends after {self._budget}; nothing is looked at"
+            )
+        return "the losses of the run's first steps are missing"
+
+    def prepare(self) -> None:
+        """Load the libraries that a look needs, so that the first is no slower than the others.
+
+        Without this the first look of a process takes up to some seconds.
+        """
+        if self._horizon is None:
+            return
+        samples = np.ones((1, 1, self._horizon // self._grid))
+        self.classifier.look(samples, horizon=self._horizon, stride=self._grid, budget=self._budget)
+
+    def update(self, loss: float) -> Verdict | None:
+        """Take the loss of one step (of every ``stride`` steps); return a verdict at a horizon.
+
+        Parameters
+        ----------
+        loss : float
+            As it is, NaN and infinity included.
+        """
+        self.n_seen += 1
+        if self._horizon is None:
+            return None
+        self._losses.append(float(loss))
+        if self.n_seen < self._due:
+            return None
+        return self._look()
+
+    def extend(self, losses: Sequence[float] | NDArray[np.floating[Any]]) -> list[Verdict]:
+        """Take the losses of many steps; return the verdicts of the horizons among them.
+
+        Parameters
+        ----------
+        losses : sequence of float, shape (n,)
+            In order, following those that were taken before.
+        """
+        values = np.asarray(losses, dtype=float)
+        if values.ndim != 1:
+            raise ValueError(f"losses must be one-dimensional, got the shape {values.shape}")
+        taken: list[float] = values.tolist()
+        found = []
+        while taken and self._horizon is not None:
+            part = taken[: self._due - self.n_seen]
+            taken = taken[len(part) :]
+            self.n_seen += len(part)
+            self._losses.extend(part)
+            if self.n_seen == self._due:
+                found.append(self._look())
+        self.n_seen += len(taken)
+        return found
+
+    def saw_validation(self, value: float | None) -> None:
+        """Take the latest value of the metric that the classifier's rule names.
+
+        A run that meets the rule at a horizon has generalised already and is left alone. Once an
+        accuracy was above 1, all of this run are percentages: guessing among a hundred classes is
+        right in 1 % of the cases. None means that there is no value.
+        """
+        self._validation = None if value is None else float(value)
+        self._percent |= value is not None and float(value) > _PERCENT_ABOVE
+
+    def saw_evaluation(self, loss: float, accuracy: float, step: int | None = None) -> None:
+        """Take the validation loss and accuracy of one evaluation, which a classifier may read.
+
+        Parameters
+        ----------
+        loss, accuracy : float
+            As they were logged; see :meth:`saw_validation` for percentages.
+        step : int, optional
+            Optimiser steps made before it, by default those of the losses taken so far.
+        """
+        at = self.n_seen * self.stride if step is None else int(step)
+        # The later of two at one step counts.
+        while self._evaluations and self._evaluations[-1][0] >= at:
+            self._evaluations.pop()
+        self._evaluations.append((at, float(loss), float(accuracy)))
+        self._percent |= float(accuracy) > _PERCENT_ABOVE
+
+    def saw_percentages(self) -> None:
+        """Take note that this run's accuracies are percentages, as its training accuracy tells."""
+        self._percent = True
+
+    @property
+    def generalised(self) -> str | None:
+        """A sentence, if the latest validation metric shows that the run has generalised."""
+        if self._validation is None:
+            return None
+        rule = self.classifier.rule
+        value = self._validation
+        if rule.metric == "val_acc" and self._percent:
+            value /= 100
+        if not rule.met(np.array([value]))[0]:
+            return None
+        return (
+            f"{rule.metric} is {value:.4g}, which meets {rule.threshold:g}: the run has "
+            "generalised already and is left alone"
+        )
+
+    def _seen(self) -> Evaluations:
+        steps, loss, accuracy = np.array(self._evaluations, dtype=float).reshape(-1, 3).T
+        scale = 100.0 if self._percent else 1.0
+        return Evaluations.known(steps.astype(np.int64), loss, accuracy / scale)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return what a resumed run needs, in plain Python objects."""
+        return {
+            "losses": list(self._losses),
+            "n_seen": self.n_seen,
+            "grid": self._grid,
+            "budget": self._budget,
+            "percent": self._percent,
+            "evaluations": [list(own) for own in self._evaluations],
+            "validated": self._validated,
+            "verdicts": [verdict_to_dict(verdict) for verdict in self.verdicts],
+        }
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on where another monitor was; the arguments of this one hold from here on.
+
+        Only the budget is that of the other, if a look was taken: it is one number for all looks.
+        """
+        self.verdicts = [Verdict(**own) for own in state["verdicts"]]
+        if self.verdicts:
+            self._budget = int(state["budget"])
+        self._percent = bool(state["percent"])
+        self._evaluations = [(int(s), float(v), float(a)) for s, v, a in state["evaluations"]]
+        self._validated = state["validated"]
+        self.n_seen = int(state["n_seen"])
+        same_grid = state["grid"] == self._grid
+        self._losses = [float(loss) for loss in state["losses"]] if same_grid else []
+        self._advance()
+
+    def adopt(self, verdicts: Sequence[Verdict], losses: Sequence[float] = ()) -> None:
+        """Take over the verdicts of another monitor of this run: of several, one decides for all.
+
+        Parameters
+        ----------
+        verdicts : sequence of Verdict
+            One a look, from the first on. They take the place of this monitor's own.
+        losses : sequence of float
+            Those that the other looked at and this monitor was not given.
+        """
+        self._losses.extend(losses)
+        self.n_seen += len(losses)
+        self.verdicts = list(verdicts)
+        if self.verdicts:
+            self._budget = self.verdicts[-1].budget
+        self._advance()
+
+    def _advance(self) -> None:
+        """Find the next horizon, or let the losses go if there is none."""
+        self._every = self._grid // self.stride
+        self._horizon = self._following()
+        self._due = (self._horizon or 0) // self.stride
+        if self._horizon is None and not self._aborted:
+            self._losses = []
+
+    @property
+    def _aborted(self) -> bool:
+        return bool(self.verdicts) and self.verdicts[-1].action == "abort"
+
+    def _following(self) -> int | None:
+        if self._aborted or len(self._losses) != self.n_seen:
+            return None
+        steps = self.n_seen * self.stride
+        horizons = self.classifier.horizons_on(self._grid)
+        return next((h for h in horizons if steps < h < self._budget), None)
+
+    def _look(self) -> Verdict:
+        assert self._horizon is not None
+        horizon, n_samples = self._horizon, self._horizon // self._grid
+        left_alone = self.generalised
+        seen = self._seen()
+        if self._validated is None:
+            # One threshold holds for all looks of a run, so one model takes them.
+            self._validated = self.classifier.validated is not None and bool(seen.steps.size)
+        if left_alone is not None:
+            verdict = Verdict("continue", left_alone, horizon, self._budget)
+        elif self._validated and not seen.serve(horizon):
+            verdict = Verdict("continue", _too_few(seen, horizon), horizon, self._budget)
+        else:
+            # Of each group of samples the last is taken, as curves.window does.
+            samples = self._losses[self._every - 1 : n_samples * self._every : self._every]
+            verdict = judge(
+                self.classifier,
+                np.array(samples),
+                horizon=horizon,
+                stride=self._grid,
+                context=self.context,
+                budget=self._budget,
+                max_false_abort=self.max_false_abort,
+                evaluations=seen if self._validated else None,
+            )
+        self.verdicts.append(verdict)
+        self._advance()
+        return verdict
+
+
+def _too_few(seen: Evaluations, horizon: int) -> str:
+    return (
+        f"a look at the validation metrics after {horizon} steps needs an evaluation in the first "
+        f"half and one in the last quarter, the {seen.before(horizon).steps.size} so far are "
+        "others; the next look may have them"
+    )
+
+
+def serving_grid(classifier: GrokClassifier, stride: int) -> int:
+    """Return the classifier's grid on which losses of every ``stride`` steps can be looked at.
+
+    Raises
+    ------
+    UnsuitableRunError
+        If the classifier knows neither this grid nor a multiple of it.
+    """
+    if stride not in classifier.strides:
+        coarser = [known for known in classifier.strides if known % stride == 0]
+        if coarser:
+            return min(coarser)
+        classifier.horizons_on(stride)
+    return stride
+
+
+def verdict_to_dict(verdict: Verdict) -> dict[str, Any]:
+    """Return a verdict in plain Python objects, from which ``Verdict(**...)`` makes it again."""
+    plain = {own.name: getattr(verdict, own.name) for own in fields(verdict)}
+    return {**plain, "features": dict(verdict.features)}

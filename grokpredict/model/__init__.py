@@ -1,0 +1,1 @@
+"""Columns to a probability, and from there to a verdict."""

@@ -1,0 +1,66 @@
+"""When a run will generalise: the answer of the same models, asked about many budgets."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from grokpredict.features.configuration import GROWING_TERMS
+from grokpredict.model.classifier import GrokClassifier, Looks
+from grokpredict.runs.run import FloatArray
+
+#: Probabilities whose steps are told: the middle, and an interval as likely left as kept to.
+QUANTILES = (0.25, 0.5, 0.75)
+
+#: Budgets that are asked about, evenly over their logarithm.
+_N_BUDGETS = 33
+
+#: The first of them, as a multiple of the horizon.
+_NEAREST = 1.05
+
+
+def generalisation_steps(
+    classifier: GrokClassifier, looks: Looks, *, if_at_all: bool = False
+) -> FloatArray:
+    """Return the steps by which runs generalise with the probabilities :data:`QUANTILES`.
+
+    Parameters
+    ----------
+    classifier : GrokClassifier
+        That took the looks.
+    looks : Looks
+        Of some runs.
+    if_at_all : bool
+        Whether to take for granted that they generalise by the budget of the look:
+        the probability is then P(generalises by T) / P(generalises by the budget).
+
+    Returns
+    -------
+    ndarray, shape (n_runs, 3)
+        Of P(generalises by T), which never falls as T grows, the T where it reaches each; between
+        two budgets the logarithm of T is interpolated. NaN where it does not by the longest
+        budget that training runs were watched for, and where the loss is not finite.
+    """
+    names = classifier.feature_names
+    horizon, budget = (looks.features[:, names.index(f"log10_{n}")] for n in ("horizon", "budget"))
+    longest = max(float(classifier.familiar.budget_high[0]), float(budget.max(initial=0.0)))
+    share = np.linspace(0, 1, _N_BUDGETS)
+    first = horizon + np.log10(_NEAREST)
+    asked = first[:, None] + share * np.maximum(longest - first, 0)[:, None]
+    rows = np.repeat(looks.features, _N_BUDGETS, axis=0)
+    # All terms that depend on the budget are its logarithm and a constant.
+    growing = [names.index(name) for name in sorted(GROWING_TERMS)]
+    rows[:, growing] += (asked - budget[:, None]).reshape(-1, 1)
+    flags = (np.repeat(own, _N_BUDGETS) for own in (looks.with_context, looks.with_validation))
+    chance = classifier.probability(rows, *flags).reshape(asked.shape)
+    found = np.full((len(rows) // _N_BUDGETS, len(QUANTILES)), np.nan)
+    whole = looks.probability if if_at_all else np.ones(len(found))
+    for i, (own, steps) in enumerate(zip(chance, asked, strict=True)):
+        for j, quantile in enumerate(np.array(QUANTILES) * whole[i]):
+            at = int(np.argmax(own >= quantile))
+            if not own[at] >= quantile:
+                continue
+            # The first budget above, and the last below; trees make steps in between.
+            low, high = own[max(at - 1, 0)], own[at]
+            part = (quantile - low) / (high - low) if high > low else 1.0
+            found[i, j] = 10 ** (steps[max(at - 1, 0)] * (1 - part) + steps[at] * part)
+    return found

@@ -1,0 +1,194 @@
+"""From a probability to a verdict, under a bound on the good runs that may be lost."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from grokpredict.features.metrics import Evaluations
+from grokpredict.model.classifier import GrokClassifier, Looks
+from grokpredict.model.forecast import generalisation_steps
+from grokpredict.model.thresholds import (
+    CONFIDENCE,
+    abort_threshold,
+    calibration_runs_needed,
+    check_max_false_abort,
+)
+from grokpredict.runs.run import Context
+
+Action = Literal["continue", "abort", "abstain"]
+
+__all__ = [
+    "CONFIDENCE",
+    "Action",
+    "Verdict",
+    "abort_threshold",
+    "calibration_runs_needed",
+    "check_max_false_abort",
+    "judge",
+]
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What one look at a run decided.
+
+    Attributes
+    ----------
+    action : {"continue", "abort", "abstain"}
+        Abstain means that the run cannot be judged, and is left alone.
+    reason : str
+        One sentence for people.
+    horizon : int or None
+        Steps that were looked at; None when no horizon was reached.
+    budget : int
+        The step by which the run would have to generalise.
+    probability : float or None
+        P(generalises by ``budget`` | the first ``horizon`` steps).
+    threshold : float or None
+        Runs below it are stopped; None when the classifier never aborts.
+    features : mapping of str to float
+        What the probability was computed from.
+    even_step : int or None
+        Step by which the run generalises with probability 1/2; None where the training runs were
+        not watched for long enough to tell.
+    median_step, early_step, late_step : int or None
+        If the run generalises by ``budget``, the steps by which it does with the probabilities
+        1/2, 1/4 and 3/4.
+    """
+
+    action: Action
+    reason: str
+    horizon: int | None
+    budget: int
+    probability: float | None = None
+    threshold: float | None = None
+    features: Mapping[str, float] = field(default_factory=dict, repr=False)
+    even_step: int | None = None
+    median_step: int | None = None
+    early_step: int | None = None
+    late_step: int | None = None
+
+
+def judge(
+    classifier: GrokClassifier,
+    losses: ArrayLike,
+    *,
+    horizon: int,
+    stride: int = 1,
+    context: Context | None = None,
+    budget: int,
+    max_false_abort: float = 0.05,
+    evaluations: Evaluations | None = None,
+) -> Verdict:
+    """Look at one run and decide.
+
+    Parameters
+    ----------
+    classifier : GrokClassifier
+        Fitted on runs like this one.
+    losses : array, shape (horizon // stride,)
+        Training loss of the first ``horizon`` steps, every ``stride`` steps.
+    horizon, stride : int
+        One of the classifier's, see :meth:`GrokClassifier.horizons_on`.
+    context : Context, optional
+        What is known of the configuration.
+    budget : int
+        Step by which the run would have to generalise, beyond the horizon.
+    max_false_abort : float
+        Largest share of the generalising runs that may be lost, with 95 % confidence.
+    evaluations : Evaluations, optional
+        Validation metrics so far, read where the classifier knows them and they
+        :meth:`~grokpredict.features.metrics.Evaluations.serve`.
+
+    Returns
+    -------
+    Verdict
+        Abstain if the loss is not finite or the run is unlike the training runs. Continue, with
+        the reason, if there are too few calibration runs to ever abort.
+
+    Raises
+    ------
+    UnsuitableRunError
+        If the classifier does not know the horizon or the grid.
+    ValueError
+        If the shape, the budget or ``max_false_abort`` is impossible.
+    """
+    epochs = np.asarray(losses, dtype=float)[None, None]
+    looks = classifier.look(
+        epochs,
+        horizon=horizon,
+        stride=stride,
+        contexts=[context],
+        budget=budget,
+        evaluations=[evaluations],
+    )
+    reads = {
+        "with_context": bool(looks.with_context[0]),
+        "with_validation": bool(looks.with_validation[0]),
+    }
+    threshold = classifier.threshold(stride, max_false_abort=max_false_abort, **reads)
+    chance = float(looks.probability[0])
+    action, reason = _decide(
+        chance,
+        threshold,
+        stranger=looks.stranger[0],
+        look=f"generalising by step {budget} after the first {horizon} steps",
+        max_false_abort=max_false_abort,
+        n_calibration=classifier.n_calibration(stride, **reads),
+    )
+    even, early, median, late = (None,) * 4 if action == "abstain" else _steps(classifier, looks)
+    row = zip(classifier.feature_names, looks.features[0].tolist(), strict=True)
+    return Verdict(
+        action=action,
+        reason=reason,
+        horizon=horizon,
+        budget=budget,
+        probability=chance if np.isfinite(chance) else None,
+        threshold=threshold,
+        features={name: value for name, value in row if np.isfinite(value)},
+        even_step=even,
+        median_step=median,
+        early_step=early,
+        late_step=late,
+    )
+
+
+def _steps(classifier: GrokClassifier, looks: Looks) -> tuple[int | None, ...]:
+    """Return the even step of the first look, and its quartiles if it generalises at all."""
+    even = generalisation_steps(classifier, looks)[0, 1:2]
+    quartiles = generalisation_steps(classifier, looks, if_at_all=True)[0]
+    return tuple(round(float(step)) if np.isfinite(step) else None for step in (*even, *quartiles))
+
+
+def _decide(
+    chance: float,
+    threshold: float | None,
+    *,
+    stranger: str | None,
+    look: str,
+    max_false_abort: float,
+    n_calibration: int,
+) -> tuple[Action, str]:
+    """Return the action and its reason."""
+    if stranger is not None:
+        return "abstain", stranger
+    if threshold is None:
+        return "continue", (
+            f"the probability of {look} is {chance:.3g}, but nothing is ever aborted: "
+            f"{n_calibration} generalising configurations were kept for calibration, "
+            f"a max_false_abort of {max_false_abort:g} needs "
+            f"{calibration_runs_needed(max_false_abort)}"
+        )
+    if chance < threshold:
+        return "abort", (
+            f"the probability of {look} is {chance:.3g}, below the {threshold:.3g} that "
+            f"all but {max_false_abort:.3g} of the generalising runs keep above"
+        )
+    return "continue", (
+        f"the probability of {look} is {chance:.3g}, not below the threshold of {threshold:.3g}"
+    )

@@ -1,0 +1,1 @@
+"""What a run is (its curves and its configuration), and when it generalised."""

@@ -1,0 +1,248 @@
+"""From log files to what training keeps of them: in bounded memory, on several cores, once."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from grokpredict._util.cache import Cache, key_of
+from grokpredict._util.parallel import results
+from grokpredict.logs import Columns
+from grokpredict.logs.content import content_digest
+from grokpredict.logs.reading import find, read_log
+from grokpredict.logs.source import STDIN
+from grokpredict.model.classifier import GrokClassifier
+from grokpredict.runs.run import Findings, LeftOut, Run
+from grokpredict.training.digest import CHUNK, Digest, Recipe, digest_runs, join, wider
+from grokpredict.training.table import Progress
+from grokpredict.training.trainer import TrainingReport, train_digest
+
+#: Logs, and bytes of them, that one task takes: enough that starting it costs nothing beside it.
+TASK_LOGS = 32
+TASK_BYTES = 4 * 2**20
+
+PathLike = str | os.PathLike[str]
+
+#: Called with what is iterated over and its length, such as a progress bar.
+Track = Callable[[Iterable[Path], int], Iterable[Path]]
+
+
+@dataclass(frozen=True, eq=False)
+class Gathered:
+    """What was found under some paths.
+
+    Attributes
+    ----------
+    digest : Digest
+        Of the runs.
+    left_out : tuple of LeftOut
+        Runs that could not be read.
+    findings : Findings
+        What was met on the way.
+    recipe : Recipe
+        By which the digest was made.
+    """
+
+    digest: Digest
+    left_out: tuple[LeftOut, ...]
+    findings: Findings
+    recipe: Recipe
+
+
+def gather(
+    paths: Iterable[PathLike],
+    columns: Columns | None = None,
+    recipe: Recipe | None = None,
+    *,
+    jobs: int = 1,
+    track: Track | None = None,
+    cache: Cache | None = None,
+) -> Gathered:
+    """Read logs and keep of them what training needs.
+
+    Parameters
+    ----------
+    paths : iterable of path-like
+        As for :func:`grokpredict.logs.read_sweep`.
+    columns : Columns, optional
+        Names of columns that are not to be recognised but taken.
+    recipe : Recipe, optional
+        Horizons, step grids and label rule.
+    jobs : int
+        Processes, as joblib counts them. Of the curves, only those of the logs that a process has
+        in hand are in memory.
+    track : callable, optional
+        Shows the progress over the logs.
+    cache : Cache, optional
+        Where what became of a log is kept, by the content of its files.
+
+    Raises
+    ------
+    LogError
+        If a path does not exist or a folder holds no log.
+    """
+    columns, recipe = columns or Columns(), recipe or Recipe()
+    found = find(paths)
+    gathered = _gather(found, columns, recipe, jobs, track, cache)
+    wide = wider(recipe, gathered.digest)
+    if wide is not None:
+        # Only now is it known that one run is on a grid that others would serve too.
+        gathered = replace(_gather(found, columns, wide, jobs, track, cache), recipe=recipe)
+    return gathered
+
+
+def train_gathered(
+    gathered: Gathered,
+    *,
+    budget: int | None = None,
+    seed: int = 0,
+    jobs: int = 1,
+    cache: Cache | None = None,
+    progress: Progress | None = None,
+) -> tuple[GrokClassifier, TrainingReport]:
+    """Train a classifier on what was gathered, as :func:`grokpredict.training.trainer.train`.
+
+    Parameters
+    ----------
+    gathered : Gathered
+        By :func:`gather`.
+    budget, seed, jobs
+        As for :func:`grokpredict.training.trainer.train`.
+    cache : Cache, optional
+        Where the classifier is kept, by all that it depends on.
+    progress : callable, optional
+        Called with the fits done and to do.
+    """
+    digest, recipe, left_out = gathered.digest, gathered.recipe, len(gathered.left_out)
+    key = "" if cache is None else key_of(digest.facts, recipe, left_out, budget, seed)
+    trained: tuple[GrokClassifier, TrainingReport] | None = cache.get(key) if cache else None
+    if trained is None:
+        trained = train_digest(
+            digest,
+            recipe,
+            left_out=left_out,
+            budget=budget,
+            seed=seed,
+            jobs=jobs,
+            progress=progress,
+        )
+        if cache is not None:
+            cache.put(key, trained)
+    return trained
+
+
+def _gather(
+    found: Sequence[Path],
+    columns: Columns,
+    recipe: Recipe,
+    jobs: int,
+    track: Track | None,
+    cache: Cache | None,
+) -> Gathered:
+    from joblib import delayed
+
+    tasks = (delayed(_work)(logs, columns, recipe, cache) for logs in _tasks(found))
+    done = results(tasks, jobs)
+    digests: list[Digest] = []
+    left_out: list[LeftOut] = []
+    findings = Findings()
+
+    def as_read() -> Iterator[Path]:
+        nonlocal findings
+        for parts in done:
+            digests.append(join([part.digest for part in parts]))
+            for part in parts:
+                left_out.extend(part.left_out)
+                findings += part.findings
+            yield from (part.path for part in parts)
+
+    for _ in track(as_read(), len(found)) if track else as_read():
+        pass
+    return Gathered(join(digests), tuple(left_out), findings, recipe)
+
+
+@dataclass(frozen=True, eq=False)
+class Part:
+    """What became of one log."""
+
+    path: Path
+    digest: Digest
+    left_out: Sequence[LeftOut]
+    findings: Findings
+
+    def at(self, path: Path) -> Part:
+        """Return what became of a log with the same content under another path."""
+        old, new = str(self.path), str(path)
+        if old == new:
+            return self
+
+        def moved(name: str) -> str:
+            return new + name.removeprefix(old)
+
+        left_out = [
+            LeftOut(moved(each.path), each.reason.replace(old, new)) for each in self.left_out
+        ]
+        remarks = {
+            text: (number, moved(example))
+            for text, (number, example) in self.findings.remarks.items()
+        }
+        return Part(path, self.digest, left_out, replace(self.findings, remarks=remarks))
+
+
+def _tasks(logs: Iterable[Path]) -> Iterator[list[Path]]:
+    task: list[Path] = []
+    size = 0
+    for log in logs:
+        task.append(log)
+        size += log.stat().st_size if log.is_file() else 0
+        if len(task) == TASK_LOGS or size >= TASK_BYTES:
+            yield task
+            task, size = [], 0
+    if task:
+        yield task
+
+
+def _work(
+    logs: Sequence[Path], columns: Columns, recipe: Recipe, cache: Cache | None
+) -> list[Part]:
+    """Read and digest some logs, or find in the cache what became of them."""
+    keys = {log: _key(log, columns, recipe) for log in logs} if cache else {}
+    parts: dict[Path, Part] = {}
+    waiting: list[tuple[Path, list[Run], Sequence[LeftOut], Findings]] = []
+
+    def digest_waiting() -> None:
+        # Many runs at once: a call for one costs as much as for a hundred.
+        digest = digest_runs([run for _, runs, _, _ in waiting for run in runs], recipe)
+        first = 0
+        for log, runs, left_out, findings in waiting:
+            part = Part(log, digest.between(first, first + len(runs)), left_out, findings)
+            first += len(runs)
+            parts[log] = part
+            # A log that gave nothing may be read when a library is installed.
+            if cache and runs and keys[log]:
+                cache.put(keys[log], part)
+        waiting.clear()
+
+    for log in logs:
+        known = cache.get(keys[log]) if cache and keys[log] else None
+        if known is not None:
+            parts[log] = known.at(log)
+            continue
+        found = read_log(log, columns)
+        waiting.append((log, list(found.runs), found.left_out, found.findings))
+        if sum(len(runs) for _, runs, _, _ in waiting) >= CHUNK:
+            digest_waiting()
+    digest_waiting()
+    return [parts[log] for log in logs]
+
+
+def _key(log: Path, columns: Columns, recipe: Recipe) -> str:
+    """Return the key of a log in the cache; empty for one that has none."""
+    if log == STDIN:
+        return ""
+    try:
+        return key_of(content_digest(log), columns, recipe)
+    except OSError:
+        return ""  # the reader says what is wrong

@@ -1,0 +1,386 @@
+"""Training: from a sweep to a classifier and a report on how far to trust it."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from grokpredict._util.parallel import results
+from grokpredict.features.configuration import CONTEXT_FIELDS, has_context
+from grokpredict.model.classifier import DEFAULT_HORIZONS, GrokClassifier
+from grokpredict.model.familiarity import TURNED_AWAY, Familiar, fit_familiar
+from grokpredict.model.thresholds import independent_scores
+from grokpredict.model.trees import Trees
+from grokpredict.model.validated import ValidatedModels, reading
+from grokpredict.runs.labels import BoolArray, LabelRule
+from grokpredict.runs.run import FloatArray, IntArray, Sweep
+from grokpredict.training.cross_validation import (
+    FOLDS,
+    READS,
+    Figures,
+    GridArea,
+    areas_by_grid,
+    family_folds,
+    figures,
+    fit_columns,
+    folds,
+    held_out_scores,
+    model_columns,
+    table_for,
+)
+from grokpredict.training.digest import Digest, Recipe
+from grokpredict.training.table import (
+    METRIC_COLUMNS,
+    Counts,
+    Grid,
+    Progress,
+    Rows,
+    Runs,
+    digest_sweep,
+    drawn,
+    known_windows,
+    training_rows,
+)
+
+#: Fewest runs of each class, in all and in the fit at one horizon.
+MIN_RUNS_PER_CLASS = 10
+MIN_RUNS_AT_HORIZON = 5
+
+#: A sweep of which less than this share can be used is refused.
+MIN_USABLE = 1 / 3
+
+
+@dataclass(frozen=True)
+class TrainingReport:
+    """What a classifier was trained on, and how good it is on what it did not see.
+
+    Attributes
+    ----------
+    counts : Counts
+        What became of the sweep's runs.
+    figures : tuple of Figures
+        Cross-validated, on the finest step grid, for each horizon without and with context.
+    grids : tuple of GridArea
+        The area on every step grid, at each horizon that it serves.
+    calibration : mapping of str to int
+        Generalising configurations behind the threshold, as many as are independent of each other,
+        by ``"loss, stride 1"`` and so on.
+    """
+
+    counts: Counts
+    figures: tuple[Figures, ...]
+    grids: tuple[GridArea, ...]
+    calibration: Mapping[str, int]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the report as what :func:`json.dumps` takes."""
+        return asdict(self)
+
+
+def train(
+    sweep: Sweep,
+    *,
+    horizons: Sequence[int] = DEFAULT_HORIZONS,
+    strides: Sequence[int] | None = None,
+    budget: int | None = None,
+    rule: LabelRule | None = None,
+    seed: int = 0,
+    jobs: int = 1,
+    progress: Progress | None = None,
+) -> tuple[GrokClassifier, TrainingReport]:
+    """Train a classifier on the finished runs of a sweep.
+
+    Parameters
+    ----------
+    sweep : Sweep
+        Runs with a training loss and a validation metric.
+    horizons : sequence of int
+        Steps after which to look; those that no run reaches are left out.
+    strides : sequence of int, optional
+        Step grids to serve, by default the usual ones as far as the runs were recorded finely
+        enough, and the runs' own.
+    budget : int, optional
+        Step by which a run has to generalise, by default what each was planned for.
+    rule : LabelRule, optional
+        What it takes for having generalised, by default what each run says.
+    seed : int
+        Decides the splits and the budgets that are asked about.
+    jobs : int
+        Processes, as joblib counts them.
+    progress : callable, optional
+        Called with the runs done and to do while features are computed.
+
+    Returns
+    -------
+    classifier : GrokClassifier
+    report : TrainingReport
+
+    Raises
+    ------
+    ValueError
+        If too few runs can be used, or all of them generalised, or none.
+    """
+    recipe = Recipe(tuple(horizons), None if strides is None else tuple(strides), rule)
+    digest = digest_sweep(sweep.runs, recipe, jobs=jobs, progress=progress)
+    return train_digest(
+        digest, recipe, left_out=len(sweep.left_out), budget=budget, seed=seed, jobs=jobs
+    )
+
+
+def train_digest(
+    digest: Digest,
+    recipe: Recipe,
+    *,
+    left_out: int = 0,
+    budget: int | None = None,
+    seed: int = 0,
+    jobs: int = 1,
+    progress: Progress | None = None,
+) -> tuple[GrokClassifier, TrainingReport]:
+    """Train a classifier on what was kept of a sweep, as :func:`train`.
+
+    Parameters
+    ----------
+    digest : Digest
+        Of the runs that could be read.
+    recipe : Recipe
+        By which it was made.
+    left_out : int
+        Runs that could not be read, for the report.
+    budget, seed, jobs
+        As for :func:`train`.
+    progress : callable, optional
+        Called with the fits done and to do.
+    """
+    known = known_windows(digest, recipe, budget)
+    runs, grids = known.runs, known.grids
+    counts = _counts(len(digest), left_out, runs, grids, known.lost)
+    _check(counts)
+    grids = [grid for grid in grids if _enough(runs, grid)]
+    if not grids:
+        raise ValueError(
+            f"a horizon needs {MIN_RUNS_AT_HORIZON} runs of each outcome that had not generalised "
+            f"by then, none of {', '.join(map(str, recipe.horizons))} has; add runs or name "
+            "earlier ones"
+        )
+    some, windows = drawn(runs, grids, seed)
+    splits = list(folds(some, FOLDS, seed))
+    folded, left = (
+        len(model_columns()) * number for number in (len(splits), len(list(family_folds(some))))
+    )
+    tell = _counting(progress, folded + 1 + left)
+    scores = held_out_scores(some, windows, splits, seed=seed, jobs=jobs, progress=tell(0))
+    rows = training_rows(runs, grids, np.ones(len(runs), bool), np.random.default_rng(seed))
+    fitted = _fit(runs, rows, seed, jobs)
+    tell(folded)(1, 1)
+    lowest = {name: _lowest_scores(some, windows, scores[name], READS[name][0]) for name in fitted}
+    finest = min(grid.stride for grid in grids)
+    own = [i for i, grid in enumerate(grids) if grid.stride == finest]
+    report = TrainingReport(
+        counts=counts,
+        figures=figures(
+            some,
+            [windows[i] for i in own],
+            {name: values[own] for name, values in scores.items()},
+            seed=seed,
+            jobs=jobs,
+            progress=tell(folded + 1),
+        ),
+        grids=areas_by_grid(some, windows, scores),
+        calibration={
+            f"{reading(*READS[name])}, stride {stride}": int(own.size)
+            for name, by_stride in lowest.items()
+            for stride, own in by_stride.items()
+        },
+    )
+    classifier = GrokClassifier(
+        grids=tuple((grid.horizon, grid.stride) for grid in grids),
+        rule=recipe.rule or LabelRule(),
+        budget=int(budget or np.median(runs.budget)),
+        settings=recipe.settings,
+        loss_only=fitted["loss"],
+        with_context=fitted.get("both"),
+        familiar=_familiar(windows, *splits[0], rows),
+        lowest_scores=_keyed(lowest, "loss", "both"),
+        validated=_validated(fitted, lowest, rows),
+        context_fields=_always_known(runs),
+        card={
+            "report": report.to_dict(),
+            "seed": seed,
+            "versions": _versions(),
+            "data_sha256": hashlib.sha256(b"".join(own.sha256 for own in known.facts)).hexdigest(),
+            "trained_on": sorted({own.fingerprint for own in known.facts}),
+        },
+    )
+    return classifier, report
+
+
+def _counting(progress: Progress | None, total: int) -> Callable[[int], Progress]:
+    """Return what makes the progress of a part, before which so many fits are done."""
+
+    def after(before: int) -> Progress:
+        def tell(done: int, _: int) -> None:
+            if progress is not None:
+                progress(before + done, total)
+
+        tell(0, total)
+        return tell
+
+    return after
+
+
+def _counts(
+    read: int, left_out: int, runs: Runs, grids: Sequence[Grid], lost: Mapping[str, int]
+) -> Counts:
+    def among(index: Sequence[IntArray]) -> BoolArray:
+        found = np.zeros(len(runs), dtype=np.bool_)
+        for own in index:
+            found[own] = True
+        return found
+
+    fits = among([grid.fits for grid in grids])
+    finite = among([grid.finite for grid in grids])
+    used = among([grid.run for grid in grids])
+    good = runs.generalised
+    return Counts(
+        runs=read + left_out,
+        left_out=left_out,
+        no_metric=lost["no_metric"],
+        censored=lost["censored"],
+        unfit=int(np.sum(~fits)),
+        diverged=int(np.sum(fits & ~finite)),
+        in_window=int(np.sum(finite & ~used)),
+        generalised=int(np.sum(used & good)),
+        not_generalised=int(np.sum(used & ~good)),
+        configurations=int(np.unique(runs.configuration[used]).size),
+        networks=_n_networks(runs, used),
+    )
+
+
+def _n_networks(runs: Runs, used: BoolArray) -> int:
+    by_network = not np.array_equal(runs.network, runs.configuration)
+    return int(np.unique(runs.network[used]).size) if by_network else 0
+
+
+def _check(counts: Counts) -> None:
+    """Raise ValueError unless the sweep can train a classifier."""
+    unusable = counts.left_out + counts.no_metric + counts.censored + counts.unfit
+    if counts.runs - unusable < MIN_USABLE * counts.runs or not counts.runs:
+        raise ValueError(
+            f"at least a third of a sweep must be usable, {counts.runs - unusable} of "
+            f"{counts.runs} runs are: {counts.left_out} could not be read, {counts.no_metric} "
+            f"have no validation metric, {counts.censored} ended before their budget, "
+            f"{counts.unfit} are too short or on another step grid; give the column names, or a "
+            "smaller --budget"
+        )
+    for kind, number in (
+        ("generalised", counts.generalised),
+        ("did not generalise", counts.not_generalised),
+    ):
+        if number < MIN_RUNS_PER_CLASS:
+            raise ValueError(
+                f"training needs {MIN_RUNS_PER_CLASS} runs of each outcome, {number} {kind} by "
+                "their budget and after the first horizon; add runs, or choose another --budget"
+            )
+
+
+def _enough(runs: Runs, grid: Grid) -> bool:
+    good = runs.generalised[grid.run]
+    return min(int(good.sum()), int((~good).sum())) >= MIN_RUNS_AT_HORIZON
+
+
+def _fit(runs: Runs, rows: Rows, seed: int, jobs: int) -> dict[str, Trees]:
+    """Fit the ensembles of :data:`~.cross_validation.READS`, as far as there are runs."""
+    from joblib import delayed
+
+    reads = model_columns()
+    tables = {name: table_for(name, rows, runs) for name in READS}
+    fits = {
+        name: delayed(fit_columns)(table, reads[name], seed=seed)
+        for name, table in tables.items()
+        if table is not None
+    }
+    return dict(zip(fits, results(fits.values(), jobs), strict=True))
+
+
+def _validated(
+    fitted: Mapping[str, Trees], lowest: Mapping[str, Mapping[int, FloatArray]], rows: Rows
+) -> ValidatedModels | None:
+    if "validated" not in fitted:
+        return None
+    metrics = rows.x[:, METRIC_COLUMNS]
+    return ValidatedModels(
+        loss_only=fitted["validated"],
+        with_context=fitted.get("validated both"),
+        lowest_scores=_keyed(lowest, "validated", "validated both"),
+        low=np.nanmin(metrics, axis=0),
+        high=np.nanmax(metrics, axis=0),
+    )
+
+
+def _keyed(
+    lowest: Mapping[str, Mapping[int, FloatArray]], without: str, told: str
+) -> dict[tuple[bool, int], FloatArray]:
+    """Return the lowest scores of two models by with_context and stride."""
+    return {
+        (name == told, stride): own
+        for name in (without, told)
+        for stride, own in lowest.get(name, {}).items()
+    }
+
+
+def _lowest_scores(
+    runs: Runs, grids: Sequence[Grid], scores: FloatArray, with_context: bool
+) -> dict[int, FloatArray]:
+    """Return, by stride, the lowest scores of the runs that generalise, as far as independent.
+
+    Each score is that of the fold's model, which did not see the network. Looks at runs
+    that would be turned away as strangers count too: they cannot be aborted, so the bound only
+    becomes safer.
+    """
+    found: dict[int, FloatArray] = {}
+    for stride in sorted({grid.stride for grid in grids}):
+        own = [i for i, grid in enumerate(grids) if grid.stride == stride]
+        looks = np.where(np.isfinite(scores[own]), scores[own], np.inf)
+        lowest = looks.min(axis=0)
+        known = np.isfinite(lowest) & runs.generalised
+        if with_context:
+            known &= runs.told
+        if known.any():
+            found[stride] = independent_scores(
+                lowest[known], runs.configuration[known], runs.network[known]
+            )
+    return found
+
+
+def _familiar(grids: Sequence[Grid], fit: BoolArray, held: BoolArray, rows: Rows) -> Familiar:
+    """Learn what runs look like; how far from that is strange, the held-out runs say."""
+    n_loss = grids[0].features.shape[1]
+    return fit_familiar(
+        [grid.features[fit[grid.run]] for grid in grids],
+        [grid.features[held[grid.run]] for grid in grids],
+        rows.x[:, n_loss:],
+        TURNED_AWAY,
+    )
+
+
+def _always_known(runs: Runs) -> tuple[str, ...]:
+    """Return the context fields that are read and that no run with a configuration lacks."""
+    known = [set(context.known()) for context in runs.contexts if has_context(context)]
+    return tuple(sorted(set.intersection(set(CONTEXT_FIELDS), *known))) if known else ()
+
+
+def _versions() -> dict[str, str]:
+    from importlib.metadata import PackageNotFoundError, version
+
+    found = {}
+    for name in ("grokpredict", "numpy", "scipy", "scikit-learn", "mne"):
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            found[name] = "unknown"
+    return found
