@@ -190,7 +190,7 @@ def norm_terms(bench: Bench) -> list[np.ndarray]:
             w = np.log10(np.maximum(weight.values[:n], 1e-12))
             g = np.log10(np.maximum(gradient.values[:n], 1e-12))
             half = int(np.searchsorted(weight.steps, grid.horizon / 2, side="right")) - 1
-            size = w[-1] - np.log10(run.context.n_parameters) / 2
+            size = w[-1] - np.log10(run.configuration.n_parameters) / 2
             rows.append([w[-1] - w[0], w[-1] - w[half], size, g[-1] - g[0], g[-1] - w[-1]])
         found.append(np.array(rows))
     return found
@@ -244,9 +244,9 @@ def ladder(bench: Bench) -> None:
     """Print what each rung adds."""
     header("Ladder")
     norms = norm_terms(bench)
-    context = np.setdiff1d(columns_read(True, False), columns_read(False, False))
+    configuration = np.setdiff1d(columns_read(True, False), columns_read(False, False))
     grid = all_feature_names().index(GRID_TERMS[0])
-    line(bench, "configuration alone", np.r_[grid : grid + 4, context])
+    line(bench, "configuration alone", np.r_[grid : grid + 4, configuration])
     line(bench, "loss", columns_read(False, False))
     line(bench, "loss + context", columns_read(True, False))
     line(bench, "loss + context + norms", columns_read(True, False), extra=norms)

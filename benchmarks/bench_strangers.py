@@ -38,7 +38,7 @@ from grokpredict.model.classifier import load_classifier
 from grokpredict.model.familiarity import fit_familiar
 from grokpredict.model.thresholds import abort_threshold, independent_scores
 from grokpredict.model.validated import metric_reasons, reading
-from grokpredict.runs.run import Context, Curve, Run
+from grokpredict.runs.run import Configuration, Curve, Run
 from grokpredict.training.cross_validation import FOLDS, READS, folds, held_out_scores
 from grokpredict.training.table import extract_grids, known_runs
 
@@ -48,12 +48,12 @@ STEPS = 2000
 BUDGET = 10_000
 
 
-def made(name, loss, context=None, stride=1):
+def made(name, loss, configuration=None, stride=1):
     """Return a run that was logged every ``stride`` steps."""
     steps = np.arange(stride - 1, stride * len(loss), stride)
     return Run(
         {"train_loss": Curve(steps, np.asarray(loss, dtype=float))},
-        context=context or Context(),
+        configuration=configuration or Configuration(),
         max_steps=BUDGET,
         name=name,
     )
@@ -75,7 +75,9 @@ def regression(rate, seed, steps=STEPS, batch=32):
 
 def at_once():
     """Return regressions that are done within some tens of steps."""
-    told = Context("sgd", None, 0.0, momentum=0.0, batch_size=32, train_size=10**5, n_parameters=8)
+    told = Configuration(
+        "sgd", None, 0.0, momentum=0.0, batch_size=32, train_size=10**5, n_parameters=8
+    )
     return [
         made(f"rate {rate}", regression(rate, seed), replace(told, learning_rate=rate))
         for rate in (0.03, 0.1)
@@ -139,7 +141,7 @@ def language_models(rates=(3e-3, 1e-3, 3e-4), width=48, length=48, batch=8):
             loss.backward()
             optimizer.step()
             losses.append(loss.item())
-        context = Context(
+        configuration = Configuration(
             optimizer="adamw",
             learning_rate=rate,
             weight_decay=0.1,
@@ -148,7 +150,7 @@ def language_models(rates=(3e-3, 1e-3, 3e-4), width=48, length=48, batch=8):
             train_size=len(data) // length,
             n_parameters=sum(p.numel() for p in parameters),
         )
-        runs.append(made(f"language model, rate {rate:g}", losses, context))
+        runs.append(made(f"language model, rate {rate:g}", losses, configuration))
     return runs
 
 
@@ -164,7 +166,7 @@ KINDS = {**CHEAP, "language model": language_models}
 def said(runs, classifier, *, with_context):
     """Return the verdicts, and one reason."""
     scores = [
-        score_run(run if with_context else replace(run, context=Context()), classifier)
+        score_run(run if with_context else replace(run, configuration=Configuration()), classifier)
         for run in runs
     ]
     actions = Counter(own.verdict.action for own in scores)
@@ -179,7 +181,7 @@ def made_table(which):
     print("| --- | --- | ---: | ---: | ---: | --- |")
     for kind, make in KINDS.items():
         runs = make()
-        told = any(run.context.known() for run in runs)
+        told = any(run.configuration.known() for run in runs)
         for with_context in (False, True) if told else (False,):
             actions, reason = said(runs, classifier, with_context=with_context)
             print(
@@ -224,11 +226,11 @@ def _terms(runs, grid, own):
     """Return the columns of the table besides loss and metrics, for some windows of a grid."""
     index = grid.run[own]
     budgets = runs.budget[index]
-    contexts = [runs.contexts[i] for i in index]
+    configurations = [runs.configurations[i] for i in index]
     return np.column_stack(
         [
             grid_and_budget(grid.horizon, grid.stride, budgets),
-            context_terms(contexts, grid.horizon, budgets),
+            context_terms(configurations, grid.horizon, budgets),
         ]
     )
 

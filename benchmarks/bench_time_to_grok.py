@@ -73,7 +73,7 @@ def forecasts(runs, grids, splits):
                 looks = classifier.look(
                     window(own, grid.horizon),
                     horizon=grid.horizon,
-                    contexts=[run.context if told else None for run in own],
+                    configurations=[run.configuration if told else None for run in own],
                     budget=runs.budget[index],
                     evaluations=seen if validated else None,
                 )
@@ -90,9 +90,14 @@ def law(runs):
     """Return t2, lr wd and the log of the norm's ratio of each run; NaN where the law is silent."""
     found = np.full((len(runs.runs), 3), np.nan)
     for i, run in enumerate(runs.runs):
-        rate, decay = run.context.learning_rate, run.context.weight_decay
+        rate, decay = run.configuration.learning_rate, run.configuration.weight_decay
         t2 = phase_times(run).t2
-        if run.context.optimizer == "adamw" and decay and t2 is not None and runs.generalised[i]:
+        if (
+            run.configuration.optimizer == "adamw"
+            and decay
+            and t2 is not None
+            and runs.generalised[i]
+        ):
             norm = run.channels["weight_norm"]
             at = np.interp([t2, runs.t4[i]], norm.steps, norm.values)
             found[i] = t2, rate * decay, np.log(at[0] / at[1])

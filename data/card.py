@@ -31,7 +31,7 @@ def count(runs: Sequence[Run]) -> Counter[str]:
         usual[shard(run)] = min(run.max_steps, usual.get(shard(run), run.max_steps))
     for run in runs:
         found["runs"] += 1
-        configurations.add(run.configuration)
+        configurations.add(run.configuration_key)
         result = outcome(run)
         assert result is not None
         assert run.max_steps is not None

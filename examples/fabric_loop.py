@@ -12,7 +12,7 @@ import torch
 from lightning_fabric import Fabric  # or: from lightning.fabric import Fabric
 from torch import nn
 
-from grokpredict import Context, GrokMonitor
+from grokpredict import Configuration, GrokMonitor
 
 P = 31
 
@@ -41,7 +41,7 @@ def main() -> None:
     monitor = GrokMonitor(
         told.classifier,
         budget=told.max_steps,
-        context=Context(
+        configuration=Configuration(
             optimizer="adamw",
             learning_rate=3e-3,
             weight_decay=0.0,

@@ -10,7 +10,7 @@ import argparse
 import torch
 from torch import nn
 
-from grokpredict import Context, GrokMonitor
+from grokpredict import Configuration, GrokMonitor
 
 P = 31
 
@@ -31,7 +31,7 @@ def main() -> None:
     monitor = GrokMonitor(
         told.classifier,
         budget=told.max_steps,
-        context=Context(
+        configuration=Configuration(
             optimizer="adamw",
             learning_rate=3e-3,
             weight_decay=0.0,

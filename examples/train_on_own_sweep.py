@@ -31,7 +31,7 @@ def main() -> None:
     monitor = GrokMonitor(
         told.output,
         budget=classifier.budget,
-        context=run.context,
+        configuration=run.configuration,
         max_false_abort=told.max_false_abort,
         stride=run.loss.stride,
     )

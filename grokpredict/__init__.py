@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from grokpredict.model.file import ClassifierFileError as ClassifierFileError
     from grokpredict.model.verdict import Verdict as Verdict
     from grokpredict.runs.labels import LabelRule as LabelRule
-    from grokpredict.runs.run import Context as Context
+    from grokpredict.runs.run import Configuration as Configuration
     from grokpredict.runs.run import Curve as Curve
     from grokpredict.runs.run import LeftOut as LeftOut
     from grokpredict.runs.run import Run as Run
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 _HOME = {
     "ClassifierFileError": "model.file",
     "Columns": "logs",
-    "Context": "runs.run",
+    "Configuration": "runs.run",
     "Curve": "runs.run",
     "GrokClassifier": "model.classifier",
     "GrokMonitor": "live.monitor",

@@ -72,7 +72,7 @@ def sees(predictor: GrokPredictor, losses: np.ndarray, budget: int = BUDGET) -> 
             predictor.classifier,
             losses[: verdict.horizon],
             horizon=verdict.horizon,
-            context=predictor._watch.monitor.context,
+            configuration=predictor._watch.monitor.configuration,
             budget=budget,
         )
         assert verdict.features == pytest.approx(dict(expected.features), rel=1e-4, abs=1e-4)

@@ -15,7 +15,7 @@ from grokpredict.model.familiarity import Familiar
 from grokpredict.model.trees import Trees
 from grokpredict.model.validated import ValidatedModels
 from grokpredict.runs.labels import LabelRule
-from grokpredict.runs.run import Context, Curve, Run, Sweep
+from grokpredict.runs.run import Configuration, Curve, Run, Sweep
 
 
 def planted_run(
@@ -54,7 +54,7 @@ def planted_run(
             "train_loss": Curve(t[own], loss[own]),
             "val_acc": Curve(evaluated, accuracy),
         },
-        context=Context(optimizer="adamw", learning_rate=rate, weight_decay=0.1),
+        configuration=Configuration(optimizer="adamw", learning_rate=rate, weight_decay=0.1),
         hparams=hparams,
         max_steps=planned,
         name=f"run {configuration}/{seed}",

@@ -11,7 +11,7 @@ import functools
 import numpy as np
 
 from grokpredict.model.classifier import GrokClassifier
-from grokpredict.runs.run import Context, Curve, Run, Sweep
+from grokpredict.runs.run import Configuration, Curve, Run, Sweep
 from grokpredict.training.trainer import train
 
 HORIZONS = (40, 80)
@@ -44,7 +44,7 @@ def run(seed: int) -> Run:
             "train_loss": Curve(np.arange(loss.size), loss),
             "val_acc": Curve(evaluated, accuracy),
         },
-        context=Context(optimizer="adamw", learning_rate=LR, weight_decay=WEIGHT_DECAY),
+        configuration=Configuration(optimizer="adamw", learning_rate=LR, weight_decay=WEIGHT_DECAY),
         hparams={"lr": LR, "weight_decay": WEIGHT_DECAY, "configuration": seed},
         max_steps=BUDGET,
         name=f"run {seed}",

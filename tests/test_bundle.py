@@ -41,7 +41,7 @@ def test_what_was_written_is_read_back(tmp_path: Path, compact: bool) -> None:
     first, second = sweep.runs
     assert not sweep.left_out
     assert first.name == f"{path}[a]"
-    assert first.context.learning_rate == 1e-3
+    assert first.configuration.learning_rate == 1e-3
     assert (first.max_steps, second.max_steps) == (4000, None)
     assert len(second.loss) == 30  # what stands at and after n_steps is padding
     np.testing.assert_array_equal(second.channels["val_acc"].steps, [9, 19, 29])

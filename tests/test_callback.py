@@ -27,7 +27,7 @@ from torch.utils.data import DataLoader, IterableDataset
 
 from grokpredict.live.lightning import GrokPredictor, StoppingReason
 from grokpredict.model.classifier import GrokClassifier
-from grokpredict.runs.run import Context
+from grokpredict.runs.run import Configuration
 
 pytestmark = [pytest.mark.filterwarnings(text) for text in LIGHTNING_WARNINGS]
 
@@ -120,7 +120,7 @@ def test_context_is_read_off_the_trainer(predictor: GrokPredictor) -> None:
     trainer = pl.Trainer(callbacks=[predictor], max_steps=50, accumulate_grad_batches=2, **QUIET)
     trainer.fit(Warm(GOOD), batches(600, batch_size=3))
     assert predictor._watch is not None
-    assert predictor._watch.monitor.context == Context(
+    assert predictor._watch.monitor.configuration == Configuration(
         optimizer="adamw",
         learning_rate=LR,
         weight_decay=WEIGHT_DECAY,
@@ -137,9 +137,9 @@ def test_a_loader_of_whole_batches_tells_no_sizes(predictor: GrokPredictor) -> N
     trainer = pl.Trainer(callbacks=[predictor], max_steps=50, **QUIET)
     trainer.fit(Follows(GOOD), whole)
     assert predictor._watch is not None
-    context = predictor._watch.monitor.context
-    assert context is not None
-    assert (context.train_size, context.batch_size) == (None, None)
+    configuration = predictor._watch.monitor.configuration
+    assert configuration is not None
+    assert (configuration.train_size, configuration.batch_size) == (None, None)
 
 
 # --------------------------------------------------------------------- what a step is
@@ -577,7 +577,7 @@ def test_record_beside_the_logs(predictor: GrokPredictor, tmp_path: Path) -> Non
     assert record["stopped_step"] == 40
     assert record["budget"] == BUDGET
     assert record["verdicts"][0]["probability"] == predictor.verdicts[0].probability
-    assert record["context"]["learning_rate"] == LR
+    assert record["configuration"]["learning_rate"] == LR
     assert not list(Path(logger.log_dir).glob("*.partial"))
 
 
@@ -621,7 +621,7 @@ def test_a_configuration_that_cannot_be_read_is_left_out(
     assert [verdict.horizon for verdict in predictor.verdicts] == [40, 80]
     assert sees(predictor, GOOD)
     assert predictor._watch is not None
-    assert predictor._watch.monitor.context == Context()
+    assert predictor._watch.monitor.configuration == Configuration()
     assert caplog.text.count("the configuration cannot be read, only the loss is") == 1
 
 

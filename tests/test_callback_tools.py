@@ -18,7 +18,7 @@ from torch.utils.data import DataLoader
 
 from grokpredict.live.lightning import GrokPredictor, StoppingReason
 from grokpredict.model.classifier import GrokClassifier
-from grokpredict.runs.run import Context
+from grokpredict.runs.run import Configuration
 
 pytestmark = [pytest.mark.filterwarnings(text) for text in LIGHTNING_WARNINGS]
 
@@ -308,16 +308,16 @@ class InOneHand(Follows):
         return Batches()
 
 
-def context_of(module: pl.LightningModule, predictor: GrokPredictor) -> Context | None:
+def context_of(module: pl.LightningModule, predictor: GrokPredictor) -> Configuration | None:
     trainer = pl.Trainer(callbacks=[predictor], max_steps=50, **QUIET)
     trainer.fit(module)
     assert predictor._watch is not None
-    return predictor._watch.monitor.context
+    return predictor._watch.monitor.configuration
 
 
 def test_context_of_a_project_that_does_it_all_by_hand(classifier: GrokClassifier) -> None:
     """The warm-up ends after the look, and ``lr=1`` is a factor, not the learning rate."""
-    assert context_of(InOneHand(), GrokPredictor(classifier, budget=BUDGET)) == Context(
+    assert context_of(InOneHand(), GrokPredictor(classifier, budget=BUDGET)) == Configuration(
         optimizer="adamw",
         learning_rate=pytest.approx(LR),
         weight_decay=WEIGHT_DECAY,
@@ -335,9 +335,9 @@ def test_a_schedule_that_cannot_be_asked_is_not(classifier: GrokClassifier) -> N
                 raise IndexError(step)
             return 1.0
 
-    context = context_of(Refuses(), GrokPredictor(classifier, budget=BUDGET))
-    assert context is not None
-    assert context.learning_rate == 1.0
+    configuration = context_of(Refuses(), GrokPredictor(classifier, budget=BUDGET))
+    assert configuration is not None
+    assert configuration.learning_rate == 1.0
 
 
 def test_a_function_of_the_epoch_is_asked_for_epochs(classifier: GrokClassifier) -> None:
@@ -346,9 +346,9 @@ def test_a_function_of_the_epoch_is_asked_for_epochs(classifier: GrokClassifier)
             optimizer = torch.optim.AdamW(self.parameters(), lr=1.0)
             return [optimizer], [torch.optim.lr_scheduler.LambdaLR(optimizer, lambda n: n / 1000)]
 
-    context = context_of(ByEpoch(), GrokPredictor(classifier, budget=BUDGET))
-    assert context is not None
-    assert context.learning_rate == pytest.approx(BUDGET / 2 / 1000)
+    configuration = context_of(ByEpoch(), GrokPredictor(classifier, budget=BUDGET))
+    assert configuration is not None
+    assert configuration.learning_rate == pytest.approx(BUDGET / 2 / 1000)
 
 
 def test_a_rate_that_is_set_by_hand_is_not_known_to_be_zero(classifier: GrokClassifier) -> None:
@@ -359,9 +359,9 @@ def test_a_rate_that_is_set_by_hand_is_not_known_to_be_zero(classifier: GrokClas
         def train_dataloader(self) -> DataLoader:
             return batches()
 
-    context = context_of(ByHand(GOOD), GrokPredictor(classifier, budget=BUDGET))
-    assert context is not None
-    assert (context.learning_rate, context.weight_decay) == (None, WEIGHT_DECAY)
+    configuration = context_of(ByHand(GOOD), GrokPredictor(classifier, budget=BUDGET))
+    assert configuration is not None
+    assert (configuration.learning_rate, configuration.weight_decay) == (None, WEIGHT_DECAY)
 
 
 def test_a_derived_optimiser_is_of_its_kind(classifier: GrokClassifier) -> None:
@@ -375,9 +375,9 @@ def test_a_derived_optimiser_is_of_its_kind(classifier: GrokClassifier) -> None:
         def train_dataloader(self) -> DataLoader:
             return batches()
 
-    context = context_of(Derived(GOOD), GrokPredictor(classifier, budget=BUDGET))
-    assert context is not None
-    assert context.optimizer == "sgd"
+    configuration = context_of(Derived(GOOD), GrokPredictor(classifier, budget=BUDGET))
+    assert configuration is not None
+    assert configuration.optimizer == "sgd"
 
 
 @pytest.mark.parametrize(("seen", "steps"), [(0.97, 40), (97.0, BUDGET), (100.00001, BUDGET)])

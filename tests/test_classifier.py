@@ -28,7 +28,7 @@ from grokpredict.model.classifier import (
 )
 from grokpredict.model.file import PROTOCOL
 from grokpredict.model.trees import Trees
-from grokpredict.runs.run import Context, UnsuitableRunError, window
+from grokpredict.runs.run import Configuration, UnsuitableRunError, window
 from grokpredict.training.trainer import train
 
 SWEEP = planted_sweep(90, seed=3)
@@ -41,14 +41,14 @@ def trained() -> GrokClassifier:
 
 
 def look(
-    classifier: GrokClassifier, *, context: bool, budget: Any = 4000, stride: int = 1
+    classifier: GrokClassifier, *, configuration: bool, budget: Any = 4000, stride: int = 1
 ) -> Looks:
     runs = SWEEP.runs[:20]
     return classifier.look(
         window(runs, 400, stride),
         horizon=400,
         stride=stride,
-        contexts=[run.context for run in runs] if context else None,
+        configurations=[run.configuration for run in runs] if configuration else None,
         budget=budget,
     )
 
@@ -59,40 +59,45 @@ def look(
 @settings(max_examples=40, deadline=None)
 @given(
     budgets=st.lists(st.integers(401, 10**6), min_size=2, max_size=6).map(sorted),
-    context=st.booleans(),
+    configuration=st.booleans(),
     stride=st.sampled_from([1, 10]),
 )
 def test_probability_never_falls_as_the_budget_grows(
-    trained: GrokClassifier, budgets: list[int], context: bool, stride: int
+    trained: GrokClassifier, budgets: list[int], configuration: bool, stride: int
 ) -> None:
     scores = np.array(
-        [look(trained, context=context, budget=b, stride=stride).probability for b in budgets]
+        [
+            look(trained, configuration=configuration, budget=b, stride=stride).probability
+            for b in budgets
+        ]
     )
     assert np.all(np.diff(scores, axis=0) >= 0)
     assert np.all((scores > 0) & (scores < 1))
 
 
 def test_probability_answers_to_the_budget(trained: GrokClassifier) -> None:
-    early, late = (look(trained, context=False, budget=b).probability for b in (600, 4000))
+    early, late = (look(trained, configuration=False, budget=b).probability for b in (600, 4000))
     assert (late - early).mean() > 0.2
 
 
 def test_each_run_may_have_its_own_budget(trained: GrokClassifier) -> None:
     budgets = np.linspace(500, 4000, 20).astype(int)
-    together = look(trained, context=True, budget=budgets).probability
-    one = [look(trained, context=True, budget=b).probability[i] for i, b in enumerate(budgets)]
+    together = look(trained, configuration=True, budget=budgets).probability
+    one = [
+        look(trained, configuration=True, budget=b).probability[i] for i, b in enumerate(budgets)
+    ]
     np.testing.assert_array_equal(together, one)
 
 
 def test_rows_do_not_depend_on_their_company(trained: GrokClassifier) -> None:
     runs = SWEEP.runs[:7]
     epochs = window(runs, 400)
-    contexts = [run.context if i % 2 else None for i, run in enumerate(runs)]
-    together = trained.look(epochs, horizon=400, contexts=contexts, budget=4000)
+    configurations = [run.configuration if i % 2 else None for i, run in enumerate(runs)]
+    together = trained.look(epochs, horizon=400, configurations=configurations, budget=4000)
     assert together.with_context.tolist() == [False, True] * 3 + [False]
     for i in range(7):
         alone = trained.look(
-            epochs[i : i + 1], horizon=400, contexts=contexts[i : i + 1], budget=4000
+            epochs[i : i + 1], horizon=400, configurations=configurations[i : i + 1], budget=4000
         )
         assert alone.probability[0] == together.probability[i]
         assert alone.stranger[0] == together.stranger[i]
@@ -101,8 +106,8 @@ def test_rows_do_not_depend_on_their_company(trained: GrokClassifier) -> None:
 
 def test_context_that_is_not_read_leaves_nan_in_its_features(trained: GrokClassifier) -> None:
     n = len(CONTEXT_TERMS)
-    assert np.isnan(look(trained, context=False).features[:, -n:]).all()
-    told = look(trained, context=True).features[:, -n:]
+    assert np.isnan(look(trained, configuration=False).features[:, -n:]).all()
+    told = look(trained, configuration=True).features[:, -n:]
     assert np.isfinite(told[:, 0]).all()
     # Batch and training-set size were not known.
     assert np.isnan(told[:, CONTEXT_TERMS.index("log10_train_size")]).all()
@@ -112,14 +117,14 @@ def test_learning_rate_or_weight_decay_must_be_known_for_the_context(
     trained: GrokClassifier,
 ) -> None:
     epochs = window(SWEEP.runs[:4], 400)
-    contexts = [
+    configurations = [
         None,
-        Context(optimizer="adamw", batch_size=512),
-        Context(weight_decay=0.0),
-        Context(learning_rate=1e-3),
+        Configuration(optimizer="adamw", batch_size=512),
+        Configuration(weight_decay=0.0),
+        Configuration(learning_rate=1e-3),
     ]
     lenient = dataclasses.replace(trained, context_fields=())
-    looks = lenient.look(epochs, horizon=400, contexts=contexts, budget=4000)
+    looks = lenient.look(epochs, horizon=400, configurations=configurations, budget=4000)
     assert looks.with_context.tolist() == [False, False, True, True]
     bare = trained.look(epochs, horizon=400, budget=4000)
     np.testing.assert_array_equal(looks.probability[:2], bare.probability[:2])
@@ -129,15 +134,17 @@ def test_learning_rate_or_weight_decay_must_be_known_for_the_context(
 
 def test_the_default_reads_a_configuration_without_the_size_of_the_network() -> None:
     # Hyperparameters seldom tell it, and of new networks it told nothing.
-    context = Context("adamw", 1e-3, 0.1, 0.9, train_size=500)
+    configuration = Configuration("adamw", 1e-3, 0.1, 0.9, train_size=500)
     epochs = window(SWEEP.runs[:1], 400)
     default = load_classifier()
-    looks = default.look(epochs, horizon=400, contexts=[context])
+    looks = default.look(epochs, horizon=400, configurations=[configuration])
     assert looks.with_context.all()
     # Where it is told it makes no difference, unless it is quite another size.
     usual, huge = (
         default.look(
-            epochs, horizon=400, contexts=[dataclasses.replace(context, n_parameters=size)]
+            epochs,
+            horizon=400,
+            configurations=[dataclasses.replace(configuration, n_parameters=size)],
         )
         for size in (10_000, 10**9)
     )
@@ -177,31 +184,36 @@ def test_curves_of_another_kind_are_strangers(
 def test_new_runs_of_the_same_kind_are_no_strangers(trained: GrokClassifier) -> None:
     runs = planted_sweep(300, seed=77).runs
     looks = trained.look(
-        window(runs, 400), horizon=400, contexts=[run.context for run in runs], budget=4000
+        window(runs, 400),
+        horizon=400,
+        configurations=[run.configuration for run in runs],
+        budget=4000,
     )
     assert sum(reason is not None for reason in looks.stranger) <= 6
 
 
 @pytest.mark.parametrize(
-    ("context", "named"),
+    ("configuration", "named"),
     [
-        (Context("adamw", 10.0, 0.1), "log10_learning_rate"),
-        (Context("adamw", 1e-3, 50.0), "log10_weight_decay"),
-        (Context("sgd", 1e-3, 0.1), "sgd|adamw"),
+        (Configuration("adamw", 10.0, 0.1), "log10_learning_rate"),
+        (Configuration("adamw", 1e-3, 50.0), "log10_weight_decay"),
+        (Configuration("sgd", 1e-3, 0.1), "sgd|adamw"),
     ],
 )
 def test_a_configuration_far_from_training_is_a_stranger(
-    trained: GrokClassifier, context: Context, named: str
+    trained: GrokClassifier, configuration: Configuration, named: str
 ) -> None:
     epochs = window(SWEEP.runs[:1], 400)
-    reason = trained.look(epochs, horizon=400, contexts=[context], budget=4000).stranger[0]
+    reason = trained.look(
+        epochs, horizon=400, configurations=[configuration], budget=4000
+    ).stranger[0]
     assert reason is not None
     assert any(name in reason for name in named.split("|"))
 
 
 def test_a_budget_far_beyond_training_is_a_stranger(trained: GrokClassifier) -> None:
-    assert look(trained, context=False, budget=7000).stranger == (None,) * 20
-    far = look(trained, context=False, budget=40_000).stranger
+    assert look(trained, configuration=False, budget=7000).stranger == (None,) * 20
+    far = look(trained, configuration=False, budget=40_000).stranger
     assert all(reason is not None and "40000" in reason and "4000" in reason for reason in far)
 
 
@@ -234,10 +246,10 @@ def test_a_saved_classifier_says_the_same(trained: GrokClassifier, tmp_path: Pat
     path = tmp_path / "own.npz"
     trained.save(path)
     loaded = load_classifier(path)
-    for context in (False, True):
+    for configuration in (False, True):
         for budget in (500, 4000):
-            before = look(trained, context=context, budget=budget)
-            after = look(loaded, context=context, budget=budget)
+            before = look(trained, configuration=configuration, budget=budget)
+            after = look(loaded, configuration=configuration, budget=budget)
             np.testing.assert_allclose(after.probability, before.probability, rtol=0, atol=1e-12)
             assert after.stranger == before.stranger
     for name in ("grids", "rule", "budget", "settings"):
@@ -267,7 +279,7 @@ def test_without_a_context_ensemble_the_loss_alone_is_read(tmp_path: Path) -> No
     looks = loaded.look(
         window(SWEEP.runs[:1], 400),
         horizon=400,
-        contexts=[Context(learning_rate=1.0)],
+        configurations=[Configuration(learning_rate=1.0)],
         budget=900,
     )
     assert not looks.with_context[0]
@@ -519,13 +531,13 @@ def _walk(trees: Trees, row: np.ndarray) -> float:
 def test_trees_equal_a_walk_node_by_node(trained: GrokClassifier) -> None:
     rng = np.random.default_rng(0)
     assert trained.with_context is not None
-    x = look(trained, context=True).features
+    x = look(trained, configuration=True).features
     x = np.concatenate([x, np.where(rng.random(x.shape) < 0.3, np.nan, x)])
     expected = [_walk(trained.with_context, row) for row in x]
     np.testing.assert_allclose(trained.with_context.log_odds(x), expected, rtol=1e-12)
 
 
 def test_many_rows_are_evaluated_in_chunks(trained: GrokClassifier) -> None:
-    x = np.tile(look(trained, context=False).features[:, :36], (250, 1))
+    x = np.tile(look(trained, configuration=False).features[:, :36], (250, 1))
     found = trained.loss_only.probability(x)
     np.testing.assert_array_equal(found, np.tile(found[:20], 250))

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from grokpredict.runs.run import (
-    Context,
+    Configuration,
     Curve,
     Run,
     Sweep,
@@ -146,13 +146,13 @@ def test_the_seed_does_not_make_a_configuration_and_the_learning_rate_does():
             ({"lr": 1e-4, "seed": 0}, "c"),
         )
     )
-    assert one.configuration == again.configuration != other.configuration
+    assert one.configuration_key == again.configuration_key != other.configuration_key
 
 
 def test_runs_without_hyperparameters_are_configurations_of_their_own():
     """By their losses: a log that was moved or copied is the same run."""
-    assert run_on([0]).configuration != run_on([0, 1]).configuration
-    assert run_on([0], name="a").configuration == run_on([0], name="b").configuration
+    assert run_on([0]).configuration_key != run_on([0, 1]).configuration_key
+    assert run_on([0], name="a").configuration_key == run_on([0], name="b").configuration_key
 
 
 def test_last_step_and_divergence():
@@ -175,22 +175,28 @@ def test_a_run_cannot_be_changed_through_the_mappings_it_was_made_of():
 
 @pytest.mark.parametrize("through", [lambda x: pickle.loads(pickle.dumps(x)), copy.deepcopy])
 def test_a_run_goes_to_another_process_and_comes_back_whole(through):
-    run = run_on([0, 1, 2], hparams={"lr": 1.0}, context=Context("adam"), max_steps=9, name="here")
+    run = run_on(
+        [0, 1, 2],
+        hparams={"lr": 1.0},
+        configuration=Configuration("adam"),
+        max_steps=9,
+        name="here",
+    )
     sweep = through(Sweep([run]))
     got = sweep.runs[0]
     np.testing.assert_array_equal(got.loss.values, run.loss.values)
-    assert (got.context, got.hparams, got.max_steps, got.name) == (
-        run.context,
+    assert (got.configuration, got.hparams, got.max_steps, got.name) == (
+        run.configuration,
         run.hparams,
         9,
         "here",
     )
-    assert got.configuration == run.configuration
+    assert got.configuration_key == run.configuration_key
     with pytest.raises(TypeError):
         got.hparams["lr"] = 2.0
 
 
-# Context
+# Configuration
 
 
 @pytest.mark.parametrize(
@@ -214,11 +220,11 @@ def test_a_run_goes_to_another_process_and_comes_back_whole(through):
     ],
 )
 def test_context_knows_the_names_that_people_use(hparams, field, value):
-    context = Context.from_mapping(hparams)
-    got = getattr(context, field)
+    configuration = Configuration.from_mapping(hparams)
+    got = getattr(configuration, field)
     assert got == value
     assert type(got) is type(value)
-    assert context.known() == {field: value}
+    assert configuration.known() == {field: value}
 
 
 @pytest.mark.parametrize(
@@ -242,5 +248,5 @@ def test_context_knows_the_names_that_people_use(hparams, field, value):
     ],
 )
 def test_what_context_cannot_read_it_does_not_know(hparams):
-    assert Context.from_mapping(hparams) == Context()
-    assert Context().known() == {}
+    assert Configuration.from_mapping(hparams) == Configuration()
+    assert Configuration().known() == {}

@@ -8,7 +8,7 @@ from planted import hand_made
 from scipy.stats import binom
 
 from grokpredict.model.verdict import abort_threshold, calibration_runs_needed, judge
-from grokpredict.runs.run import Context, UnsuitableRunError
+from grokpredict.runs.run import Configuration, UnsuitableRunError
 
 LOSSES = 3 * np.exp(-np.arange(400) / 100) + 0.01 * np.sin(np.arange(400))
 ENOUGH = {(False, 1): np.full(59, 0.5), (True, 1): np.full(59, 0.15)}
@@ -68,8 +68,10 @@ def test_a_probability_equal_to_the_threshold_goes_on() -> None:
 
 
 def test_known_configuration_uses_its_own_probability_and_threshold() -> None:
-    context = Context(learning_rate=1e-3, weight_decay=1.0)
-    verdict = judge(hand_made(scores=ENOUGH), LOSSES, horizon=400, context=context, budget=900)
+    configuration = Configuration(learning_rate=1e-3, weight_decay=1.0)
+    verdict = judge(
+        hand_made(scores=ENOUGH), LOSSES, horizon=400, configuration=configuration, budget=900
+    )
     assert verdict.probability == pytest.approx(0.2)
     assert verdict.threshold == 0.15
     assert verdict.action == "continue"

@@ -26,7 +26,7 @@ from grokpredict.live.monitor import GrokMonitor
 from grokpredict.model.classifier import GrokClassifier
 from grokpredict.reporting.evaluation_figure import evaluation_figure
 from grokpredict.reporting.evaluation_text import evaluation_text
-from grokpredict.runs.run import Context, Curve, Run, Sweep
+from grokpredict.runs.run import Configuration, Curve, Run, Sweep
 from grokpredict.training.digest import fingerprint
 from grokpredict.training.table import known_runs
 
@@ -80,7 +80,7 @@ def test_a_replay_stops_runs_where_a_monitor_would_have(classifier: GrokClassifi
         )
         stops = own.as_is
         for i, each in enumerate(done.runs.runs):
-            told = each if with_context else replace(each, context=type(each.context)())
+            told = each if with_context else replace(each, configuration=type(each.configuration)())
             score = score_run(told, classifier, max_false_abort=BOUND)
             aborted = score.verdict.action == "abort"
             if aborted and score.verdict.horizon >= done.runs.t4[i]:
@@ -105,7 +105,7 @@ def evaluated(first: int, every: int = 50) -> Run:
             "val_loss": Curve(steps, np.full(steps.size, 1e3)),
             "val_acc": Curve(steps, np.where(steps < 1500, 0.1, 0.99)),
         },
-        context=Context(),
+        configuration=Configuration(),
         hparams={"configuration": first},
         max_steps=4000,
         name=f"from {first}, every {every}",

@@ -17,7 +17,7 @@ from grokpredict.evaluation.ledger import (
     lost_and_saved,
 )
 from grokpredict.evaluation.reliability import reliability
-from grokpredict.runs.run import Context, Curve, Run
+from grokpredict.runs.run import Configuration, Curve, Run
 from grokpredict.training.table import Runs
 
 
@@ -26,7 +26,7 @@ def population(t4: list[float], budget: list[float], spent: list[float]) -> Fini
     return Finished(
         Runs(
             runs=tuple(Run({"train_loss": loss}, name=str(i)) for i in range(len(t4))),
-            contexts=(Context(),) * len(t4),
+            configurations=(Configuration(),) * len(t4),
             t4=np.array(t4, dtype=float),
             budget=np.array(budget, dtype=float),
             configuration=np.arange(len(t4)),

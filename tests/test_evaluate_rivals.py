@@ -20,7 +20,7 @@ from grokpredict.evaluation.rivals import (
 )
 from grokpredict.features.conditioning import condition
 from grokpredict.features.signal import hjorth
-from grokpredict.runs.run import Context, Curve, Run
+from grokpredict.runs.run import Configuration, Curve, Run
 from grokpredict.training.table import Runs
 
 
@@ -31,7 +31,7 @@ def gathered(
     return Finished(
         Runs(
             runs=tuple(runs),
-            contexts=(Context(),) * len(runs),
+            configurations=(Configuration(),) * len(runs),
             t4=np.array(t4, dtype=float),
             budget=budget,
             configuration=np.arange(len(runs)),

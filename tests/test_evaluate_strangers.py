@@ -58,7 +58,7 @@ def test_a_configuration_that_is_not_known_is_left_alone(
 ) -> None:
     # Nobody trains at a rate of a thousand, whatever the sweeps will hold.
     for run in strangers.at_once():
-        odd = replace(run, context=replace(run.context, learning_rate=1e3))
+        odd = replace(run, configuration=replace(run.configuration, learning_rate=1e3))
         verdict = score_run(odd, default).verdict
         assert verdict.action == "abstain", run.name
         assert "configuration is unlike" in verdict.reason

@@ -9,7 +9,7 @@ from planted import hand_made
 from grokpredict.model.classifier import GrokClassifier
 from grokpredict.model.forecast import QUANTILES, generalisation_steps
 from grokpredict.model.verdict import judge
-from grokpredict.runs.run import Context
+from grokpredict.runs.run import Configuration
 
 LOSSES = 3 * np.exp(-np.arange(400) / 100) + 0.01 * np.sin(np.arange(400))
 
@@ -18,8 +18,10 @@ LOSSES = 3 * np.exp(-np.arange(400) / 100) + 0.01 * np.sin(np.arange(400))
 @pytest.mark.parametrize("told", [False, True])
 def test_a_step_in_the_probability_is_found_whatever_the_budget(budget: int, told: bool) -> None:
     # 0.1 or 0.2 up to a budget of 1000 steps, 0.9 or 0.8 above: all quartiles are at the step.
-    context = Context(learning_rate=1e-3) if told else None
-    looks = hand_made().look(LOSSES[None, None], horizon=400, budget=budget, contexts=[context])
+    configuration = Configuration(learning_rate=1e-3) if told else None
+    looks = hand_made().look(
+        LOSSES[None, None], horizon=400, budget=budget, configurations=[configuration]
+    )
     assert looks.with_context[0] == told
     # 33 budgets from 420 to 10^5 steps are 0.074 decades apart.
     np.testing.assert_allclose(

@@ -19,7 +19,7 @@ from grokpredict.live.monitor import GrokMonitor
 from grokpredict.live.optuna import GrokPruner, prune_if_stopped
 from grokpredict.model.classifier import GrokClassifier
 from grokpredict.model.verdict import judge
-from grokpredict.runs.run import Context, UnsuitableRunError
+from grokpredict.runs.run import Configuration, UnsuitableRunError
 
 #: The data of a resumed run here are not what the loss depends on.
 RESUMED = "ignore:You're resuming from a checkpoint"
@@ -63,9 +63,9 @@ def test_optuna_pruner_prunes_a_doomed_trial_only(classifier: GrokClassifier, ev
     doomed = study_with(pruner, DOOMED, every).trials[0]
     assert doomed.state is optuna.trial.TrialState.PRUNED
     assert doomed.last_step == (39 if every == 1 else 49)
-    context = Context(optimizer="adamw", learning_rate=LR, weight_decay=WEIGHT_DECAY)
+    configuration = Configuration(optimizer="adamw", learning_rate=LR, weight_decay=WEIGHT_DECAY)
     assert pruner._monitors[0].verdicts == [
-        judge(classifier, DOOMED[:40], horizon=40, context=context, budget=BUDGET)
+        judge(classifier, DOOMED[:40], horizon=40, configuration=configuration, budget=BUDGET)
     ]
 
 
@@ -125,7 +125,7 @@ def test_ray_stopper_asked_by_hand(classifier: GrokClassifier) -> None:
     assert stops("good", GOOD) == []
     assert stops("generalised", DOOMED, val_acc=0.99) == []
     assert stops("percent", DOOMED, val_acc=0.99, train_acc=40.0) == [40]
-    assert stopper.monitors["doomed"].context == Context(
+    assert stopper.monitors["doomed"].configuration == Configuration(
         learning_rate=LR, weight_decay=WEIGHT_DECAY
     )
     assert stopper.stop_all() is False
@@ -212,7 +212,7 @@ def hugging_face(classifier: Any, losses: Any, folder: Path, **options: Any) -> 
 def test_hugging_face_stops_a_doomed_run_only(classifier: GrokClassifier, tmp_path: Path) -> None:
     callback, trainer = hugging_face(classifier, DOOMED, tmp_path)
     assert trainer.state.global_step == callback.stopped_step == 40
-    assert callback._monitor.context == Context(
+    assert callback._monitor.configuration == Configuration(
         optimizer="adamw",
         learning_rate=LR,
         weight_decay=WEIGHT_DECAY,
@@ -309,11 +309,13 @@ def test_a_missing_library_is_named_with_what_mends_it(
 
 
 def test_the_monitor_and_the_callback_agree(classifier: GrokClassifier) -> None:
-    """A plain loop decides as Lightning does on the same losses and context."""
+    """A plain loop decides as Lightning does on the same losses and configuration."""
     predictor = GrokPredictor(classifier)
     fit(Follows(GOOD), predictor)
     assert predictor._watch is not None
-    monitor = GrokMonitor(classifier, budget=BUDGET, context=predictor._watch.monitor.context)
+    monitor = GrokMonitor(
+        classifier, budget=BUDGET, configuration=predictor._watch.monitor.configuration
+    )
     for loss in GOOD:
         monitor.update(loss)
     assert monitor.verdicts == predictor.verdicts

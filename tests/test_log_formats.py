@@ -68,7 +68,7 @@ def test_all_is_read(logged: Callable[[Writer], Path], writer: Writer) -> None:
     assert set(run.channels["val_acc"].values) == {0.125}
     assert set(run.channels) == {"train_loss", "val_acc"}
     known = {"optimizer": "adamw", "learning_rate": 0.003, "weight_decay": 0.1}
-    assert run.context.known() == known
+    assert run.configuration.known() == known
     assert run.max_steps == 110
     assert sum(found.findings.formats.values()) == 1
 

@@ -47,7 +47,7 @@ def scalars(folder: Path, steps: range, value: float = 0.5, *, new: bool = False
 def test_tensorboard_reads_every_event_and_not_ten_thousand(tmp_path: Path) -> None:
     run = read_run(scalars(tmp_path, range(10_500)))
     np.testing.assert_array_equal(run.loss.steps, np.arange(10_500))
-    assert run.context.learning_rate == 0.25
+    assert run.configuration.learning_rate == 0.25
 
 
 def test_tensorboard_reads_what_tensorflow_2_and_jax_write(tmp_path: Path) -> None:
@@ -184,7 +184,7 @@ def test_a_hugging_face_run_is_its_last_checkpoint(tmp_path: Path) -> None:
     assert run.name == str(folder)
     np.testing.assert_array_equal(run.loss.steps, np.arange(1, 24))
     assert set(run.channels) == {"train_loss", "grad_norm"}
-    assert (run.context.learning_rate, run.context.batch_size) == (0.125, 4)
+    assert (run.configuration.learning_rate, run.configuration.batch_size) == (0.125, 4)
     assert run.max_steps == 23
     assert not sweep.findings.remarks
     assert len(read_run(folder / "checkpoint-10" / "trainer_state.json").loss) == 10
@@ -295,12 +295,12 @@ def test_a_multirun_of_hydra(tmp_path: Path) -> None:
     subprocess.run(command, cwd=tmp_path, check=True, capture_output=True)
     sweep = read_sweep([tmp_path / "multirun"])
     assert not sweep.left_out
-    told = [(run.context.learning_rate, run.hparams["seed"]) for run in sweep.runs]
+    told = [(run.configuration.learning_rate, run.hparams["seed"]) for run in sweep.runs]
     assert told == [(0.1, 1), (0.1, 2), (0.5, 1), (0.5, 2)]
-    assert sweep.runs[0].context.optimizer == "adamw"
+    assert sweep.runs[0].configuration.optimizer == "adamw"
     assert sweep.runs[0].max_steps == 500
     assert sweep.runs[0].hparams["model.name"] == "mlp"
-    assert len({run.configuration for run in sweep.runs}) == 2
+    assert len({run.configuration_key for run in sweep.runs}) == 2
 
 
 def test_what_the_logger_tells_goes_before_hydra(tmp_path: Path) -> None:

@@ -135,7 +135,7 @@ def test_constant_columns_are_hyperparameters(log: Path) -> None:
         log, "step,loss,lr,optimizer,epoch,mark,void\n0,1,1e-3,AdamW,0,,\n1,1,1e-3,AdamW,0,x,\n"
     )
     assert run.hparams == {"lr": 1e-3, "optimizer": "AdamW"}
-    assert run.context.optimizer == "adamw"
+    assert run.configuration.optimizer == "adamw"
 
 
 @pytest.mark.parametrize(
@@ -195,8 +195,8 @@ def test_json_lines_with_metadata(tmp_path: Path) -> None:
     text = "".join(json.dumps(each) + "\n" for each in [meta, *rows])
     (tmp_path / "a.yaml").write_text("lr: 7\nbatch_size: 32\n")
     run = run_of(tmp_path / "a.jsonl", text)
-    assert run.context.batch_size == 32
-    assert (run.context.learning_rate, run.context.weight_decay) == (0.01, 1.0)
+    assert run.configuration.batch_size == 32
+    assert (run.configuration.learning_rate, run.configuration.weight_decay) == (0.01, 1.0)
     assert run.max_steps == 4000
     assert run.loss.stride == 5
     assert set(run.channels["val_acc"].values) == {0.5}
@@ -243,7 +243,7 @@ def test_configuration_beside_the_log(tmp_path: Path) -> None:
     (tmp_path / "a.yaml").write_text("lr: 2\nmax_steps: 1e4\n")
     run = read_run(log)
     assert (run.hparams["lr"], run.max_steps) == (2, 10_000)
-    assert with_hparams(run, {"lr": 5, "max_steps": 7}).context.learning_rate == 5
+    assert with_hparams(run, {"lr": 5, "max_steps": 7}).configuration.learning_rate == 5
     assert with_hparams(run, {"lr": 5, "max_steps": 7}).max_steps == 7
 
 

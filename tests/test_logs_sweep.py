@@ -39,7 +39,7 @@ def test_folders_are_searched_in_order_and_bad_runs_left_out(folder: Path) -> No
     names = [Path(run.name).relative_to(folder).as_posix() for run in sweep.runs]
     assert names == ["a/run.csv", "b/run.csv", "c/version_0", "d.jsonl", "e.npz[0]", "e.npz[1]"]
     assert [each.path for each in sweep.left_out] == [str(folder / "b/broken.csv")]
-    assert sweep.runs[2].context.learning_rate == 0.1
+    assert sweep.runs[2].configuration.learning_rate == 0.1
 
 
 def test_a_path_that_is_named_twice_is_read_once(folder: Path) -> None:

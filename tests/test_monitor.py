@@ -15,14 +15,14 @@ from short_runs import BUDGET, LR, WEIGHT_DECAY, curve
 from grokpredict.live.monitor import GrokMonitor
 from grokpredict.model.classifier import GrokClassifier
 from grokpredict.model.verdict import Verdict, judge
-from grokpredict.runs.run import Context, UnsuitableRunError
+from grokpredict.runs.run import Configuration, UnsuitableRunError
 
 GOOD, DOOMED = curve(0.9, seed=1001), curve(0.03, seed=1002)
-CONTEXT = Context(optimizer="adamw", learning_rate=LR, weight_decay=WEIGHT_DECAY)
+CONTEXT = Configuration(optimizer="adamw", learning_rate=LR, weight_decay=WEIGHT_DECAY)
 
 
 def monitor(classifier: GrokClassifier, **options: object) -> GrokMonitor:
-    return GrokMonitor(classifier, **{"budget": BUDGET, "context": CONTEXT, **options})  # type: ignore[arg-type]
+    return GrokMonitor(classifier, **{"budget": BUDGET, "configuration": CONTEXT, **options})  # type: ignore[arg-type]
 
 
 def test_update_looks_at_each_horizon_with_the_losses_up_to_it(classifier: GrokClassifier) -> None:
@@ -30,7 +30,9 @@ def test_update_looks_at_each_horizon_with_the_losses_up_to_it(classifier: GrokC
     found = {step: own.update(loss) for step, loss in enumerate(GOOD, start=1)}
     looks = {step: verdict for step, verdict in found.items() if verdict is not None}
     assert looks == {
-        horizon: judge(classifier, GOOD[:horizon], horizon=horizon, context=CONTEXT, budget=BUDGET)
+        horizon: judge(
+            classifier, GOOD[:horizon], horizon=horizon, configuration=CONTEXT, budget=BUDGET
+        )
         for horizon in (40, 80)
     }
     assert [verdict.action for verdict in own.verdicts] == ["continue", "continue"]
@@ -192,7 +194,9 @@ def test_losses_that_were_let_go_are_missed_not_invented(classifier: GrokClassif
 def test_a_coarse_grid_is_looked_at_on_that_grid(classifier: GrokClassifier) -> None:
     own = monitor(classifier, stride=2)
     found = own.extend(GOOD[1::2])
-    expected = judge(classifier, GOOD[1:80:2], horizon=80, stride=2, context=CONTEXT, budget=BUDGET)
+    expected = judge(
+        classifier, GOOD[1:80:2], horizon=80, stride=2, configuration=CONTEXT, budget=BUDGET
+    )
     assert found == [expected]
 
 

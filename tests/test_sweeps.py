@@ -326,7 +326,7 @@ def test_a_small_sweep_goes_on_where_it_stopped(tmp_path):
     assert run.channels["val_acc"].steps.tolist() == [0, 50, 100]
     assert run.max_steps == 100
     assert {"optimizer", "learning_rate", "weight_decay", "batch_size", "train_size"} <= set(
-        run.context.known()
+        run.configuration.known()
     )
 
 

@@ -18,7 +18,7 @@ from grokpredict.features.conditioning import SignalSettings
 from grokpredict.features.configuration import CONTEXT_TERMS, context_terms
 from grokpredict.model.classifier import GrokClassifier, all_feature_names
 from grokpredict.runs.labels import LabelRule
-from grokpredict.runs.run import Context, Curve, LeftOut, Run, Sweep, window
+from grokpredict.runs.run import Configuration, Curve, LeftOut, Run, Sweep, window
 from grokpredict.training.cross_validation import FOLDS, fit_columns, folds, model_columns
 from grokpredict.training.fit import exported
 from grokpredict.training.ranking import auroc, auroc_intervals
@@ -44,15 +44,15 @@ def test_a_context_with_less_than_every_training_run_knew_is_not_read(
     found: tuple[GrokClassifier, TrainingReport],
 ) -> None:
     classifier, _ = found
-    whole = Context(optimizer="adamw", learning_rate=1e-3, weight_decay=0.1)
+    whole = Configuration(optimizer="adamw", learning_rate=1e-3, weight_decay=0.1)
     assert classifier.context_fields == ("learning_rate", "optimizer", "weight_decay")
     epochs = window([*planted_sweep(1, repetitions=1, seed=2).runs] * 3, 400)
-    contexts = [
+    configurations = [
         whole,
         dataclasses.replace(whole, optimizer=None),
         dataclasses.replace(whole, weight_decay=None),
     ]
-    looks = classifier.look(epochs, horizon=400, contexts=contexts, budget=2000)
+    looks = classifier.look(epochs, horizon=400, configurations=configurations, budget=2000)
     assert looks.with_context.tolist() == [True, False, False]
 
 
@@ -90,7 +90,9 @@ def test_an_outcome_that_the_configuration_tells_gives_the_loss_no_lead() -> Non
     runs = []
     for i in range(160):
         run = planted_run(rng, signal=0.0, configuration=i, seed=0)
-        good = run.context.learning_rate is not None and run.context.learning_rate > 1e-3
+        good = (
+            run.configuration.learning_rate is not None and run.configuration.learning_rate > 1e-3
+        )
         steps = run.channels["val_acc"].steps
         accuracy = np.where(steps >= (2000 if good else 10**9), 0.99, 0.1)
         channels = {**run.channels, "val_acc": Curve(steps, accuracy)}
@@ -140,7 +142,7 @@ def test_no_configuration_is_on_both_sides_of_a_split(
     n = configuration.size
     runs = Runs(
         runs=(),
-        contexts=(Context(),) * n,
+        configurations=(Configuration(),) * n,
         t4=np.where(good, 1000.0, np.inf)[order],
         budget=np.full(n, 4000.0),
         configuration=configuration[order],
@@ -164,7 +166,7 @@ def test_many_networks_are_split_as_wholes() -> None:
             dataclasses.replace(
                 run,
                 hparams={**run.hparams, "family": "a", "n_parameters": 100 + i % number},
-                context=dataclasses.replace(run.context, n_parameters=100 + i % number),
+                configuration=dataclasses.replace(run.configuration, n_parameters=100 + i % number),
             )
             for i, run in enumerate(sweep.runs)
         ]
@@ -327,8 +329,10 @@ def test_an_unusual_grid_is_learnt_too() -> None:
 
 
 def test_context_terms_are_the_formulas() -> None:
-    context = Context("adamw", 1e-3, 0.5, 0.9, 64, 640, 64_000)
-    row = dict(zip(CONTEXT_TERMS, context_terms([context], 400, np.array([1e4]))[0], strict=True))
+    configuration = Configuration("adamw", 1e-3, 0.5, 0.9, 64, 640, 64_000)
+    row = dict(
+        zip(CONTEXT_TERMS, context_terms([configuration], 400, np.array([1e4]))[0], strict=True)
+    )
     assert row["log10_learning_rate"] == pytest.approx(-3)
     assert row["log10_lr_wd_budget"] == pytest.approx(np.log10(1e-3 * 0.5 * 1e4))
     assert row["log10_lr_budget"] == pytest.approx(1)
@@ -337,12 +341,12 @@ def test_context_terms_are_the_formulas() -> None:
     assert row["log10_batch_over_train_size"] == pytest.approx(-1)
     assert row["log10_parameters_over_train_size"] == pytest.approx(2)
     assert (row["optimizer_adamw"], row["optimizer_sgd"], row["no_weight_decay"]) == (1, 0, 0)
-    none = Context("lion", 1e-3, 0.0)
+    none = Configuration("lion", 1e-3, 0.0)
     row = dict(zip(CONTEXT_TERMS, context_terms([none], 400, np.array([1e4]))[0], strict=True))
     assert row["no_weight_decay"] == 1
     assert np.isnan(row["log10_weight_decay"])
     assert row["optimizer_other"] == 1
-    assert np.isnan(context_terms([None, Context()], 400, np.array([1e4, 1e4]))).all()
+    assert np.isnan(context_terms([None, Configuration()], 400, np.array([1e4, 1e4]))).all()
 
 
 # -- refusals --------------------------------------------------------------------------------
@@ -457,7 +461,7 @@ def test_one_look_costs_little_beyond_its_features(
     from grokpredict.features.signal import extract
 
     epochs = window(planted_sweep(1, seed=0).runs, 400)
-    context = [Context("adamw", 1e-3, 0.1)]
+    configuration = [Configuration("adamw", 1e-3, 0.1)]
 
     def best(work: object) -> float:
         times = []
@@ -467,7 +471,9 @@ def test_one_look_costs_little_beyond_its_features(
             times.append(time.process_time() - start)
         return min(times)
 
-    whole = best(lambda: classifier.look(epochs, horizon=400, contexts=context, budget=4000))
+    whole = best(
+        lambda: classifier.look(epochs, horizon=400, configurations=configuration, budget=4000)
+    )
     features = best(lambda: extract(epochs, classifier.settings))
     assert whole - features < 3e-3
 

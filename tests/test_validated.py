@@ -16,12 +16,12 @@ from grokpredict.live.monitor import GrokMonitor
 from grokpredict.model.classifier import GrokClassifier
 from grokpredict.model.file import ClassifierFileError
 from grokpredict.model.verdict import judge
-from grokpredict.runs.run import Context, Curve, Run, Sweep
+from grokpredict.runs.run import Configuration, Curve, Run, Sweep
 from grokpredict.training.trainer import train
 
 LOSSES = 3 * np.exp(-np.arange(400) / 100) + 0.01 * np.sin(np.arange(400))
 END = LOSSES[395]
-CONTEXT = Context(optimizer="adamw", learning_rate=1e-3, weight_decay=0.1)
+CONTEXT = Configuration(optimizer="adamw", learning_rate=1e-3, weight_decay=0.1)
 ENOUGH = {(told, 1): np.full(59, 0.5) for told in (False, True)}
 
 
@@ -40,7 +40,7 @@ def test_what_is_known_decides_which_model_looks() -> None:
         np.broadcast_to(LOSSES, (6, 1, 400)),
         horizon=400,
         budget=900,
-        contexts=[None, CONTEXT, None, None, CONTEXT, None],
+        configurations=[None, CONTEXT, None, None, CONTEXT, None],
         evaluations=[None, None, seen(100.0), seen(END), seen(END), seen(END, every=500)],
     )
     assert looks.probability == pytest.approx([0.1, 0.2, 0.3, 0.7, 0.75, 0.1])
@@ -88,7 +88,7 @@ def test_a_file_and_a_pickle_keep_all_of_it(tmp_path: Path) -> None:
                         LOSSES,
                         horizon=400,
                         budget=900,
-                        context=CONTEXT if told else None,
+                        configuration=CONTEXT if told else None,
                         evaluations=metrics,
                     )
                     for own in (classifier, again)

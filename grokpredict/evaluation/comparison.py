@@ -281,7 +281,10 @@ def _seen(runs: Sequence[Any], classifier: GrokClassifier) -> tuple[str, BoolArr
 def own_replays(done: Finished, classifier: GrokClassifier, max_false_abort: float) -> list[Replay]:
     """Replay each model of the classifier that some run allows, the poorest first."""
     runs = done.runs
-    told = any(has_context(context, classifier.context_fields) for context in runs.contexts)
+    told = any(
+        has_context(configuration, classifier.context_fields)
+        for configuration in runs.configurations
+    )
     validated = any(len(Evaluations.of(run).steps) for run in runs.runs)
     return [
         replay(

@@ -135,7 +135,7 @@ def replay(
                     window(own, horizon, grid),
                     horizon=horizon,
                     stride=grid,
-                    contexts=[run.context if with_context else None for run in own],
+                    configurations=[run.configuration if with_context else None for run in own],
                     evaluations=[seen.get(i) for i in index.tolist()],
                     budget=done.runs.budget[index],
                 )

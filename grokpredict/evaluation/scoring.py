@@ -88,7 +88,7 @@ def score_run(
         monitor = GrokMonitor(
             classifier,
             budget=budget,
-            context=run.context,
+            configuration=run.configuration,
             max_false_abort=max_false_abort,
             stride=stride,
         )

@@ -1,4 +1,4 @@
-"""What a classifier is told besides the loss features: grid, budget and context, as numbers."""
+"""Columns besides those of the loss: grid, budget and configuration, as numbers."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from grokpredict.runs.run import Context, FloatArray
+from grokpredict.runs.run import Configuration, FloatArray
 
 #: The window that the loss features were computed on.
 GRID_TERMS = ("log10_horizon", "log10_stride")
@@ -50,20 +50,22 @@ _DECOUPLED = frozenset({"adamw", "nadamw", "fusedadam", "adamw_torch", "adamw8bi
 _SGD = frozenset({"sgd", "momentum", "nesterov"})
 
 
-def has_context(context: Context | None, required: Sequence[str] = ()) -> bool:
+def has_context(configuration: Configuration | None, required: Sequence[str] = ()) -> bool:
     """Whether enough is known to use the classifier that also reads the configuration.
 
     Parameters
     ----------
-    context : Context or None
+    configuration : Configuration or None
         What is known.
     required : sequence of str
         Fields that must be known besides learning rate or weight decay: those that every training
         run knew. A model has not learned what it means that one of them is missing.
     """
-    if context is None or (context.learning_rate is None and context.weight_decay is None):
+    if configuration is None or (
+        configuration.learning_rate is None and configuration.weight_decay is None
+    ):
         return False
-    return all(getattr(context, name) is not None for name in required)
+    return all(getattr(configuration, name) is not None for name in required)
 
 
 def grid_and_budget(horizon: int, stride: int, budget: FloatArray) -> FloatArray:
@@ -78,19 +80,20 @@ def grid_and_budget(horizon: int, stride: int, budget: FloatArray) -> FloatArray
 
 
 def context_terms(
-    contexts: Sequence[Context | None], horizon: int, budget: FloatArray
+    configurations: Sequence[Configuration | None], horizon: int, budget: FloatArray
 ) -> FloatArray:
     """Return :data:`CONTEXT_TERMS`, shape (n_runs, n_terms); NaN where something is not known.
 
     Examples
     --------
-    >>> terms = context_terms([Context(learning_rate=1e-3, weight_decay=0.1)], 400, [10_000.0])
+    >>> known = Configuration(learning_rate=1e-3, weight_decay=0.1)
+    >>> terms = context_terms([known], 400, [10_000.0])
     >>> dict(zip(CONTEXT_TERMS, terms[0].round(3).tolist()))["log10_lr_wd_budget"]
     0.0
     """
-    known = [context or Context() for context in contexts]
+    known = [configuration or Configuration() for configuration in configurations]
     rate, decay, momentum, batch, train, parameters = (
-        _column([getattr(context, name) for context in known])
+        _column([getattr(configuration, name) for configuration in known])
         for name in (
             "learning_rate",
             "weight_decay",
@@ -113,7 +116,7 @@ def context_terms(
         momentum,
         log_train,
     ]
-    family = np.array([_family(context.optimizer) for context in known]).reshape(-1, 4)
+    family = np.array([_family(configuration.optimizer) for configuration in known]).reshape(-1, 4)
     sizes = [_log10(batch) - log_train, _log10(parameters) - log_train]
     return np.column_stack([*columns, family, *sizes])
 

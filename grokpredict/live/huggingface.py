@@ -17,7 +17,7 @@ from grokpredict.live.trainer import (
 )
 from grokpredict.model.classifier import GrokClassifier, load_classifier
 from grokpredict.model.verdict import Verdict
-from grokpredict.runs.run import Context
+from grokpredict.runs.run import Configuration
 
 try:
     from transformers import TrainerCallback
@@ -87,7 +87,7 @@ class GrokPredictorCallback(TrainerCallback):  # type: ignore[misc,unused-ignore
         self._monitor = GrokMonitor(
             self._classifier,
             budget=self._budget or int(state.max_steps),
-            context=_context(args, known),
+            configuration=_context(args, known),
             max_false_abort=self._max_false_abort,
             stride=stride,
         )
@@ -122,14 +122,18 @@ class GrokPredictorCallback(TrainerCallback):  # type: ignore[misc,unused-ignore
         return monitor.update(logs["loss"]) if "loss" in logs else None
 
 
-def _context(args: Any, known: dict[str, Any]) -> Context:
+def _context(args: Any, known: dict[str, Any]) -> Configuration:
     """Read the configuration off what the trainer hands to its callbacks."""
     optimizer = known.get("optimizer")
     # accelerate wraps the optimiser.
-    told = optimizer_context(getattr(optimizer, "optimizer", optimizer)) if optimizer else Context()
+    told = (
+        optimizer_context(getattr(optimizer, "optimizer", optimizer))
+        if optimizer
+        else Configuration()
+    )
     model, loader = known.get("model"), known.get("train_dataloader")
     batch = args.train_batch_size * args.gradient_accumulation_steps * args.world_size
-    return Context(
+    return Configuration(
         **{
             **told.known(),
             "batch_size": int(batch),

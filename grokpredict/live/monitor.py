@@ -17,7 +17,7 @@ from grokpredict.features.metrics import Evaluations
 from grokpredict.model.classifier import GrokClassifier, load_classifier
 from grokpredict.model.thresholds import check_max_false_abort
 from grokpredict.model.verdict import Verdict, judge
-from grokpredict.runs.run import Context
+from grokpredict.runs.run import Configuration
 
 #: An accuracy above this is a percentage. The margin is for shares of 1 that were rounded.
 _PERCENT_ABOVE = 1 + 1e-6
@@ -32,7 +32,7 @@ class GrokMonitor:
         ``"default"``, a classifier file, or a classifier.
     budget : int
         Optimiser step by which the run has to generalise; one number for all looks.
-    context : Context, optional
+    configuration : Configuration, optional
         What is known of the configuration. Without it the loss alone is read.
     max_false_abort : float
         Largest share of the runs that would generalise that may ever be stopped, with 95 %
@@ -67,7 +67,7 @@ class GrokMonitor:
         classifier: str | Path | GrokClassifier = "default",
         *,
         budget: int,
-        context: Context | None = None,
+        configuration: Configuration | None = None,
         max_false_abort: float = 0.05,
         stride: int = 1,
     ) -> None:
@@ -75,7 +75,7 @@ class GrokMonitor:
         if stride < 1:
             raise ValueError(f"the stride must be at least 1 step, got {stride}")
         self.classifier = load_classifier(classifier)
-        self.context = context
+        self.configuration = configuration
         self.max_false_abort = max_false_abort
         self.stride = stride
         self.verdicts: list[Verdict] = []
@@ -309,7 +309,7 @@ class GrokMonitor:
                 np.array(samples),
                 horizon=horizon,
                 stride=self._grid,
-                context=self.context,
+                configuration=self.configuration,
                 budget=self._budget,
                 max_false_abort=self.max_false_abort,
                 evaluations=seen if self._validated else None,

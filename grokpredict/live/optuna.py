@@ -7,7 +7,7 @@ from pathlib import Path
 
 from grokpredict.live.monitor import GrokMonitor
 from grokpredict.model.classifier import GrokClassifier, load_classifier
-from grokpredict.runs.run import Context, Curve, check_window
+from grokpredict.runs.run import Configuration, Curve, check_window
 
 try:
     import optuna
@@ -66,7 +66,7 @@ class GrokPruner(optuna.pruners.BasePruner):
         if monitor is None:
             told = {**trial.params, **trial.user_attrs}
             monitor = self._monitor_for(
-                context=Context.from_mapping(told), stride=steps[1] - steps[0]
+                configuration=Configuration.from_mapping(told), stride=steps[1] - steps[0]
             )
             self._monitors[trial.number] = monitor
         if monitor.next_horizon is not None and len(steps) * monitor.stride >= monitor.next_horizon:

@@ -9,7 +9,7 @@ from typing import Any
 from grokpredict.live.monitor import GrokMonitor
 from grokpredict.live.trainer import find_validation, in_percent
 from grokpredict.model.classifier import GrokClassifier, load_classifier
-from grokpredict.runs.run import Context
+from grokpredict.runs.run import Configuration
 
 try:
     from ray.tune import Stopper
@@ -70,7 +70,9 @@ class GrokStopper(Stopper):  # type: ignore[misc,unused-ignore]
             )
         monitor = self.monitors.get(trial_id)
         if monitor is None:
-            monitor = self._monitor_for(context=Context.from_mapping(result.get("config", {})))
+            monitor = self._monitor_for(
+                configuration=Configuration.from_mapping(result.get("config", {}))
+            )
             self.monitors[trial_id] = monitor
         metric = find_validation(result, monitor.classifier.rule)
         if metric is not None:

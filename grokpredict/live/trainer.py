@@ -12,13 +12,13 @@ from typing import Any
 
 from grokpredict.logs.columns import KNOWN_NAMES, normalised
 from grokpredict.runs.labels import LabelRule
-from grokpredict.runs.run import Context
+from grokpredict.runs.run import Configuration
 
 #: Points at which a learning-rate function is asked, the denser the earlier: warm-ups are short.
 _N_ASKED = 128
 
 
-def read_context(trainer: Any, pl_module: Any, budget: int) -> Context:
+def read_context(trainer: Any, pl_module: Any, budget: int) -> Configuration:
     """Read the configuration off the first optimiser, the data loader and the module.
 
     Parameters
@@ -30,7 +30,7 @@ def read_context(trainer: Any, pl_module: Any, budget: int) -> Context:
 
     Returns
     -------
-    Context
+    Configuration
         None in the fields that nothing tells. The learning rate is the peak of the schedule, see
         :func:`peak_learning_rate`; the batch is that of an optimiser step, over all micro-batches
         and processes.
@@ -42,7 +42,7 @@ def read_context(trainer: Any, pl_module: Any, budget: int) -> Context:
     batch_size = _batch_size(loader) or _mean_batch_size(trainer, train_size)
     if batch_size is not None:
         batch_size *= int(trainer.accumulate_grad_batches) * int(trainer.world_size)
-    told = optimizer_context(trainer.optimizers[0]) if trainer.optimizers else Context()
+    told = optimizer_context(trainer.optimizers[0]) if trainer.optimizers else Configuration()
     return replace(
         told,
         learning_rate=_peak_of_function(trainer, budget) or told.learning_rate,
@@ -52,13 +52,13 @@ def read_context(trainer: Any, pl_module: Any, budget: int) -> Context:
     )
 
 
-def optimizer_context(optimizer: Any) -> Context:
+def optimizer_context(optimizer: Any) -> Configuration:
     """Read name, peak learning rate, weight decay and momentum off a torch optimiser.
 
     The largest weight decay counts, since biases and norms are commonly left out of it.
     """
     groups = optimizer.param_groups
-    return Context(
+    return Configuration(
         optimizer=_optimizer_name(optimizer, groups),
         learning_rate=peak_learning_rate(groups),
         weight_decay=_largest(groups, "weight_decay"),

@@ -12,7 +12,7 @@ import numpy as np
 from grokpredict.logs.columns import COUNTERS, Columns, normalised
 from grokpredict.logs.errors import LogError
 from grokpredict.logs.hparams import planned_steps
-from grokpredict.runs.run import Context, Curve, Findings, FloatArray, IntArray, Run, Sweep
+from grokpredict.runs.run import Configuration, Curve, Findings, FloatArray, IntArray, Run, Sweep
 
 #: Where an accuracy of a run is above this, all its accuracies are in percent. The margin is for
 #: shares of 1 that were rounded; guessing among a hundred classes gives 1 percent.
@@ -179,7 +179,7 @@ def make_run(curves: Mapping[str, Curve], hparams: Mapping[str, Any], name: str)
         )
     return Run(
         channels={key: curve for key, curve in curves.items() if len(curve)},
-        context=Context.from_mapping(hparams),
+        configuration=Configuration.from_mapping(hparams),
         hparams=hparams,
         max_steps=planned_steps(hparams),
         name=name,

@@ -35,7 +35,7 @@ from grokpredict.model.thresholds import abort_threshold
 from grokpredict.model.trees import Trees
 from grokpredict.model.validated import ValidatedModels, checked_scores, metric_reasons
 from grokpredict.runs.labels import LabelRule
-from grokpredict.runs.run import Context, FloatArray, IntArray, UnsuitableRunError
+from grokpredict.runs.run import Configuration, FloatArray, IntArray, UnsuitableRunError
 
 __all__ = [
     "CHANNELS",
@@ -194,7 +194,7 @@ class GrokClassifier:
         *,
         horizon: int,
         stride: int = 1,
-        contexts: Sequence[Context | None] | None = None,
+        configurations: Sequence[Configuration | None] | None = None,
         budget: ArrayLike | None = None,
         evaluations: Sequence[Evaluations | None] | None = None,
     ) -> Looks:
@@ -207,7 +207,7 @@ class GrokClassifier:
             cuts it.
         horizon, stride : int
             Steps that the window spans, and between two samples of it.
-        contexts : sequence of (Context or None), optional
+        configurations : sequence of (Configuration or None), optional
             What is known of each configuration. Where that is less than :attr:`context_fields` the
             loss alone is read.
         budget : int or array of int, shape (n_runs,), optional
@@ -247,13 +247,15 @@ class GrokClassifier:
             raise ValueError(
                 f"the budget must lie beyond the horizon of {horizon}, got {budgets.min():.0f}"
             )
-        told: list[Context | None] = list(contexts) if contexts is not None else [None] * n_runs
+        told: list[Configuration | None] = (
+            list(configurations) if configurations is not None else [None] * n_runs
+        )
         seen: list[Evaluations | None] = (
             list(evaluations) if evaluations is not None else [None] * n_runs
         )
         if not len(told) == len(seen) == n_runs:
             raise ValueError(
-                "there must be one context and one record of evaluations a run, got "
+                "there must be one configuration and one record of evaluations a run, got "
                 f"{len(told)} and {len(seen)} for {n_runs}"
             )
         return self._look(samples, horizon, stride, told, budgets, seen)
@@ -263,18 +265,20 @@ class GrokClassifier:
         samples: FloatArray,
         horizon: int,
         stride: int,
-        contexts: list[Context | None],
+        configurations: list[Configuration | None],
         budgets: FloatArray,
         evaluations: list[Evaluations | None],
     ) -> Looks:
         extracted = loss_features.extract(samples, self.settings)
         metrics = self._metrics(extracted, evaluations, horizon)
         with_validation: NDArray[np.bool_] = np.logical_and.reduce(np.isfinite(metrics), axis=1)
-        told = np.array([has_context(own, self.context_fields) for own in contexts], dtype=np.bool_)
+        told = np.array(
+            [has_context(own, self.context_fields) for own in configurations], dtype=np.bool_
+        )
         known = [(True, own) in self.models for own in with_validation]
         with_context: NDArray[np.bool_] = np.logical_and(told, known)
         grid_budget = grid_and_budget(horizon, stride, budgets)
-        configuration = context_terms(contexts, horizon, budgets)
+        configuration = context_terms(configurations, horizon, budgets)
         configuration[~with_context] = np.nan
         rows = np.column_stack([extracted, grid_budget, metrics, configuration])
         reasons = zip(
@@ -426,7 +430,7 @@ def _rebuilt(header: dict[str, Any], arrays: dict[str, NDArray[np.generic]]) -> 
     n_shared = n_loss + len(GRID_TERMS) + len(BUDGET_TERMS)
     n_context = len(CONTEXT_TERMS) - len(SIZE_TERMS)
     context_fields = tuple(header["context_fields"])
-    if not set(context_fields) <= {own.name for own in fields(Context)}:
+    if not set(context_fields) <= {own.name for own in fields(Configuration)}:
         raise ValueError("the configuration must have fields that this version knows")
     scores = {
         (bool(told), int(stride)): checked_scores(parts["scores"][str(i)])
@@ -472,9 +476,9 @@ def columns_read(with_context: bool, with_validation: bool) -> IntArray:
     n_metrics, n_context = len(METRIC_TERMS), len(CONTEXT_TERMS)
     n_read = n_context - len(SIZE_TERMS)
     own = np.arange(len(all_feature_names()))
-    shared, metrics, context = np.split(own, [-n_metrics - n_context, -n_context])
+    shared, metrics, configuration = np.split(own, [-n_metrics - n_context, -n_context])
     return np.concatenate(
-        [shared, metrics[: n_metrics * with_validation], context[: n_read * with_context]]
+        [shared, metrics[: n_metrics * with_validation], configuration[: n_read * with_context]]
     )
 
 

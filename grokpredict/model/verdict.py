@@ -18,7 +18,7 @@ from grokpredict.model.thresholds import (
     calibration_runs_needed,
     check_max_false_abort,
 )
-from grokpredict.runs.run import Context
+from grokpredict.runs.run import Configuration
 
 Action = Literal["continue", "abort", "abstain"]
 
@@ -80,7 +80,7 @@ def judge(
     *,
     horizon: int,
     stride: int = 1,
-    context: Context | None = None,
+    configuration: Configuration | None = None,
     budget: int,
     max_false_abort: float = 0.05,
     evaluations: Evaluations | None = None,
@@ -95,7 +95,7 @@ def judge(
         Training loss of the first ``horizon`` steps, every ``stride`` steps.
     horizon, stride : int
         One of the classifier's, see :meth:`GrokClassifier.horizons_on`.
-    context : Context, optional
+    configuration : Configuration, optional
         What is known of the configuration.
     budget : int
         Step by which the run would have to generalise, beyond the horizon.
@@ -123,7 +123,7 @@ def judge(
         epochs,
         horizon=horizon,
         stride=stride,
-        contexts=[context],
+        configurations=[configuration],
         budget=budget,
         evaluations=[evaluations],
     )

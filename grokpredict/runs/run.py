@@ -83,7 +83,7 @@ class Curve:
 
 
 @dataclass(frozen=True)
-class Context:
+class Configuration:
     """What is known of a run before its first step; None where it is not known.
 
     Parameters
@@ -109,11 +109,11 @@ class Context:
     n_parameters: int | None = None
 
     @classmethod
-    def from_mapping(cls, hparams: Mapping[str, Any]) -> Context:
+    def from_mapping(cls, hparams: Mapping[str, Any]) -> Configuration:
         """Pick the fields out of a run's hyperparameters, under the names that people use."""
         found: dict[str, Any] = {}
         lowered = {str(key).lower().replace("-", "_"): value for key, value in hparams.items()}
-        for name, aliases in _CONTEXT_ALIASES.items():
+        for name, aliases in _CONFIGURATION_ALIASES.items():
             for alias in (name, *aliases):
                 value = _plain(lowered.get(alias), name)
                 if value is not None:
@@ -127,7 +127,7 @@ class Context:
         return {name: value for name, value in values.items() if value is not None}
 
 
-_CONTEXT_ALIASES: dict[str, tuple[str, ...]] = {
+_CONFIGURATION_ALIASES: dict[str, tuple[str, ...]] = {
     "optimizer": ("optimiser", "optim", "optimizer_name"),
     "learning_rate": ("lr", "max_lr", "base_lr", "peak_lr"),
     "weight_decay": ("wd", "weightdecay", "l2"),
@@ -168,7 +168,7 @@ class Run:
     ----------
     channels : mapping of str to Curve
         Must hold ``train_loss``.
-    context : Context
+    configuration : Configuration
         Optimiser, learning rate and so on, as far as they are known.
     hparams : mapping
         The whole configuration as it was logged. Runs that differ in nothing but
@@ -185,7 +185,7 @@ class Run:
     """
 
     channels: Mapping[str, Curve]
-    context: Context = field(default_factory=Context)
+    configuration: Configuration = field(default_factory=Configuration)
     hparams: Mapping[str, Any] = field(default_factory=dict)
     max_steps: int | None = None
     name: str = "run"
@@ -198,7 +198,13 @@ class Run:
 
     def __reduce__(self) -> tuple[Any, ...]:
         # Runs travel between worker processes, and a mapping proxy cannot be pickled.
-        parts = (dict(self.channels), self.context, dict(self.hparams), self.max_steps, self.name)
+        parts = (
+            dict(self.channels),
+            self.configuration,
+            dict(self.hparams),
+            self.max_steps,
+            self.name,
+        )
         return Run, parts
 
     @property
@@ -212,7 +218,7 @@ class Run:
         return max(int(curve.steps[-1]) for curve in self.channels.values() if len(curve))
 
     @property
-    def configuration(self) -> str:
+    def configuration_key(self) -> str:
         """Digest of the hyperparameters without the seed; of the loss where there are none."""
         told = {k: v for k, v in self.hparams.items() if str(k).lower() not in REPETITION_KEYS}
         # Not of the name: a sweep that was moved is the same sweep.

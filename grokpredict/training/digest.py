@@ -19,7 +19,7 @@ from grokpredict.features.metrics import METRIC_TERMS, Evaluations, metric_terms
 from grokpredict.model.classifier import DEFAULT_HORIZONS, DEFAULT_STRIDES
 from grokpredict.runs.labels import LabelRule, Outcome, outcome
 from grokpredict.runs.run import (
-    Context,
+    Configuration,
     IntArray,
     Run,
     UnsuitableRunError,
@@ -70,9 +70,9 @@ class Facts:
 
     Attributes
     ----------
-    context : Context
+    configuration : Configuration
         What is known of it before its first step.
-    configuration : str
+    configuration_key : str
         Repetitions of one configuration have the same.
     fingerprint : str
         See :func:`fingerprint`.
@@ -90,8 +90,8 @@ class Facts:
         Of the curves and the configuration.
     """
 
-    context: Context
-    configuration: str
+    configuration: Configuration
+    configuration_key: str
     fingerprint: str
     family: str | None
     planned: int | None
@@ -233,8 +233,8 @@ def facts_of(run: Run, rule: LabelRule | None) -> Facts:
     """Take from a run what training keeps of it besides the features."""
     family = next((str(run.hparams[key]) for key in FAMILY_KEYS if key in run.hparams), None)
     return Facts(
-        context=run.context,
         configuration=run.configuration,
+        configuration_key=run.configuration_key,
         fingerprint=fingerprint(run),
         family=family,
         planned=run.max_steps,
@@ -246,7 +246,7 @@ def facts_of(run: Run, rule: LabelRule | None) -> Facts:
 
 
 def _sha256(run: Run) -> bytes:
-    digest = hashlib.sha256(run.configuration.encode())
+    digest = hashlib.sha256(run.configuration_key.encode())
     for name in sorted(run.channels):
         curve = run.channels[name]
         digest.update(name.encode() + curve.steps.tobytes() + curve.values.tobytes())
@@ -258,4 +258,4 @@ def fingerprint(run: Run) -> str:
 
     Repetitions of one configuration have the same.
     """
-    return run.configuration[:8]
+    return run.configuration_key[:8]

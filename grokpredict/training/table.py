@@ -18,7 +18,7 @@ from grokpredict.features.configuration import (
 from grokpredict.features.metrics import METRIC_TERMS
 from grokpredict.model.classifier import DEFAULT_STRIDES, all_feature_names
 from grokpredict.runs.labels import BoolArray, LabelRule
-from grokpredict.runs.run import Context, FloatArray, IntArray, Run, Sweep
+from grokpredict.runs.run import Configuration, FloatArray, IntArray, Run, Sweep
 from grokpredict.training.digest import (
     CHUNK,
     Digest,
@@ -106,7 +106,7 @@ class Runs:
     ----------
     runs : tuple of Run
         As they were read; none where only a digest was kept.
-    contexts : tuple of Context
+    configurations : tuple of Configuration
         What is known of each before its first step.
     t4 : ndarray, shape (n_runs,)
         Step at which it generalised, infinite if it did not while it was watched.
@@ -124,7 +124,7 @@ class Runs:
     """
 
     runs: tuple[Run, ...]
-    contexts: tuple[Context, ...]
+    configurations: tuple[Configuration, ...]
     t4: FloatArray
     budget: FloatArray
     configuration: IntArray
@@ -142,7 +142,7 @@ class Runs:
     @property
     def told(self) -> BoolArray:
         """Whether the configuration of each run is known well enough to be read."""
-        return np.array([has_context(context) for context in self.contexts], dtype=np.bool_)
+        return np.array([has_context(own) for own in self.configurations], dtype=np.bool_)
 
 
 @dataclass(frozen=True, eq=False)
@@ -301,10 +301,10 @@ def _known(facts: Sequence[Facts], budget: int | None) -> tuple[list[int], Runs,
             ends.append((_NEVER if fact.outcome.t4 is None else fact.outcome.t4, asked))
     t4, asked_for = np.array(ends, dtype=float).reshape(-1, 2).T
     known = [facts[i] for i in kept]
-    configuration = _numbered([fact.configuration for fact in known])
+    configuration = _numbered([fact.configuration_key for fact in known])
     runs = Runs(
         runs=(),
-        contexts=tuple(fact.context for fact in known),
+        configurations=tuple(fact.configuration for fact in known),
         t4=t4,
         budget=asked_for,
         configuration=configuration,
@@ -316,9 +316,9 @@ def _known(facts: Sequence[Facts], budget: int | None) -> tuple[list[int], Runs,
 
 def _networks(facts: Sequence[Facts], configuration: IntArray, good: BoolArray) -> IntArray:
     """Return :attr:`Runs.network`."""
-    if any(fact.context.n_parameters is None for fact in facts):
+    if any(fact.configuration.n_parameters is None for fact in facts):
         return configuration
-    network = _numbered([f"{fact.family} {fact.context.n_parameters}" for fact in facts])
+    network = _numbered([f"{fact.family} {fact.configuration.n_parameters}" for fact in facts])
     fewest = min(np.unique(network[own]).size for own in (good, ~good))
     return network if fewest >= MIN_NETWORKS else configuration
 
@@ -405,7 +405,7 @@ def drawn(runs: Runs, grids: Sequence[Grid], seed: int) -> tuple[Runs, list[Grid
     fewer = replace(
         runs,
         runs=(),
-        contexts=tuple(runs.contexts[i] for i in kept),
+        configurations=tuple(runs.configurations[i] for i in kept),
         t4=runs.t4[kept],
         budget=runs.budget[kept],
         configuration=runs.configuration[kept],
@@ -443,13 +443,13 @@ def columns(runs: Runs, grid: Grid, chosen: IntArray, budgets: FloatArray) -> Fl
     budgets : ndarray, shape (n_rows,)
         Step by which the run would have to generalise.
     """
-    contexts = [runs.contexts[i] for i in grid.run[chosen]]
+    configurations = [runs.configurations[i] for i in grid.run[chosen]]
     return np.column_stack(
         [
             grid.features[chosen],
             grid_and_budget(grid.horizon, grid.stride, budgets),
             grid.metrics[chosen],
-            context_terms(contexts, grid.horizon, budgets),
+            context_terms(configurations, grid.horizon, budgets),
         ]
     )
 

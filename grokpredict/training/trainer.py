@@ -369,8 +369,12 @@ def _familiar(grids: Sequence[Grid], fit: BoolArray, held: BoolArray, rows: Rows
 
 
 def _always_known(runs: Runs) -> tuple[str, ...]:
-    """Return the context fields that are read and that no run with a configuration lacks."""
-    known = [set(context.known()) for context in runs.contexts if has_context(context)]
+    """Return the configuration fields that are read and that no run with a configuration lacks."""
+    known = [
+        set(configuration.known())
+        for configuration in runs.configurations
+        if has_context(configuration)
+    ]
     return tuple(sorted(set.intersection(set(CONTEXT_FIELDS), *known))) if known else ()
 
 

@@ -14,7 +14,7 @@ from grokpredict.live.monitor import GrokMonitor, verdict_to_dict
 from grokpredict.model.classifier import GrokClassifier, load_classifier
 from grokpredict.model.thresholds import check_max_false_abort
 from grokpredict.model.verdict import Verdict
-from grokpredict.runs.run import Context
+from grokpredict.runs.run import Configuration
 
 if TYPE_CHECKING:
     from pytorch_lightning import Callback as _Callback
@@ -274,7 +274,7 @@ class GrokPredictor(_Callback):
             "stopped_step": self.stopped_step,
             "stopping_reason": self.stopping_reason.value,
             "message": self.stopping_reason_message,
-            "context": (monitor.context or Context()).known(),
+            "configuration": (monitor.configuration or Configuration()).known(),
             "verdicts": [verdict_to_dict(verdict) for verdict in monitor.verdicts],
         }
         self._report.write(trainer, record)

@@ -18,7 +18,7 @@ from grokpredict.live.trainer import (
     read_validation,
 )
 from grokpredict.model.verdict import Verdict
-from grokpredict.runs.run import Context
+from grokpredict.runs.run import Configuration
 
 #: Hooks during which every process stands at the same step, so that it may talk to the others.
 _TOGETHER = frozenset(
@@ -149,8 +149,8 @@ class Watch:
 
     def _judge(self, trainer: Any, pl_module: Any, losses: list[float]) -> None:
         monitor = self.monitor
-        if monitor.context is None:
-            monitor.context = self._context(trainer, pl_module)
+        if monitor.configuration is None:
+            monitor.configuration = self._context(trainer, pl_module)
         if not monitor.verdicts and not pl_module.automatic_optimization:
             # Only now it is known how many optimiser steps there are to a loss.
             n_seen = monitor.n_seen + len(losses)
@@ -164,7 +164,7 @@ class Watch:
             reason = f"{missing} steps had no {self._loss_key!r} in what training_step returned"
             monitor.verdicts[-1] = replace(found[-1], reason=reason)
 
-    def _context(self, trainer: Any, pl_module: Any) -> Context:
+    def _context(self, trainer: Any, pl_module: Any) -> Configuration:
         """Return the configuration; nothing is known where it cannot be read."""
         try:
             return read_context(trainer, pl_module, self.monitor.budget)
@@ -173,7 +173,7 @@ class Watch:
                 "the configuration cannot be read, only the loss is: "
                 f"{type(error).__name__}: {error}"
             )
-            return Context()
+            return Configuration()
 
     def see_evaluation(self, trainer: Any) -> None:
         """Tell the monitor the validation loss and accuracy of an evaluation that has ended."""
@@ -235,7 +235,7 @@ class Watch:
         buffer = self.buffer
         return {
             "monitor": self.monitor.state_dict(),
-            "context": (self.monitor.context or Context()).known(),
+            "configuration": (self.monitor.configuration or Configuration()).known(),
             # Up to which step the losses are known; None once no more are kept.
             "step": None if buffer is None else buffer.step,
             "complete": together,
@@ -247,7 +247,9 @@ class Watch:
         """Go on where the fit was that wrote ``state``."""
         monitor, buffer = self.monitor, self.buffer
         monitor.load_state_dict(state["monitor"])
-        monitor.context = Context(**state["context"]) if state["context"] else None
+        monitor.configuration = (
+            Configuration(**state["configuration"]) if state["configuration"] else None
+        )
         if state["step"] is None:
             self.buffer = None
         elif buffer is not None:
