@@ -31,7 +31,7 @@ from grokpredict.features.conditioning import SignalSettings
 from grokpredict.logs import read_sweep
 from grokpredict.model.classifier import load_classifier
 from grokpredict.model.validated import reading
-from grokpredict.runs.run import Sweep
+from grokpredict.runs.sweep import Sweep
 from grokpredict.training.cross_validation import READS, held_out_scores
 from grokpredict.training.digest import facts_of
 from grokpredict.training.ranking import auroc, enough

@@ -38,7 +38,9 @@ from grokpredict.model.classifier import load_classifier
 from grokpredict.model.familiarity import fit_familiar
 from grokpredict.model.thresholds import abort_threshold, independent_scores
 from grokpredict.model.validated import metric_reasons, reading
-from grokpredict.runs.run import Configuration, Curve, Run
+from grokpredict.runs.configuration import Configuration
+from grokpredict.runs.curve import Curve
+from grokpredict.runs.run import Run
 from grokpredict.training.cross_validation import FOLDS, READS, folds, held_out_scores
 from grokpredict.training.table import extract_grids, known_runs
 

@@ -24,30 +24,30 @@ if TYPE_CHECKING:
     from grokpredict.model.classifier import load_classifier as load_classifier
     from grokpredict.model.file import ClassifierFileError as ClassifierFileError
     from grokpredict.model.verdict import Verdict as Verdict
+    from grokpredict.runs.configuration import Configuration as Configuration
+    from grokpredict.runs.curve import Curve as Curve
+    from grokpredict.runs.curve import UnsuitableRunError as UnsuitableRunError
     from grokpredict.runs.labels import LabelRule as LabelRule
-    from grokpredict.runs.run import Configuration as Configuration
-    from grokpredict.runs.run import Curve as Curve
-    from grokpredict.runs.run import LeftOut as LeftOut
     from grokpredict.runs.run import Run as Run
-    from grokpredict.runs.run import Sweep as Sweep
-    from grokpredict.runs.run import UnsuitableRunError as UnsuitableRunError
+    from grokpredict.runs.sweep import LeftOut as LeftOut
+    from grokpredict.runs.sweep import Sweep as Sweep
     from grokpredict.training.trainer import train as train
 
 _HOME = {
     "ClassifierFileError": "model.file",
     "Columns": "logs",
-    "Configuration": "runs.run",
-    "Curve": "runs.run",
+    "Configuration": "runs.configuration",
+    "Curve": "runs.curve",
     "GrokClassifier": "model.classifier",
     "GrokMonitor": "live.monitor",
     "GrokPredictor": "live.lightning",
     "LabelRule": "runs.labels",
-    "LeftOut": "runs.run",
+    "LeftOut": "runs.sweep",
     "LogError": "logs",
     "Run": "runs.run",
     "Score": "evaluation.scoring",
-    "Sweep": "runs.run",
-    "UnsuitableRunError": "runs.run",
+    "Sweep": "runs.sweep",
+    "UnsuitableRunError": "runs.curve",
     "Verdict": "model.verdict",
     "load_classifier": "model.classifier",
     "read_bundle": "logs",

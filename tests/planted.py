@@ -14,8 +14,11 @@ from grokpredict.model.classifier import GrokClassifier, all_feature_names
 from grokpredict.model.familiarity import Familiar
 from grokpredict.model.trees import Trees
 from grokpredict.model.validated import ValidatedModels
+from grokpredict.runs.configuration import Configuration
+from grokpredict.runs.curve import Curve
 from grokpredict.runs.labels import LabelRule
-from grokpredict.runs.run import Configuration, Curve, Run, Sweep
+from grokpredict.runs.run import Run
+from grokpredict.runs.sweep import Sweep
 
 
 def planted_run(

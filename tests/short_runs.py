@@ -11,7 +11,10 @@ import functools
 import numpy as np
 
 from grokpredict.model.classifier import GrokClassifier
-from grokpredict.runs.run import Configuration, Curve, Run, Sweep
+from grokpredict.runs.configuration import Configuration
+from grokpredict.runs.curve import Curve
+from grokpredict.runs.run import Run
+from grokpredict.runs.sweep import Sweep
 from grokpredict.training.trainer import train
 
 HORIZONS = (40, 80)

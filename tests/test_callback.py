@@ -27,7 +27,7 @@ from torch.utils.data import DataLoader, IterableDataset
 
 from grokpredict.live.lightning import GrokPredictor, StoppingReason
 from grokpredict.model.classifier import GrokClassifier
-from grokpredict.runs.run import Configuration
+from grokpredict.runs.configuration import Configuration
 
 pytestmark = [pytest.mark.filterwarnings(text) for text in LIGHTNING_WARNINGS]
 

@@ -18,7 +18,7 @@ from torch.utils.data import DataLoader
 
 from grokpredict.live.lightning import GrokPredictor, StoppingReason
 from grokpredict.model.classifier import GrokClassifier
-from grokpredict.runs.run import Configuration
+from grokpredict.runs.configuration import Configuration
 
 pytestmark = [pytest.mark.filterwarnings(text) for text in LIGHTNING_WARNINGS]
 

@@ -28,7 +28,9 @@ from grokpredict.model.classifier import (
 )
 from grokpredict.model.file import PROTOCOL
 from grokpredict.model.trees import Trees
-from grokpredict.runs.run import Configuration, UnsuitableRunError, window
+from grokpredict.runs.configuration import Configuration
+from grokpredict.runs.curve import UnsuitableRunError
+from grokpredict.runs.run import window
 from grokpredict.training.trainer import train
 
 SWEEP = planted_sweep(90, seed=3)

@@ -6,15 +6,10 @@ import pickle
 import numpy as np
 import pytest
 
-from grokpredict.runs.run import (
-    Configuration,
-    Curve,
-    Run,
-    Sweep,
-    UnsuitableRunError,
-    check_window,
-    window,
-)
+from grokpredict.runs.configuration import Configuration
+from grokpredict.runs.curve import Curve, UnsuitableRunError, check_window
+from grokpredict.runs.run import Run, window
+from grokpredict.runs.sweep import Sweep
 
 
 def run_on(steps, **fields):

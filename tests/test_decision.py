@@ -8,7 +8,8 @@ from planted import hand_made
 from scipy.stats import binom
 
 from grokpredict.model.verdict import abort_threshold, calibration_runs_needed, judge
-from grokpredict.runs.run import Configuration, UnsuitableRunError
+from grokpredict.runs.configuration import Configuration
+from grokpredict.runs.curve import UnsuitableRunError
 
 LOSSES = 3 * np.exp(-np.arange(400) / 100) + 0.01 * np.sin(np.arange(400))
 ENOUGH = {(False, 1): np.full(59, 0.5), (True, 1): np.full(59, 0.15)}

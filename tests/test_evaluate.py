@@ -26,7 +26,10 @@ from grokpredict.live.monitor import GrokMonitor
 from grokpredict.model.classifier import GrokClassifier
 from grokpredict.reporting.evaluation_figure import evaluation_figure
 from grokpredict.reporting.evaluation_text import evaluation_text
-from grokpredict.runs.run import Configuration, Curve, Run, Sweep
+from grokpredict.runs.configuration import Configuration
+from grokpredict.runs.curve import Curve
+from grokpredict.runs.run import Run
+from grokpredict.runs.sweep import Sweep
 from grokpredict.training.digest import fingerprint
 from grokpredict.training.table import known_runs
 

@@ -17,7 +17,9 @@ from grokpredict.evaluation.ledger import (
     lost_and_saved,
 )
 from grokpredict.evaluation.reliability import reliability
-from grokpredict.runs.run import Configuration, Curve, Run
+from grokpredict.runs.configuration import Configuration
+from grokpredict.runs.curve import Curve
+from grokpredict.runs.run import Run
 from grokpredict.training.table import Runs
 
 
@@ -113,7 +115,7 @@ def run(steps: int, *, t4: int | None = None, max_steps: int = 1000, diverged: b
 
 
 def test_steps_of_a_run_end_with_its_log_only_where_it_generalised_or_diverged() -> None:
-    from grokpredict.runs.run import Sweep
+    from grokpredict.runs.sweep import Sweep
     from grokpredict.training.table import known_runs
 
     runs, _ = known_runs(

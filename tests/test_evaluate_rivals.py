@@ -20,7 +20,9 @@ from grokpredict.evaluation.rivals import (
 )
 from grokpredict.features.conditioning import condition
 from grokpredict.features.signal import hjorth
-from grokpredict.runs.run import Configuration, Curve, Run
+from grokpredict.runs.configuration import Configuration
+from grokpredict.runs.curve import Curve
+from grokpredict.runs.run import Run
 from grokpredict.training.table import Runs
 
 

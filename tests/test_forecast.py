@@ -9,7 +9,7 @@ from planted import hand_made
 from grokpredict.model.classifier import GrokClassifier
 from grokpredict.model.forecast import QUANTILES, generalisation_steps
 from grokpredict.model.verdict import judge
-from grokpredict.runs.run import Configuration
+from grokpredict.runs.configuration import Configuration
 
 LOSSES = 3 * np.exp(-np.arange(400) / 100) + 0.01 * np.sin(np.arange(400))
 

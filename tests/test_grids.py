@@ -19,7 +19,8 @@ from grokpredict.live.lightning import GrokPredictor
 from grokpredict.live.monitor import GrokMonitor
 from grokpredict.model.classifier import DEFAULT_STRIDES, GrokClassifier, load_classifier
 from grokpredict.reporting.text import training_text
-from grokpredict.runs.run import Findings, UnsuitableRunError
+from grokpredict.runs.curve import UnsuitableRunError
+from grokpredict.runs.sweep import Findings
 from grokpredict.training.trainer import train
 
 pytestmark = [pytest.mark.filterwarnings(text) for text in LIGHTNING_WARNINGS]

@@ -19,7 +19,8 @@ from grokpredict.live.monitor import GrokMonitor
 from grokpredict.live.optuna import GrokPruner, prune_if_stopped
 from grokpredict.model.classifier import GrokClassifier
 from grokpredict.model.verdict import judge
-from grokpredict.runs.run import Configuration, UnsuitableRunError
+from grokpredict.runs.configuration import Configuration
+from grokpredict.runs.curve import UnsuitableRunError
 
 #: The data of a resumed run here are not what the loss depends on.
 RESUMED = "ignore:You're resuming from a checkpoint"

@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from grokpredict.runs.curve import Curve
 from grokpredict.runs.labels import (
     GeneralisationLaw,
     LabelRule,
@@ -17,7 +18,7 @@ from grokpredict.runs.labels import (
     phase,
     phase_times,
 )
-from grokpredict.runs.run import Curve, Run
+from grokpredict.runs.run import Run
 
 TENS = np.arange(0, 100, 10)
 

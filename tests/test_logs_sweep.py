@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from grokpredict.logs import Columns, LogError, by_reason, read_run, read_sweep, write_bundle
-from grokpredict.runs.run import LeftOut
+from grokpredict.runs.sweep import LeftOut
 
 GOOD = "step,loss\n0,1\n1,0.5\n"
 

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from grokpredict.features.metrics import ACCURACY_FLOOR, METRIC_TERMS, Evaluations, metric_terms
-from grokpredict.runs.run import Curve, Run
+from grokpredict.runs.curve import Curve
+from grokpredict.runs.run import Run
 
 
 def evaluations(seed: int, every: int = 50, end: int = 1000) -> Evaluations:

@@ -15,7 +15,8 @@ from short_runs import BUDGET, LR, WEIGHT_DECAY, curve
 from grokpredict.live.monitor import GrokMonitor
 from grokpredict.model.classifier import GrokClassifier
 from grokpredict.model.verdict import Verdict, judge
-from grokpredict.runs.run import Configuration, UnsuitableRunError
+from grokpredict.runs.configuration import Configuration
+from grokpredict.runs.curve import UnsuitableRunError
 
 GOOD, DOOMED = curve(0.9, seed=1001), curve(0.03, seed=1002)
 CONTEXT = Configuration(optimizer="adamw", learning_rate=LR, weight_decay=WEIGHT_DECAY)

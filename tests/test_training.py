@@ -17,8 +17,11 @@ from sklearn.metrics import roc_auc_score
 from grokpredict.features.conditioning import SignalSettings
 from grokpredict.features.configuration import CONTEXT_TERMS, context_terms
 from grokpredict.model.classifier import GrokClassifier, all_feature_names
+from grokpredict.runs.configuration import Configuration
+from grokpredict.runs.curve import Curve
 from grokpredict.runs.labels import LabelRule
-from grokpredict.runs.run import Configuration, Curve, LeftOut, Run, Sweep, window
+from grokpredict.runs.run import Run, window
+from grokpredict.runs.sweep import LeftOut, Sweep
 from grokpredict.training.cross_validation import FOLDS, fit_columns, folds, model_columns
 from grokpredict.training.fit import exported
 from grokpredict.training.ranking import auroc, auroc_intervals

@@ -16,7 +16,10 @@ from grokpredict.live.monitor import GrokMonitor
 from grokpredict.model.classifier import GrokClassifier
 from grokpredict.model.file import ClassifierFileError
 from grokpredict.model.verdict import judge
-from grokpredict.runs.run import Configuration, Curve, Run, Sweep
+from grokpredict.runs.configuration import Configuration
+from grokpredict.runs.curve import Curve
+from grokpredict.runs.run import Run
+from grokpredict.runs.sweep import Sweep
 from grokpredict.training.trainer import train
 
 LOSSES = 3 * np.exp(-np.arange(400) / 100) + 0.01 * np.sin(np.arange(400))

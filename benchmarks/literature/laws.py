@@ -10,8 +10,9 @@ from drawing import COLOURS, FAINT, FIGURES, figure, logarithmic
 from matplotlib.axes import Axes
 from runs import EXPERIMENTS
 
+from grokpredict.runs.curve import FloatArray
 from grokpredict.runs.labels import GeneralisationLaw, fit_generalisation_law, phase_times
-from grokpredict.runs.run import FloatArray, Run
+from grokpredict.runs.run import Run
 from grokpredict.sweeps.trainer import EVALUATE_EVERY
 
 RESAMPLES = 2000

@@ -15,8 +15,9 @@ from sklearn.preprocessing import PolynomialFeatures, StandardScaler
 
 from grokpredict.features.conditioning import SignalSettings
 from grokpredict.features.signal import extract, feature_names
+from grokpredict.runs.curve import FloatArray
 from grokpredict.runs.labels import LabelRule, Phase, outcome, phase, phase_times
-from grokpredict.runs.run import FloatArray, Run, window
+from grokpredict.runs.run import Run, window
 from grokpredict.training.ranking import Interval, auroc_intervals
 
 #: A run whose training accuracy never exceeds this learned nothing: dead.

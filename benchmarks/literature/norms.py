@@ -10,8 +10,9 @@ from runs import DATA, EXPERIMENTS
 from scipy.stats import binomtest
 
 from grokpredict.logs import read_sweep
+from grokpredict.runs.curve import FloatArray
 from grokpredict.runs.labels import Phase, phase, phase_times
-from grokpredict.runs.run import FloatArray, Run
+from grokpredict.runs.run import Run
 
 #: Share of the norm by which it must rise, and fall, to count.
 MARGIN = 0.05

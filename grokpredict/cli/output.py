@@ -11,7 +11,7 @@ import click
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from grokpredict.runs.run import Findings, LeftOut
+    from grokpredict.runs.sweep import Findings, LeftOut
 
 Item = TypeVar("Item")
 

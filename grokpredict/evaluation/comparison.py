@@ -35,7 +35,7 @@ from grokpredict.model.classifier import GrokClassifier, load_classifier
 from grokpredict.model.thresholds import check_max_false_abort
 from grokpredict.model.validated import reading
 from grokpredict.runs.labels import BoolArray
-from grokpredict.runs.run import Sweep
+from grokpredict.runs.sweep import Sweep
 from grokpredict.training.cross_validation import READS
 from grokpredict.training.digest import fingerprint
 from grokpredict.training.table import Progress, known_runs

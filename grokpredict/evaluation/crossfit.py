@@ -13,8 +13,8 @@ from grokpredict.features.conditioning import SignalSettings
 from grokpredict.features.metrics import Evaluations
 from grokpredict.model.thresholds import abort_threshold, independent_scores
 from grokpredict.model.validated import reading
+from grokpredict.runs.curve import FloatArray, IntArray
 from grokpredict.runs.labels import BoolArray
-from grokpredict.runs.run import FloatArray, IntArray
 from grokpredict.training.cross_validation import FOLDS, READS, folds, held_out_scores
 from grokpredict.training.table import Grid, Progress, extract_grids, step_grids
 from grokpredict.training.trainer import MIN_RUNS_PER_CLASS

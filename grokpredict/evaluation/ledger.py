@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from grokpredict.runs.curve import FloatArray
 from grokpredict.runs.labels import BoolArray
-from grokpredict.runs.run import FloatArray
 from grokpredict.training.ranking import RESAMPLES, Interval
 from grokpredict.training.table import Runs
 

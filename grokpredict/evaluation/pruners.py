@@ -12,7 +12,7 @@ import numpy as np
 
 from grokpredict._util.parallel import results
 from grokpredict.evaluation.ledger import NEVER, Finished, Rule
-from grokpredict.runs.run import Curve, FloatArray
+from grokpredict.runs.curve import Curve, FloatArray
 
 #: A trial reports at most so often, at every second, third, ... evaluation: the time that Optuna's
 #: pruners take grows with the square of it.

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from grokpredict.evaluation.ledger import clopper_pearson
+from grokpredict.runs.curve import FloatArray
 from grokpredict.runs.labels import BoolArray
-from grokpredict.runs.run import FloatArray
 from grokpredict.training.ranking import Interval
 
 #: Equally wide bins between 0 and 1.

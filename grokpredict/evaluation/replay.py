@@ -11,8 +11,9 @@ from grokpredict.evaluation.ledger import NEVER, Finished, Rule
 from grokpredict.features.metrics import Evaluations
 from grokpredict.live.monitor import serving_grid
 from grokpredict.model.classifier import GrokClassifier, Looks
+from grokpredict.runs.curve import FloatArray, IntArray, UnsuitableRunError, check_window
 from grokpredict.runs.labels import BoolArray
-from grokpredict.runs.run import FloatArray, IntArray, UnsuitableRunError, check_window, window
+from grokpredict.runs.run import window
 
 #: Runs whose windows are in memory at once.
 _CHUNK = 256

@@ -13,16 +13,9 @@ import numpy as np
 from grokpredict.evaluation.ledger import NEVER, Finished, Rule
 from grokpredict.features.conditioning import SignalSettings, condition
 from grokpredict.features.signal import MIN_SAMPLES, hjorth
+from grokpredict.runs.curve import Curve, FloatArray, IntArray, UnsuitableRunError, check_window
 from grokpredict.runs.labels import fit_generalisation_law
-from grokpredict.runs.run import (
-    Curve,
-    FloatArray,
-    IntArray,
-    Run,
-    UnsuitableRunError,
-    check_window,
-    window,
-)
+from grokpredict.runs.run import Run, window
 
 #: Patience in evaluations, a fifth more each time.
 PATIENCES: IntArray = np.unique(np.round(1.2 ** np.arange(40)).astype(np.int64))

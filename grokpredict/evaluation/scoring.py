@@ -13,7 +13,8 @@ from grokpredict.features.metrics import Evaluations
 from grokpredict.live.monitor import GrokMonitor, serving_grid
 from grokpredict.model.classifier import GrokClassifier
 from grokpredict.model.verdict import Verdict
-from grokpredict.runs.run import Run, UnsuitableRunError, check_window
+from grokpredict.runs.curve import UnsuitableRunError, check_window
+from grokpredict.runs.run import Run
 
 #: Steps by which a run has to generalise where nobody says: those of Notsawo et al. 2023.
 DEFAULT_BUDGET = 10_000

@@ -12,7 +12,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from grokpredict.runs.run import FloatArray
+from grokpredict.runs.curve import FloatArray
 
 #: Fewer samples than this hold no cycle of the slowest oscillation that is looked at.
 MIN_SAMPLES = 32

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from grokpredict.runs.run import Configuration, FloatArray
+from grokpredict.runs.configuration import Configuration
+from grokpredict.runs.curve import FloatArray
 
 #: The window that the loss features were computed on.
 GRID_TERMS = ("log10_horizon", "log10_stride")

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from grokpredict.runs.run import Curve, FloatArray, IntArray, Run
+from grokpredict.runs.curve import Curve, FloatArray, IntArray
+from grokpredict.runs.run import Run
 
 #: docs/features.md gives the formulas.
 METRIC_TERMS = (

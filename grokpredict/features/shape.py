@@ -11,7 +11,7 @@ import math
 
 import numpy as np
 
-from grokpredict.runs.run import FloatArray
+from grokpredict.runs.curve import FloatArray
 
 #: Samples of which the median is the loss at the start, and over which short means are taken.
 FEW = 5

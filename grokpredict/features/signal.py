@@ -21,7 +21,7 @@ from grokpredict.features.conditioning import (
     low_pass,
 )
 from grokpredict.features.shape import FEW, shape_features
-from grokpredict.runs.run import FloatArray
+from grokpredict.runs.curve import FloatArray
 
 __all__ = [
     "MIN_SAMPLES",

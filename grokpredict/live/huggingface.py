@@ -17,7 +17,7 @@ from grokpredict.live.trainer import (
 )
 from grokpredict.model.classifier import GrokClassifier, load_classifier
 from grokpredict.model.verdict import Verdict
-from grokpredict.runs.run import Configuration
+from grokpredict.runs.configuration import Configuration
 
 try:
     from transformers import TrainerCallback

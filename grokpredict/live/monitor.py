@@ -17,7 +17,7 @@ from grokpredict.features.metrics import Evaluations
 from grokpredict.model.classifier import GrokClassifier, load_classifier
 from grokpredict.model.thresholds import check_max_false_abort
 from grokpredict.model.verdict import Verdict, judge
-from grokpredict.runs.run import Configuration
+from grokpredict.runs.configuration import Configuration
 
 #: An accuracy above this is a percentage. The margin is for shares of 1 that were rounded.
 _PERCENT_ABOVE = 1 + 1e-6
@@ -52,7 +52,7 @@ class GrokMonitor:
     ------
     ValueError
         If an argument is out of its range. A grid that the classifier does not know is an
-        :class:`~grokpredict.runs.run.UnsuitableRunError`, a broken file a
+        :class:`~grokpredict.runs.curve.UnsuitableRunError`, a broken file a
         :class:`~grokpredict.model.file.ClassifierFileError`; both are ValueErrors.
 
     Notes

@@ -7,7 +7,8 @@ from pathlib import Path
 
 from grokpredict.live.monitor import GrokMonitor
 from grokpredict.model.classifier import GrokClassifier, load_classifier
-from grokpredict.runs.run import Configuration, Curve, check_window
+from grokpredict.runs.configuration import Configuration
+from grokpredict.runs.curve import Curve, check_window
 
 try:
     import optuna

@@ -9,7 +9,7 @@ from typing import Any
 from grokpredict.live.monitor import GrokMonitor
 from grokpredict.live.trainer import find_validation, in_percent
 from grokpredict.model.classifier import GrokClassifier, load_classifier
-from grokpredict.runs.run import Configuration
+from grokpredict.runs.configuration import Configuration
 
 try:
     from ray.tune import Stopper

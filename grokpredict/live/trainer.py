@@ -11,8 +11,8 @@ from dataclasses import replace
 from typing import Any
 
 from grokpredict.logs.columns import KNOWN_NAMES, normalised
+from grokpredict.runs.configuration import Configuration
 from grokpredict.runs.labels import LabelRule
-from grokpredict.runs.run import Configuration
 
 #: Points at which a learning-rate function is asked, the denser the earlier: warm-ups are short.
 _N_ASKED = 128

@@ -33,7 +33,9 @@ from grokpredict._util.atomic import replacing
 from grokpredict.logs.columns import Columns
 from grokpredict.logs.errors import LogError
 from grokpredict.logs.table import make_run
-from grokpredict.runs.run import CHANNELS, Curve, LeftOut, Run, Sweep
+from grokpredict.runs.curve import Curve
+from grokpredict.runs.run import CHANNELS, Run
+from grokpredict.runs.sweep import LeftOut, Sweep
 
 NAME = "bundle"
 

@@ -12,7 +12,7 @@ from grokpredict.logs.errors import LogError
 from grokpredict.logs.hparams import hparams_beside, unnested
 from grokpredict.logs.source import STDIN, read_text, shown, suffix
 from grokpredict.logs.table import Table, constant, sweep_of_table
-from grokpredict.runs.run import Sweep
+from grokpredict.runs.sweep import Sweep
 
 NAME = "JSON Lines"
 

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Sequence
 
 from grokpredict.logs.errors import LogError
-from grokpredict.runs.run import Findings, LeftOut
+from grokpredict.runs.sweep import Findings, LeftOut
 
 
 def by_reason(left_out: Iterable[LeftOut]) -> list[tuple[int, LeftOut]]:

@@ -7,7 +7,7 @@ from pathlib import Path
 from grokpredict.logs import csv_file
 from grokpredict.logs.columns import Columns
 from grokpredict.logs.source import read_text
-from grokpredict.runs.run import Sweep
+from grokpredict.runs.sweep import Sweep
 
 NAME = "Lightning CSVLogger"
 

@@ -16,7 +16,7 @@ from grokpredict.logs.errors import LogError
 from grokpredict.logs.hparams import plain_value, read_hparams, unnested
 from grokpredict.logs.source import read_text
 from grokpredict.logs.table import Series, sweep_of_series
-from grokpredict.runs.run import Sweep
+from grokpredict.runs.sweep import Sweep
 
 NAME = "MLflow file store"
 

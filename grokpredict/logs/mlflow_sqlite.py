@@ -17,7 +17,8 @@ from grokpredict.logs.columns import Columns
 from grokpredict.logs.errors import LogError
 from grokpredict.logs.hparams import plain_value, unnested
 from grokpredict.logs.table import Series, sweep_of_series
-from grokpredict.runs.run import Findings, LeftOut, Run, Sweep
+from grokpredict.runs.run import Run
+from grokpredict.runs.sweep import Findings, LeftOut, Sweep
 
 NAME = "MLflow database"
 

@@ -10,7 +10,7 @@ from grokpredict.logs.errors import LogError
 from grokpredict.logs.hparams import hparams_beside
 from grokpredict.logs.needed import needed
 from grokpredict.logs.table import Table, constant, sweep_of_table
-from grokpredict.runs.run import Sweep
+from grokpredict.runs.sweep import Sweep
 
 NAME = "Parquet"
 

@@ -25,7 +25,8 @@ from grokpredict.logs import (
 from grokpredict.logs.columns import Columns
 from grokpredict.logs.errors import LogError
 from grokpredict.logs.source import STDIN, read_text, shown
-from grokpredict.runs.run import Findings, LeftOut, Run, Sweep
+from grokpredict.runs.run import Run
+from grokpredict.runs.sweep import Findings, LeftOut, Sweep
 
 PathLike = str | os.PathLike[str]
 
@@ -217,7 +218,7 @@ def _search(folder: Path) -> Iterator[Path]:
 
 
 def read_log(path: Path, columns: Columns) -> Sweep:
-    """Read one log; what is wrong with it becomes a :class:`~grokpredict.runs.run.LeftOut`."""
+    """Read one log; what is wrong with it becomes a :class:`~grokpredict.runs.sweep.LeftOut`."""
     try:
         form, found = _read(path, columns)
     except LogError as error:

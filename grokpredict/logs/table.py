@@ -12,7 +12,10 @@ import numpy as np
 from grokpredict.logs.columns import COUNTERS, Columns, normalised
 from grokpredict.logs.errors import LogError
 from grokpredict.logs.hparams import planned_steps
-from grokpredict.runs.run import Configuration, Curve, Findings, FloatArray, IntArray, Run, Sweep
+from grokpredict.runs.configuration import Configuration
+from grokpredict.runs.curve import Curve, FloatArray, IntArray
+from grokpredict.runs.run import Run
+from grokpredict.runs.sweep import Findings, Sweep
 
 #: Where an accuracy of a run is above this, all its accuracies are in percent. The margin is for
 #: shares of 1 that were rounded; guessing among a hundred classes gives 1 percent.

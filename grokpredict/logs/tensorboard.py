@@ -13,7 +13,7 @@ from grokpredict.logs.errors import LogError
 from grokpredict.logs.hparams import hparams_beside, unnested
 from grokpredict.logs.needed import needed
 from grokpredict.logs.table import Series, sweep_of_series
-from grokpredict.runs.run import Sweep
+from grokpredict.runs.sweep import Sweep
 
 NAME = "TensorBoard"
 

@@ -12,7 +12,7 @@ from grokpredict.logs.errors import LogError
 from grokpredict.logs.hparams import hparams_beside
 from grokpredict.logs.source import read_text
 from grokpredict.logs.table import Table, sweep_of_table
-from grokpredict.runs.run import Sweep
+from grokpredict.runs.sweep import Sweep
 
 NAME = "Hugging Face trainer_state.json"
 

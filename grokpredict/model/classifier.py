@@ -34,8 +34,9 @@ from grokpredict.model.file import (
 from grokpredict.model.thresholds import abort_threshold
 from grokpredict.model.trees import Trees
 from grokpredict.model.validated import ValidatedModels, checked_scores, metric_reasons
+from grokpredict.runs.configuration import Configuration
+from grokpredict.runs.curve import FloatArray, IntArray, UnsuitableRunError
 from grokpredict.runs.labels import LabelRule
-from grokpredict.runs.run import Configuration, FloatArray, IntArray, UnsuitableRunError
 
 __all__ = [
     "CHANNELS",

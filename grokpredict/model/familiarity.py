@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from grokpredict.features.configuration import BUDGET_TERMS, CONTEXT_TERMS, GRID_TERMS
+from grokpredict.runs.curve import FloatArray
 from grokpredict.runs.labels import BoolArray
-from grokpredict.runs.run import FloatArray
 
 #: A loss feature may leave the training range by this share of the range's width.
 RANGE_MARGIN = 0.5

@@ -6,7 +6,7 @@ import numpy as np
 
 from grokpredict.features.configuration import GROWING_TERMS
 from grokpredict.model.classifier import GrokClassifier, Looks
-from grokpredict.runs.run import FloatArray
+from grokpredict.runs.curve import FloatArray
 
 #: Probabilities whose steps are told: the middle, and an interval as likely left as kept to.
 QUANTILES = (0.25, 0.5, 0.75)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from grokpredict.runs.run import FloatArray, IntArray
+from grokpredict.runs.curve import FloatArray, IntArray
 
 #: Confidence with which the bound on lost runs holds over draws of the calibration runs.
 CONFIDENCE = 0.95

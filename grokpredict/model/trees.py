@@ -8,7 +8,7 @@ from dataclasses import dataclass, fields
 import numpy as np
 from numpy.typing import NDArray
 
-from grokpredict.runs.run import FloatArray, IntArray
+from grokpredict.runs.curve import FloatArray, IntArray
 
 #: Rows that are evaluated at once, so that memory stays bounded.
 _CHUNK = 2048

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from grokpredict.features.metrics import METRIC_TERMS
 from grokpredict.model.trees import Trees
+from grokpredict.runs.curve import FloatArray
 from grokpredict.runs.labels import BoolArray
-from grokpredict.runs.run import FloatArray
 
 #: A term may leave the training range by this share of the range's width.
 RANGE_MARGIN = 0.5

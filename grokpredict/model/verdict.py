@@ -18,7 +18,7 @@ from grokpredict.model.thresholds import (
     calibration_runs_needed,
     check_max_false_abort,
 )
-from grokpredict.runs.run import Configuration
+from grokpredict.runs.configuration import Configuration
 
 Action = Literal["continue", "abort", "abstain"]
 

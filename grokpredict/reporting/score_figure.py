@@ -16,7 +16,8 @@ from grokpredict.features.conditioning import MIN_SAMPLES, condition
 from grokpredict.features.signal import spectrum
 from grokpredict.live.monitor import serving_grid
 from grokpredict.model.classifier import GrokClassifier
-from grokpredict.runs.run import FloatArray, Run
+from grokpredict.runs.curve import FloatArray
+from grokpredict.runs.run import Run
 
 INK, FAINT, LOSS, SIGNAL = "#222222", "#8a8a8a", "#1f5a96", "#b3541e"
 #: A loss that falls by less than this factor is drawn on a linear axis.

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from grokpredict.evaluation.scoring import Score
 from grokpredict.logs import by_reason, notes, sentence
 from grokpredict.model.validated import reading
-from grokpredict.runs.run import Findings, LeftOut
+from grokpredict.runs.sweep import Findings, LeftOut
 
 if TYPE_CHECKING:
     from grokpredict.model.classifier import GrokClassifier

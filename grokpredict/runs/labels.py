@@ -10,7 +10,8 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from grokpredict.runs.run import Curve, FloatArray, Run
+from grokpredict.runs.curve import Curve, FloatArray
+from grokpredict.runs.run import Run
 
 BoolArray = NDArray[np.bool_]
 

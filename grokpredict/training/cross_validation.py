@@ -12,8 +12,8 @@ from grokpredict._util.parallel import results
 from grokpredict.features.configuration import GRID_TERMS
 from grokpredict.model.classifier import all_feature_names, columns_read
 from grokpredict.model.trees import Trees
+from grokpredict.runs.curve import FloatArray, IntArray
 from grokpredict.runs.labels import BoolArray
-from grokpredict.runs.run import FloatArray, IntArray
 from grokpredict.training.fit import fit_trees
 from grokpredict.training.ranking import Interval, auroc, auroc_intervals, enough
 from grokpredict.training.table import Grid, Progress, Rows, Runs, columns, training_rows

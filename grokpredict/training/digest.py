@@ -17,15 +17,10 @@ from grokpredict.features import signal as loss_features
 from grokpredict.features.conditioning import SignalSettings
 from grokpredict.features.metrics import METRIC_TERMS, Evaluations, metric_terms
 from grokpredict.model.classifier import DEFAULT_HORIZONS, DEFAULT_STRIDES
+from grokpredict.runs.configuration import Configuration
+from grokpredict.runs.curve import IntArray, UnsuitableRunError, check_window
 from grokpredict.runs.labels import LabelRule, Outcome, outcome
-from grokpredict.runs.run import (
-    Configuration,
-    IntArray,
-    Run,
-    UnsuitableRunError,
-    check_window,
-    window,
-)
+from grokpredict.runs.run import Run, window
 
 #: Hyperparameters that name the kind of task, for leaving one out.
 FAMILY_KEYS = ("family", "task")

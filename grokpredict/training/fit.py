@@ -10,8 +10,8 @@ from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]  # i
 
 from grokpredict.features.configuration import GROWING_TERMS
 from grokpredict.model.trees import Trees
+from grokpredict.runs.curve import FloatArray
 from grokpredict.runs.labels import BoolArray
-from grokpredict.runs.run import FloatArray
 
 N_TREES = 150
 LEARNING_RATE = 0.06

@@ -14,7 +14,8 @@ from grokpredict.logs.content import content_digest
 from grokpredict.logs.reading import find, read_log
 from grokpredict.logs.source import STDIN
 from grokpredict.model.classifier import GrokClassifier
-from grokpredict.runs.run import Findings, LeftOut, Run
+from grokpredict.runs.run import Run
+from grokpredict.runs.sweep import Findings, LeftOut
 from grokpredict.training.digest import CHUNK, Digest, Recipe, digest_runs, join, wider
 from grokpredict.training.table import Progress
 from grokpredict.training.trainer import TrainingReport, train_digest

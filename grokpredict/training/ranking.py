@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from grokpredict.runs.curve import FloatArray, IntArray
 from grokpredict.runs.labels import BoolArray
-from grokpredict.runs.run import FloatArray, IntArray
 
 #: Resamples of the cluster bootstrap.
 RESAMPLES = 1000

@@ -17,8 +17,11 @@ from grokpredict.features.configuration import (
 )
 from grokpredict.features.metrics import METRIC_TERMS
 from grokpredict.model.classifier import DEFAULT_STRIDES, all_feature_names
+from grokpredict.runs.configuration import Configuration
+from grokpredict.runs.curve import FloatArray, IntArray
 from grokpredict.runs.labels import BoolArray, LabelRule
-from grokpredict.runs.run import Configuration, FloatArray, IntArray, Run, Sweep
+from grokpredict.runs.run import Run
+from grokpredict.runs.sweep import Sweep
 from grokpredict.training.digest import (
     CHUNK,
     Digest,

@@ -16,8 +16,9 @@ from grokpredict.model.familiarity import TURNED_AWAY, Familiar, fit_familiar
 from grokpredict.model.thresholds import independent_scores
 from grokpredict.model.trees import Trees
 from grokpredict.model.validated import ValidatedModels, reading
+from grokpredict.runs.curve import FloatArray, IntArray
 from grokpredict.runs.labels import BoolArray, LabelRule
-from grokpredict.runs.run import FloatArray, IntArray, Sweep
+from grokpredict.runs.sweep import Sweep
 from grokpredict.training.cross_validation import (
     FOLDS,
     READS,

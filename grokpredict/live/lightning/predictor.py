@@ -14,7 +14,7 @@ from grokpredict.live.monitor import GrokMonitor, verdict_to_dict
 from grokpredict.model.classifier import GrokClassifier, load_classifier
 from grokpredict.model.thresholds import check_max_false_abort
 from grokpredict.model.verdict import Verdict
-from grokpredict.runs.run import Configuration
+from grokpredict.runs.configuration import Configuration
 
 if TYPE_CHECKING:
     from pytorch_lightning import Callback as _Callback

@@ -18,7 +18,7 @@ from grokpredict.live.trainer import (
     read_validation,
 )
 from grokpredict.model.verdict import Verdict
-from grokpredict.runs.run import Configuration
+from grokpredict.runs.configuration import Configuration
 
 #: Hooks during which every process stands at the same step, so that it may talk to the others.
 _TOGETHER = frozenset(

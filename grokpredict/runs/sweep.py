@@ -1,0 +1,74 @@
+"""Many runs, those that were left out, and what was met while they were read."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+from grokpredict.runs.run import Run
+
+Key = TypeVar("Key")
+
+
+@dataclass(frozen=True)
+class LeftOut:
+    """A run that was not used, and why."""
+
+    path: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Findings:
+    """What was met while a sweep was read; the findings of two parts add up.
+
+    Attributes
+    ----------
+    formats : mapping of str to int
+        Runs by the format that they were read from.
+    columns : mapping of (str, str) to int
+        Runs by channel and the column that was taken for it; ``"step"`` counts as a channel.
+    remarks : mapping of str to (int, str)
+        What a user should know of the data: how many runs it is true of, and the name of one.
+    """
+
+    formats: Mapping[str, int] = field(default_factory=dict)
+    columns: Mapping[tuple[str, str], int] = field(default_factory=dict)
+    remarks: Mapping[str, tuple[int, str]] = field(default_factory=dict)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the findings as what :func:`json.dumps` takes."""
+        columns: dict[str, dict[str, int]] = {}
+        for (channel, column), number in self.columns.items():
+            columns.setdefault(channel, {})[column] = number
+        remarks = [
+            {"runs": number, "path": example, "remark": text}
+            for text, (number, example) in self.remarks.items()
+        ]
+        return {"formats": dict(self.formats), "columns": columns, "remarks": remarks}
+
+    def __add__(self, other: Findings) -> Findings:
+        remarks = dict(self.remarks)
+        for text, (number, example) in other.remarks.items():
+            before, first = remarks.get(text, (0, example))
+            remarks[text] = (before + number, first)
+        return Findings(
+            _sums(self.formats, other.formats), _sums(self.columns, other.columns), remarks
+        )
+
+
+def _sums(one: Mapping[Key, int], other: Mapping[Key, int]) -> dict[Key, int]:
+    return {key: one.get(key, 0) + other.get(key, 0) for key in {**one, **other}}
+
+
+@dataclass(frozen=True, eq=False)
+class Sweep:
+    """Runs that were read, those that were left out, and what was met on the way."""
+
+    runs: Sequence[Run]
+    left_out: Sequence[LeftOut] = ()
+    findings: Findings = Findings()
+
+    def __len__(self) -> int:
+        return len(self.runs)
