@@ -16,6 +16,7 @@ import numpy as np
 from grokpredict.logs.columns import Columns
 from grokpredict.logs.errors import LogError
 from grokpredict.logs.hparams import plain_value, unnested
+from grokpredict.logs.source import MAX_CONFIGURATION, check_regular
 from grokpredict.logs.table import Series, sweep_of_series
 from grokpredict.runs.run import Run
 from grokpredict.runs.sweep import Findings, LeftOut, Sweep
@@ -75,8 +76,12 @@ def read(path: Path, columns: Columns) -> Sweep:
 
 @contextmanager
 def _opened(path: Path) -> Iterator[sqlite3.Connection]:
+    check_regular(path)
     try:
         with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as database:
+            database.execute("PRAGMA trusted_schema = OFF")
+            if hasattr(database, "setlimit"):  # from Python 3.11 on
+                database.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, MAX_CONFIGURATION)
             yield database
     except sqlite3.Error as error:
         raise LogError(f"{path} cannot be read as a SQLite database: {error}") from error

@@ -181,9 +181,11 @@ def find(paths: Iterable[PathLike]) -> list[Path]:
     found: dict[str, Path] = {}
     for given in paths:
         path = Path(given)
-        if path == STDIN:
+        if os.fspath(given) == "-":
             found["-"] = path
             continue
+        if path == STDIN:
+            path = path.absolute()  # "./-" is a file
         if not path.exists():
             raise LogError(f"a log must exist, there is no {path}")
         if path.is_dir():
