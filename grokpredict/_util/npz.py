@@ -1,4 +1,4 @@
-"""The arrays of an ``.npz`` file, of which nothing is executed and no size is believed unchecked."""
+"""The arrays of an ``.npz`` file: nothing is executed, and no size is believed unchecked."""
 
 from __future__ import annotations
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from pathlib import Path
 from typing import BinaryIO
 
 #: Bytes of an input, after decompression, that are read without a question.
@@ -32,12 +31,12 @@ def open_regular(path: str | os.PathLike[str]) -> BinaryIO:
     A pipe that nobody writes to would wait for ever, ``/dev/zero`` would never end.
     """
     # Without O_NONBLOCK, opening a pipe waits for its other end.
-    file = open(os.open(path, os.O_RDONLY | _FLAGS), "rb")  # noqa: PTH123, SIM115
-    kind = os.fstat(file.fileno()).st_mode
+    descriptor = os.open(path, os.O_RDONLY | _FLAGS)
+    kind = os.fstat(descriptor).st_mode
     if not stat.S_ISREG(kind):
-        file.close()
+        os.close(descriptor)
         raise OSError(errno.EINVAL, f"it must be a regular file, it is {kind_of(kind)}", str(path))
-    return file
+    return os.fdopen(descriptor, "rb")
 
 
 _FLAGS = getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
@@ -78,9 +77,3 @@ def in_words(number: int) -> str:
         if number >= size:
             return f"{number / size:.3g} {unit}"
     return f"{number} bytes"
-
-
-def size_of(path: Path) -> int:
-    """Return the size of a regular file; OSError if it is something else."""
-    with open_regular(path) as file:
-        return os.fstat(file.fileno()).st_size

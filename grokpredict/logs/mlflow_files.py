@@ -42,7 +42,9 @@ def read(path: Path, columns: Columns) -> Sweep:
     if read_hparams(path / META).get("lifecycle_stage") == "deleted":
         return Sweep([])
     series = {name: _series(file) for name, file in _files(path / "metrics")}
-    hparams = {name: plain_value(read_configuration(file)) for name, file in _files(path / "params")}
+    hparams = {
+        name: plain_value(read_configuration(file)) for name, file in _files(path / "params")
+    }
     return sweep_of_series(series, columns, unnested(hparams), str(path))
 
 

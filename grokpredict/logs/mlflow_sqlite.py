@@ -35,6 +35,8 @@ _METRICS = (
 )
 _PARAMS = "SELECT key, value FROM params WHERE run_uuid = ?"
 
+_LENGTH = 0  # SQLITE_LIMIT_LENGTH, of a single value
+
 #: What MLflow stores in place of infinity.
 _LARGEST = float(np.finfo(np.float64).max)
 
@@ -80,8 +82,9 @@ def _opened(path: Path) -> Iterator[sqlite3.Connection]:
     try:
         with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as database:
             database.execute("PRAGMA trusted_schema = OFF")
-            if hasattr(database, "setlimit"):  # from Python 3.11 on
-                database.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, MAX_CONFIGURATION)
+            limit = getattr(database, "setlimit", None)  # from Python 3.11 on
+            if limit is not None:
+                limit(_LENGTH, MAX_CONFIGURATION)
             yield database
     except sqlite3.Error as error:
         raise LogError(f"{path} cannot be read as a SQLite database: {error}") from error

@@ -73,6 +73,8 @@ def _values(column: Any) -> list[Any]:
 
 def _is_text(kind: Any) -> bool:
     types = needed("pyarrow.types", "parquet")
+    if types.is_dictionary(kind):  # what pandas calls a category
+        kind = kind.value_type
     return bool(types.is_string(kind) or types.is_large_string(kind))
 
 

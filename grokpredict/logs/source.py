@@ -13,7 +13,7 @@ import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, BinaryIO
+from typing import BinaryIO
 
 from grokpredict._util.opening import MAX_BYTES, in_words, open_regular, unpacked_limit
 from grokpredict.logs.errors import LogError
@@ -91,7 +91,7 @@ def read_configuration(path: Path) -> str:
 def blocks(path: Path, limit: int = MAX_BYTES) -> Iterator[bytes]:
     """Yield what a log holds, decompressed, in pieces; LogError as :func:`read_text`."""
     with opened(path) as raw:
-        file: IO[bytes] = raw
+        file: BinaryIO | gzip.GzipFile = raw
         if path.suffix == ".gz":
             limit = min(limit, unpacked_limit(os.fstat(raw.fileno()).st_size))
             file = gzip.GzipFile(fileobj=raw)
