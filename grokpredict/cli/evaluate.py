@@ -17,6 +17,7 @@ from grokpredict.cli.options import (
     strict_option,
 )
 from grokpredict.cli.output import Steps, bar, drawable, print_json, say_notes, warn_left_out
+from grokpredict.cli.streams import say
 
 if TYPE_CHECKING:
     from grokpredict.logs import Columns
@@ -73,11 +74,12 @@ def evaluate(
         )
     if target is not None:
         from grokpredict.reporting.evaluation_figure import evaluation_figure
+        from grokpredict.reporting.figure_file import write_figure
 
-        evaluation_figure(evaluation).savefig(target)
+        write_figure(evaluation_figure(evaluation), target)
     if as_json:
         print_json({"classifier": which, **evaluation.to_dict()})
         return
     from grokpredict.reporting.evaluation_text import evaluation_text
 
-    click.echo(evaluation_text(evaluation))
+    say(evaluation_text(evaluation))

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import functools
+import sys
 from collections.abc import Callable
 from typing import Any, TypeVar
 
 import click
+
+from grokpredict.cli.streams import OneLine, Terminated, one_line, terminating
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -17,13 +20,13 @@ SHARE = click.FloatRange(0, 1, min_open=True, max_open=True)
 COUNT = click.IntRange(min=1)
 
 
-class BadInput(click.ClickException):
+class BadInput(OneLine):
     """One sentence on standard error, exit status 2."""
 
     exit_code = EXIT_BAD_INPUT
 
 
-class Interrupted(click.ClickException):
+class Interrupted(OneLine):
     """Told like that, with the exit status of what a SIGINT ends."""
 
     exit_code = EXIT_INTERRUPTED
@@ -35,9 +38,21 @@ class Program(click.Group):
     def invoke(self, ctx: click.Context) -> Any:
         """Parse the arguments of a command and run it."""
         try:
-            return super().invoke(ctx)
+            with terminating():
+                return super().invoke(ctx)
+        except Terminated as error:
+            stopped = Interrupted("terminated")
+            stopped.exit_code = 128 + error.number
+            raise stopped from None
         except KeyboardInterrupt:
             raise Interrupted("interrupted") from None
+
+    def main(self, *args: Any, **kwargs: Any) -> Any:
+        """Run the program; where no error can be written, its exit status is all there is."""
+        try:
+            return super().main(*args, **kwargs)
+        except OSError:
+            sys.exit(EXIT_BAD_INPUT)
 
 
 def one_sentence(command: Command) -> Command:
@@ -54,7 +69,7 @@ def one_sentence(command: Command) -> Command:
         except BrokenPipeError:
             raise
         except (ValueError, OSError) as error:
-            raise BadInput(" ".join(str(error).split())) from error
+            raise BadInput(one_line(error)) from error
 
     return guarded  # type: ignore[return-value]
 

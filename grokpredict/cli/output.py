@@ -6,7 +6,8 @@ import sys
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
-import click
+from grokpredict._util.text import printable
+from grokpredict.cli.streams import on_terminal, say, warn
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -15,14 +16,18 @@ if TYPE_CHECKING:
 
 Item = TypeVar("Item")
 
+#: Kinds of figure that are drawn.
+FIGURES = (".png", ".svg", ".pdf")
+
 
 def writable(path: str) -> Path:
     """Return the path, or complain before an hour of work that it cannot be written."""
     from pathlib import Path
 
+    from grokpredict._util.atomic import check_replaceable
+
     target = Path(path)
-    if target.is_dir() or not target.parent.is_dir():
-        raise ValueError(f"the output must be a file in an existing folder, got {path}")
+    check_replaceable(target)
     return target
 
 
@@ -35,7 +40,10 @@ def drawable(path: str) -> Path:
             "--plot needs matplotlib, which is not installed; "
             "install it with pip install 'grokpredict[plot]'"
         )
-    return writable(path)
+    target = writable(path)
+    if target.suffix.lower() not in FIGURES:
+        raise ValueError(f"a figure must be {', '.join(FIGURES)}, got {path}")
+    return target
 
 
 def warn_left_out(left_out: Sequence[LeftOut]) -> None:
@@ -44,7 +52,7 @@ def warn_left_out(left_out: Sequence[LeftOut]) -> None:
 
     for number, example in by_reason(left_out):
         more = "" if number == 1 else f" (and {number - 1} more like it)"
-        click.echo(f"left out: {sentence(example)}{more}", err=True)
+        warn(f"left out: {printable(sentence(example))}{more}")
 
 
 def say_notes(findings: Findings) -> None:
@@ -52,19 +60,14 @@ def say_notes(findings: Findings) -> None:
     from grokpredict.logs import notes
 
     for note in notes(findings):
-        click.echo(note, err=True)
+        warn(printable(note))
 
 
 def print_json(document: Any) -> None:
     """Print one JSON document; NaN is a mistake of ours, not of JSON."""
     import json
 
-    click.echo(json.dumps(document, indent=2, allow_nan=False))
-
-
-def on_terminal() -> bool:
-    """Return whether somebody watches standard error."""
-    return sys.stderr.isatty()
+    say(json.dumps(document, indent=2, allow_nan=False))
 
 
 def bar(items: Iterable[Item], total: int, what: str) -> Iterable[Item]:

@@ -17,6 +17,7 @@ from grokpredict.cli.options import (
     one_sentence,
 )
 from grokpredict.cli.output import bar, drawable, print_json, say_notes, warn_left_out
+from grokpredict.cli.streams import say
 
 if TYPE_CHECKING:
     from grokpredict.evaluation.scoring import Score
@@ -62,15 +63,18 @@ def score(
         for run in bar(found, len(found), "scoring")
     ]
     if plot is not None:
+        from pathlib import Path
+
+        from grokpredict.reporting.figure_file import write_figure
         from grokpredict.reporting.score_figure import score_figure
 
-        score_figure(found[0], scores[0], classifier).savefig(plot)
+        write_figure(score_figure(found[0], scores[0], classifier), Path(plot))
     if as_json:
         print_json([each.to_dict() for each in scores])
     else:
         from grokpredict.reporting.text import score_text
 
-        click.echo(score_text(scores))
+        say(score_text(scores))
     if fail_on_abort and _any_abort(scores):
         sys.exit(EXIT_ABORT)
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import click
 
+from grokpredict._util.text import printable
 from grokpredict.cli.options import COUNT, backend_options, one_sentence
-from grokpredict.cli.output import on_terminal
+from grokpredict.cli.streams import on_terminal, say
 
 
 class SweepCommand(click.Command):
@@ -68,4 +69,4 @@ def sweep(
         device=device,
         progress=on_terminal(),
     )
-    click.echo(f"The runs were written to {output}.")
+    say(f"The runs were written to {printable(output)}.")

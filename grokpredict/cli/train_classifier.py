@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from grokpredict._util.text import printable
 from grokpredict.cli.options import (
     COUNT,
     SHARE,
@@ -17,6 +18,7 @@ from grokpredict.cli.options import (
     strict_option,
 )
 from grokpredict.cli.output import Steps, bar, print_json, writable
+from grokpredict.cli.streams import say
 
 if TYPE_CHECKING:
     from grokpredict.logs import Columns
@@ -100,5 +102,5 @@ def train_classifier(
         return
     from grokpredict.reporting.text import training_text
 
-    click.echo(training_text(classifier, report, found.left_out, found.findings, max_false_abort))
-    click.echo(f"\nThe classifier was written to {output}.")
+    say(training_text(classifier, report, found.left_out, found.findings, max_false_abort))
+    say(f"\nThe classifier was written to {printable(output)}.")
