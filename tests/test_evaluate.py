@@ -333,7 +333,7 @@ def test_the_command_line(tmp_path: Path, short_classifier_file: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["nowhere"], "there is no nowhere"),
+        (["nowhere"], "No file or folder 'nowhere'"),
         (["{sweep}", "--classifier", "nowhere.npz"], "there is no classifier file"),
         (["{sweep}", "--plot", "no/where.png"], "existing folder"),
         (["{sweep}", "--budget", "100000"], "ended before it"),

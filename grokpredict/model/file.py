@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from grokpredict._util.atomic import replacing
+from grokpredict._util.errors import GrokpredictError
 
 #: What the header calls itself.
 MAGIC = "grokpredict-classifier"
@@ -33,7 +34,7 @@ Arrays = Mapping[str, NDArray[np.generic]]
 _RETRAIN = "train it again with `grokpredict train-classifier`"
 
 
-class ClassifierFileError(ValueError):
+class ClassifierFileError(GrokpredictError):
     """A file that is no classifier that this version can use, with the reason as its message."""
 
 

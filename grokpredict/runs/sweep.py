@@ -72,3 +72,7 @@ class Sweep:
 
     def __len__(self) -> int:
         return len(self.runs)
+
+    def __repr__(self) -> str:
+        left_out = f", {len(self.left_out)} left out" if self.left_out else ""
+        return f"<Sweep of {len(self)} run{'' if len(self) == 1 else 's'}{left_out}>"
