@@ -1,13 +1,14 @@
 """Says from the first steps of a training run whether it will grok, and stops the doomed ones.
 
-The public names are imported when they are first used, so that ``import grokpredict`` costs
-nothing and a script that scores logs never loads torch.
+The public names are imported when they are first used: ``import grokpredict`` costs nothing, and a
+script that scores logs never loads torch. ``docs/api.md`` lists them and says what stays stable.
 """
 
 from __future__ import annotations
 
-from importlib import import_module
 from typing import TYPE_CHECKING, Any
+
+from grokpredict._util.lazy import lazily
 
 if TYPE_CHECKING:
     from grokpredict.evaluation.scoring import Score as Score
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
     from grokpredict.runs.sweep import Sweep as Sweep
     from grokpredict.training.trainer import train as train
 
-_HOME = {
+_HOMES = {
     "ClassifierFileError": "model.file",
     "Columns": "logs",
     "Configuration": "runs.configuration",
@@ -58,7 +59,8 @@ _HOME = {
     "write_bundle": "logs",
 }
 
-__all__ = list(_HOME)
+__all__ = list(_HOMES)
+_get, _names = lazily(__name__, _HOMES)
 
 
 def __getattr__(name: str) -> Any:
@@ -66,12 +68,8 @@ def __getattr__(name: str) -> Any:
         from importlib.metadata import version
 
         return version("grokpredict")
-    if name not in _HOME:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
-    globals()[name] = value
-    return value
+    return _get(name)
 
 
 def __dir__() -> list[str]:
-    return sorted([*globals(), *_HOME, "__version__"])
+    return [*_names(), "__version__"]

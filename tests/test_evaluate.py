@@ -24,8 +24,7 @@ from grokpredict.evaluation.scoring import score_run
 from grokpredict.features.metrics import Evaluations
 from grokpredict.live.monitor import GrokMonitor
 from grokpredict.model.classifier import GrokClassifier
-from grokpredict.reporting.evaluation_figure import evaluation_figure
-from grokpredict.reporting.evaluation_text import evaluation_text
+from grokpredict.reporting import evaluation_figure, evaluation_text
 from grokpredict.runs.configuration import Configuration
 from grokpredict.runs.curve import Curve
 from grokpredict.runs.run import Run
