@@ -20,7 +20,7 @@ from grokpredict.evaluation.comparison import _population
 from grokpredict.evaluation.crossfit import _thresholds, cross_fitted
 from grokpredict.evaluation.ledger import Finished, finished
 from grokpredict.evaluation.replay import replay
-from grokpredict.evaluation.scoring import score_run
+from grokpredict.evaluation.scoring import score
 from grokpredict.features.metrics import Evaluations
 from grokpredict.live.monitor import GrokMonitor
 from grokpredict.model.classifier import GrokClassifier
@@ -83,16 +83,16 @@ def test_a_replay_stops_runs_where_a_monitor_would_have(classifier: GrokClassifi
         stops = own.as_is
         for i, each in enumerate(done.runs.runs):
             told = each if with_context else replace(each, configuration=type(each.configuration)())
-            score = score_run(told, classifier, max_false_abort=BOUND)
-            aborted = score.verdict.action == "abort"
-            if aborted and score.verdict.horizon >= done.runs.t4[i]:
+            scored = score(told, classifier, max_false_abort=BOUND)
+            aborted = scored.verdict.action == "abort"
+            if aborted and scored.verdict.horizon >= done.runs.t4[i]:
                 continue
-            assert stops[i] == (score.verdict.horizon if aborted else np.inf), each.name
+            assert stops[i] == (scored.verdict.horizon if aborted else np.inf), each.name
             judged = any(
                 look.action in ("continue", "abort") and look.probability is not None
-                for look in score.looks
+                for look in scored.looks
             )
-            if not any("already" in look.reason for look in score.looks):
+            if not any("already" in look.reason for look in scored.looks):
                 assert own.abstained[i] == (not judged)
         assert np.isfinite(stops).any()
         assert np.isinf(stops[-1])

@@ -21,7 +21,7 @@ from grokpredict.model.classifier import DEFAULT_STRIDES, GrokClassifier, load_c
 from grokpredict.reporting import training_text
 from grokpredict.runs.curve import UnsuitableRunError
 from grokpredict.runs.sweep import Findings
-from grokpredict.training.trainer import train
+from grokpredict.training.gathering import train
 
 pytestmark = [pytest.mark.filterwarnings(text) for text in LIGHTNING_WARNINGS]
 

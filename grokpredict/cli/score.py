@@ -50,7 +50,7 @@ def score(
     columns: Columns,
 ) -> None:
     """Judge logged runs: files, folders, bundles, or - for standard input."""
-    from grokpredict.evaluation.scoring import score_run
+    from grokpredict.evaluation import scoring
     from grokpredict.model.classifier import load_classifier
 
     logged = _read_for_scoring(runs, hparams, columns)
@@ -58,7 +58,7 @@ def score(
         _check_plot(plot, logged)
     model = load_classifier(classifier)
     scores = [
-        score_run(run, model, budget=budget, max_false_abort=max_false_abort)
+        scoring.score(run, model, budget=budget, max_false_abort=max_false_abort)
         for run in bar(logged, len(logged), "scoring")
     ]
     if plot is not None:

@@ -6,9 +6,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
+from grokpredict._util.errors import GrokpredictError
 from grokpredict.runs.run import Run
 
 Key = TypeVar("Key")
+
+
+class UnsuitableSweepError(GrokpredictError):
+    """Runs that nothing can be learned from or decided about, with the reason as its message."""
 
 
 @dataclass(frozen=True)
