@@ -187,7 +187,7 @@ def made_table(which):
         for with_context in (False, True) if told else (False,):
             actions, reason = said(runs, classifier, with_context=with_context)
             print(
-                f"| {kind} ({len(runs)}) | {'loss + context' if with_context else 'loss'} "
+                f"| {kind} ({len(runs)}) | {'loss + configuration' if with_context else 'loss'} "
                 f"| {actions['abstain']} | {actions['continue']} | {actions['abort']} | {reason} |",
                 flush=True,
             )

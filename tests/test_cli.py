@@ -318,7 +318,7 @@ def test_training_and_then_scoring(sweep: Path, tmp_path: Path) -> None:
     assert re.search(r"^63 runs found$", text, re.M)
     assert re.search(r"^ +3  could not be read$", text, re.M)
     assert re.search(r"^ +3  column 'loss' must hold numbers, line 3 of .*bad0.csv", text, re.M)
-    assert re.search(r"^ +200  loss \+ context +\d+ +\d+  [01]\.\d{3} \[", text, re.M)
+    assert re.search(r"^ +200  loss \+ configuration +\d+ +\d+  [01]\.\d{3} \[", text, re.M)
     assert "configuration only" in text
     assert text.endswith(f"Classifier written to {output}.\n")
     (each, *_) = scored(sweep / "planted.npz", "--classifier", output)

@@ -297,7 +297,7 @@ def test_a_strangers_folder_needs_no_other_argument(tmp_path: Path) -> None:
     assert (code, err) == (0, "")
     for line in ("this classifier, loss", "trained on these runs, loss", "EarlyStopping(val_acc)"):
         assert line in out
-    assert "loss + context" not in out
+    assert "loss + configuration" not in out
     assert "not shown: the configuration alone needs" in out
 
 
