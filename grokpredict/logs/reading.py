@@ -185,9 +185,11 @@ def find(paths: Paths) -> list[Path]:
     # A string is one path, not its letters.
     for given in [paths] if isinstance(paths, (str, os.PathLike)) else paths:
         path = Path(given)
-        if path == STDIN:
+        if os.fspath(given) == "-":
             found["-"] = path
             continue
+        if path == STDIN:
+            path = path.absolute()  # "./-" is a file
         if not path.exists():
             raise LogError(f"No file or folder {str(path)!r}.")
         if path.is_dir():

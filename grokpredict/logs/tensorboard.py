@@ -12,6 +12,7 @@ from grokpredict.logs.columns import Columns
 from grokpredict.logs.errors import LogError
 from grokpredict.logs.hparams import hparams_beside, unnested
 from grokpredict.logs.needed import needed
+from grokpredict.logs.source import check_regular
 from grokpredict.logs.table import Series, sweep_of_series
 from grokpredict.runs.sweep import Sweep
 
@@ -34,7 +35,7 @@ def recognises(path: Path) -> bool:
 
 def files(path: Path) -> list[Path]:
     """Return what is read of a run, the earliest first."""
-    if path.is_file():
+    if not path.is_dir():
         return [path]
     sessions = filter(_is_session, path.iterdir())
     folders = (path, *sorted(sessions))
@@ -90,6 +91,7 @@ class _Events:
 
     def read(self, file: Path) -> None:
         """Add what is in a file, up to where it breaks off."""
+        check_regular(file)
         try:
             for event in self._loader(str(file)).Load():
                 for value in event.summary.value:
