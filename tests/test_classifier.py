@@ -31,7 +31,7 @@ from grokpredict.model.trees import Trees
 from grokpredict.runs.configuration import Configuration
 from grokpredict.runs.curve import UnsuitableRunError
 from grokpredict.runs.run import window
-from grokpredict.training.trainer import train
+from grokpredict.training.gathering import train
 
 SWEEP = planted_sweep(90, seed=3)
 TESTS = Path(__file__).parent

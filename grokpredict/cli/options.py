@@ -1,4 +1,4 @@
-"""What several commands share: kinds of options, and how bad input is told."""
+"""Options that several commands share, and errors as one line."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 import click
 
-from grokpredict.cli.streams import OneLine, Terminated, one_line, terminating
+from grokpredict.cli.streams import OneLine, Terminated, one_line, terminating, warn
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -27,13 +27,13 @@ class BadInput(OneLine):
 
 
 class Interrupted(OneLine):
-    """Told like that, with the exit status of what a SIGINT ends."""
+    """One-line error, exit status 130 (as after SIGINT)."""
 
     exit_code = EXIT_INTERRUPTED
 
 
 class Program(click.Group):
-    """The commands; an interrupt of any is one line."""
+    """The commands. An interrupt prints one line."""
 
     def invoke(self, ctx: click.Context) -> Any:
         """Parse the arguments of a command and run it."""
@@ -41,9 +41,8 @@ class Program(click.Group):
             with terminating():
                 return super().invoke(ctx)
         except Terminated as error:
-            stopped = Interrupted("terminated")
-            stopped.exit_code = 128 + error.number
-            raise stopped from None
+            warn("Error: terminated")
+            sys.exit(128 + error.number)
         except KeyboardInterrupt:
             raise Interrupted("interrupted") from None
 
@@ -58,8 +57,8 @@ class Program(click.Group):
 def one_sentence(command: Command) -> Command:
     """Turn what the library raises on bad input into :class:`BadInput`.
 
-    The library raises ValueError (all its own errors are) and the system OSError; anything else
-    is a mistake of ours, whose traceback should be seen.
+    The library raises ValueError, from which all errors of its own derive, and the system raises
+    OSError. Anything else is a bug of ours, and its traceback should be seen.
     """
 
     @functools.wraps(command)
@@ -84,18 +83,17 @@ def parse_horizons(ctx: click.Context, param: click.Parameter, value: str | None
         horizons = ()
     if not horizons or horizons[0] < 1:
         raise click.BadParameter(
-            f"must be whole numbers above 0 with commas between, got {value!r}"
+            f"must be whole numbers above 0, separated by commas, got {value!r}"
         )
     return horizons
 
 
 classifier_option = click.option(
     "--classifier",
-    "which",
     default="default",
-    show_default=True,
+    show_default="the built-in classifier",
     metavar="FILE",
-    help="A file that train-classifier wrote.",
+    help="Classifier file, written by train-classifier.",
 )
 
 bound_option = click.option(
@@ -109,12 +107,12 @@ bound_option = click.option(
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 
 strict_option = click.option(
-    "--strict", is_flag=True, help="Fail if a run cannot be read, instead of leaving it out."
+    "--strict", is_flag=True, help="Fail if a run cannot be read; otherwise it is left out."
 )
 
 
 def column_options(command: Command) -> Command:
-    """Add the options that name columns, and hand them over as ``columns``."""
+    """Add the options that name columns. The command gets them as ``columns``."""
 
     @functools.wraps(command)
     def with_columns(
@@ -129,20 +127,21 @@ def column_options(command: Command) -> Command:
         columns = Columns(loss_column, step_column, val_acc_column)
         return command(*args, columns=columns, **kwargs)
 
-    for name, what in (
+    for name, content in (
         ("--val-acc-column", "validation accuracy"),
         ("--step-column", "optimiser step"),
         ("--loss-column", "training loss"),
     ):
-        option = click.option(name, metavar="NAME", help=f"Column with the {what}.")
+        option = click.option(name, metavar="NAME", help=f"Column with the {content}.")
         with_columns = option(with_columns)
     return with_columns  # type: ignore[return-value]
 
 
 def backend_options(command: Command) -> Command:
-    """Add the options that say where the work is done; the command is handed ``jobs``.
+    """Add the options for processes and clusters. The command gets ``jobs``.
 
-    What the command does with joblib is done there. Stands under :func:`one_sentence`.
+    Everything that the command does with joblib runs there. Decorate with this below
+    :func:`one_sentence`, so that a cluster that cannot be reached is one sentence too.
     """
 
     @functools.wraps(command)
@@ -153,19 +152,19 @@ def backend_options(command: Command) -> Command:
             return command(*args, jobs=1 if jobs is None else jobs, **kwargs)
         from grokpredict._util.cluster import running_on
 
-        # Workers have a working folder of their own.
+        # A worker has another working folder.
         paths = {name: _absolute(kwargs[name]) for name in _PATHS & kwargs.keys()}
         with running_on(backend, scheduler):
             return command(*args, jobs=-1 if jobs is None else jobs, **{**kwargs, **paths})
 
     for option in (
-        click.option("--scheduler", metavar="ADDRESS", help="Of the Dask or Ray cluster."),
+        click.option("--scheduler", metavar="ADDRESS", help="Address of the Dask or Ray cluster."),
         click.option(
             "--backend",
             type=click.Choice(["loky", "dask", "ray"]),
             default="loky",
             show_default=True,
-            help="Where to work: here, or on a cluster.",
+            help="Where to work: this machine (loky) or a cluster.",
         ),
         click.option("--jobs", type=int, help="Processes; -1 is all cores.  [default: 1]"),
     ):
@@ -173,7 +172,7 @@ def backend_options(command: Command) -> Command:
     return on_backend  # type: ignore[return-value]
 
 
-#: Arguments that name what workers read or write.
+#: Arguments with paths that workers read or write.
 _PATHS = frozenset({"sweeps", "output"})
 
 
@@ -188,5 +187,5 @@ def _absolute(paths: str | tuple[str, ...]) -> str | tuple[str, ...]:
 cache_option = click.option(
     "--no-cache",
     is_flag=True,
-    help="Do not use or keep results of earlier runs in ~/.cache/grokpredict.",
+    help="Neither use nor keep earlier results in ~/.cache/grokpredict.",
 )

@@ -30,6 +30,9 @@ from grokpredict.runs.sweep import Findings, LeftOut, Sweep
 
 PathLike = str | os.PathLike[str]
 
+#: One path, or several.
+Paths = PathLike | Iterable[PathLike]
+
 
 class Format(Protocol):
     """What a module that reads one format offers."""
@@ -96,22 +99,22 @@ def read_run(path: PathLike, columns: Columns | None = None) -> Run:
     if not found.runs:
         raise LogError(found.left_out[0].reason if found.left_out else f"{path} holds no run")
     if len(found) > 1:
-        raise LogError(f"there must be one run in {path}, there are {len(found)}; use read_sweep")
+        raise LogError(f"{path} holds {len(found)} runs, not one; read them with read_sweep.")
     return found.runs[0]
 
 
 def read_sweep(
-    paths: Iterable[PathLike],
+    paths: Paths,
     columns: Columns | None = None,
     *,
     jobs: int = 1,
     track: Track | None = None,
 ) -> Sweep:
-    """Read every run under some paths.
+    """Read every run under one or more paths.
 
     Parameters
     ----------
-    paths : iterable of path-like
+    paths : path-like or iterable of path-like
         Folders are searched recursively, in the order of their names; hidden ones are skipped.
         A path that is named twice is read once.
     columns : Columns, optional
@@ -142,7 +145,7 @@ def read_sweep(
 
 
 def iter_sweeps(
-    paths: Iterable[PathLike],
+    paths: Paths,
     columns: Columns | None = None,
     *,
     jobs: int = 1,
@@ -170,8 +173,8 @@ def iter_sweeps(
         yield arriving.pop(path)
 
 
-def find(paths: Iterable[PathLike]) -> list[Path]:
-    """List the logs under some paths, each once.
+def find(paths: Paths) -> list[Path]:
+    """List the logs under one or more paths, each once.
 
     Raises
     ------
@@ -179,7 +182,8 @@ def find(paths: Iterable[PathLike]) -> list[Path]:
         If a path does not exist or a folder holds no log.
     """
     found: dict[str, Path] = {}
-    for given in paths:
+    # A string is one path, not its letters.
+    for given in [paths] if isinstance(paths, (str, os.PathLike)) else paths:
         path = Path(given)
         if os.fspath(given) == "-":
             found["-"] = path
@@ -187,13 +191,12 @@ def find(paths: Iterable[PathLike]) -> list[Path]:
         if path == STDIN:
             path = path.absolute()  # "./-" is a file
         if not path.exists():
-            raise LogError(f"a log must exist, there is no {path}")
+            raise LogError(f"No file or folder {str(path)!r}.")
         if path.is_dir():
             here = list(_search(path))
             if not here:
                 raise LogError(
-                    f"a sweep folder must hold logs, there are none under {path}; "
-                    "docs/formats.md lists what is read"
+                    f"No logs under {str(path)!r}; docs/formats.md lists the formats that are read."
                 )
         else:
             here = [path]

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from grokpredict._util.atomic import replacing
+from grokpredict._util.errors import GrokpredictError
 from grokpredict._util.npz import read_arrays
 from grokpredict._util.opening import in_words, open_regular
 
@@ -43,7 +44,7 @@ Arrays = Mapping[str, NDArray[np.generic]]
 _RETRAIN = "train it again with `grokpredict train-classifier`"
 
 
-class ClassifierFileError(ValueError):
+class ClassifierFileError(GrokpredictError):
     """A file that is no classifier that this version can use, with the reason as its message."""
 
 

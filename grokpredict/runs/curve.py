@@ -7,11 +7,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from grokpredict._util.errors import GrokpredictError
+
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
 
 
-class UnsuitableRunError(ValueError):
+class UnsuitableRunError(GrokpredictError):
     """A run that cannot be looked at, with the reason as its message."""
 
 
@@ -51,6 +53,11 @@ class Curve:
 
     def __len__(self) -> int:
         return int(self.steps.size)
+
+    def __repr__(self) -> str:
+        if not len(self):
+            return "<Curve without samples>"
+        return f"<Curve of {len(self)} samples, steps {self.steps[0]} to {self.steps[-1]}>"
 
     @property
     def stride(self) -> int:

@@ -75,6 +75,11 @@ class Run:
         )
         return Run, parts
 
+    def __repr__(self) -> str:
+        budget = "" if self.max_steps is None else f", budget {self.max_steps}"
+        channels = ", ".join(self.channels)
+        return f"<Run {self.name}: steps 0 to {self.last_step}{budget}; {channels}>"
+
     @property
     def loss(self) -> Curve:
         """The training loss."""
