@@ -174,12 +174,12 @@ def test_a_copied_or_moved_sweep_is_known(
 def test_other_code_or_libraries_do_not_find_what_this_one_kept(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    Cache(tmp_path).put("abc", 1)
-    assert Cache(tmp_path).get("abc") == 1
+    Cache(tmp_path).put("abc", 1, int)
+    assert Cache(tmp_path).get("abc", int) == 1
     monkeypatch.setattr(cache_module, "version", lambda name: "0.0")
     cache_module.generation.cache_clear()
     try:
-        assert Cache(tmp_path).get("abc") is None
+        assert Cache(tmp_path).get("abc", int) is None
     finally:
         cache_module.generation.cache_clear()
 
@@ -190,18 +190,19 @@ def test_a_cache_that_cannot_be_written_costs_only_time(
     (tmp_path / "file").write_text("")
     cache = Cache(tmp_path / "file" / "cache")
     with caplog.at_level(logging.WARNING):
-        cache.put("abc", 1)
-        cache.put("abd", 1)
-    assert cache.get("abc") is None
+        cache.put("abc", 1, int)
+        cache.put("abd", 1, int)
+    assert cache.get("abc", int) is None
     assert len(caplog.records) == 1
 
 
 def test_old_results_and_unfinished_ones_go(tmp_path: Path) -> None:
     cache = Cache(tmp_path)
-    cache.put("abc", 1)
+    cache.put("abc", 1, int)
     old = tmp_path / "0123456789abcdef" / "ab" / "c"
     old.parent.mkdir(parents=True)
     old.write_text("")
+    (tmp_path / "0123456789abcdef" / "grokpredict-cache").touch()
     unfinished = cache.folder / "tmp" / "x"
     unfinished.write_text("")
     cache.tidy()
@@ -212,7 +213,7 @@ def test_old_results_and_unfinished_ones_go(tmp_path: Path) -> None:
     cache.tidy()
     assert not old.parent.parent.exists()
     assert not unfinished.exists()
-    assert cache.get("abc") == 1
+    assert cache.get("abc", int) == 1
 
 
 def test_the_folder_is_where_people_look_for_it(

@@ -6,18 +6,22 @@ a log and computing its features takes ten.
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import logging
 import os
-import pickle
+import re
 import secrets
 import shutil
+import stat
 import time
 from contextlib import suppress
 from functools import lru_cache
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import TypeVar
+
+from grokpredict._util.codec import decoded, encoded
 
 _LOG = logging.getLogger(__name__)
 
@@ -31,50 +35,76 @@ _HOUR = 3600.0
 _MONTH = 30 * 24 * _HOUR
 
 
-def default_folder() -> Path:
-    """Return ``$GROKPREDICT_CACHE``, or ``grokpredict`` in ``$XDG_CACHE_HOME`` or ``~/.cache``."""
+#: What marks a folder as one of a generation of results.
+_MARK = "grokpredict-cache"
+_NAME = re.compile(r"[0-9a-f]{16}")
+
+T = TypeVar("T")
+
+
+def default_folder() -> Path | None:
+    """Return ``$GROKPREDICT_CACHE``, or ``grokpredict`` in ``$XDG_CACHE_HOME`` or ``~/.cache``.
+
+    None if there is no home folder either.
+    """
     if own := os.environ.get(VARIABLE):
         return Path(own)
     base = Path(os.environ.get("XDG_CACHE_HOME", ""))
-    # The specification of the variable has relative paths ignored.
-    return (base if base.is_absolute() else Path.home() / ".cache") / "grokpredict"
+    try:
+        # The specification of the variable has relative paths ignored.
+        return (base if base.is_absolute() else Path.home() / ".cache") / "grokpredict"
+    except RuntimeError:
+        return None
 
 
 class Cache:
     """Results by key, each in a file that is there whole or not at all.
 
     A result is found again only by the very code and the library versions that made it. What has
-    not been used by any run for a month goes. Whoever can write into the folder can run code as
-    you, as with joblib's cache: results are pickles.
+    not been used by any run for a month goes. Nothing that is read from it is executed.
 
     Parameters
     ----------
     folder : Path
-        Made, for you alone, when the first result is put there. May be shared by processes, and by
-        machines over a network. Deleting it costs nothing but time.
+        In it a folder is made, for you alone, when the first result is put there. May be shared
+        by processes, and by machines over a network. Deleting it costs nothing but time.
+
+    Notes
+    -----
+    A folder that belongs to somebody else, or that others can write to, is neither read nor
+    written: results from it could be forged.
     """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder / generation()
         self.broken = False
 
-    def get(self, key: str) -> Any:
+    def get(self, key: str, kind: type[T]) -> T | None:
         """Return what was put under a key; None if there is nothing, or nothing readable."""
         try:
-            return pickle.loads(self._file(key).read_bytes())
+            if not _private(self.folder):
+                return None
+            value: T = decoded(self._file(key).read_bytes(), kind, key)
         except Exception:  # whatever is wrong with an entry, computing it again is right
             return None
+        return value
 
-    def put(self, key: str, value: Any) -> None:
+    def put(self, key: str, value: T, kind: type[T]) -> None:
         """Keep a result. A full disk or a folder that cannot be written is logged, no error."""
         if self.broken:
             return
         target = self._file(key)
         beside = self.folder / "tmp" / secrets.token_hex(8)
         try:
-            beside.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-            target.parent.mkdir(exist_ok=True)
-            beside.write_bytes(pickle.dumps(value, protocol=5))
+            self._make_folder()
+            beside.parent.mkdir(exist_ok=True, mode=0o700)
+            target.parent.mkdir(exist_ok=True, mode=0o700)
+            with os.fdopen(
+                os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb"
+            ) as file:
+                if hasattr(os, "fchmod"):  # whatever the umask
+                    os.fchmod(file.fileno(), 0o600)
+                file.write(encoded(value, kind, key))
             beside.replace(target)
         except OSError as error:
             self.broken = True
@@ -82,12 +112,23 @@ class Cache:
             with suppress(OSError):
                 _remove(beside)
 
+    def _make_folder(self) -> None:
+        if not self.folder.is_dir():
+            self.folder.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            self.folder.mkdir(exist_ok=True, mode=0o700)
+            self.folder.chmod(0o700)
+            (self.folder / _MARK).touch(mode=0o600)
+        if not _private(self.folder):
+            raise PermissionError(
+                errno.EPERM, "it belongs to somebody else or others can write to it; remove it"
+            )
+
     def tidy(self) -> None:
         """Remove what killed processes left half written, and results of other versions."""
         now = time.time()
         for path, age in (
             *((path, _HOUR) for path in _entries(self.folder / "tmp")),
-            *((path, _MONTH) for path in _entries(self.folder.parent) if path != self.folder),
+            *((path, _MONTH) for path in _entries(self.folder.parent) if self._is_older(path)),
         ):
             try:
                 if now - path.stat().st_mtime > age:
@@ -95,10 +136,25 @@ class Cache:
             except OSError:  # another process was faster
                 continue
         if self.folder.is_dir():
-            os.utime(self.folder)
+            with suppress(OSError):
+                os.utime(self.folder)
+
+    def _is_older(self, path: Path) -> bool:
+        """Say whether a folder is a cache of another version, and not something of the user's."""
+        if path == self.folder or not _NAME.fullmatch(path.name):
+            return False
+        return (path / _MARK).is_file() and _private(path)
 
     def _file(self, key: str) -> Path:
         return self.folder / key[:2] / key[2:]
+
+
+def _private(folder: Path) -> bool:
+    """Say whether a folder is ours and nobody else can write to it."""
+    if not hasattr(os, "getuid"):  # Windows, where a user's folder is the user's
+        return folder.is_dir()
+    found = folder.lstat()
+    return stat.S_ISDIR(found.st_mode) and found.st_uid == os.getuid() and not found.st_mode & 0o022
 
 
 def key_of(*parts: object) -> str:

@@ -18,7 +18,7 @@ from grokpredict.cli.options import (
     strict_option,
 )
 from grokpredict.cli.output import Steps, bar, print_json, writable
-from grokpredict.cli.streams import say
+from grokpredict.cli.streams import say, warn
 
 if TYPE_CHECKING:
     from grokpredict.logs import Columns
@@ -74,9 +74,12 @@ def train_classifier(
     from grokpredict.training.digest import Recipe
     from grokpredict.training.gathering import gather, train_gathered
 
-    cache = None if no_cache else Cache(default_folder())
+    folder = None if no_cache else default_folder()
+    cache = None if folder is None else Cache(folder)
     if cache is not None:
         cache.tidy()
+    elif not no_cache:
+        warn("nothing is cached: there is no home folder; set GROKPREDICT_CACHE to a folder")
     gathered = gather(
         sweeps,
         columns,

@@ -50,6 +50,14 @@ class Gathered:
     recipe: Recipe
 
 
+@dataclass(frozen=True, eq=False)
+class Trained:
+    """What training gives, as the cache keeps it."""
+
+    classifier: GrokClassifier
+    report: TrainingReport
+
+
 def gather(
     paths: Paths,
     columns: Columns | None = None,
@@ -176,9 +184,9 @@ def train_gathered(
     """
     digest, recipe, left_out = gathered.digest, gathered.recipe, len(gathered.left_out)
     key = "" if cache is None else key_of(digest.facts, recipe, left_out, budget, seed)
-    trained: tuple[GrokClassifier, TrainingReport] | None = cache.get(key) if cache else None
+    trained = cache.get(key, Trained) if cache else None
     if trained is None:
-        trained = train_digest(
+        classifier, report = train_digest(
             digest,
             recipe,
             left_out=left_out,
@@ -187,9 +195,10 @@ def train_gathered(
             jobs=jobs,
             progress=progress,
         )
+        trained = Trained(classifier, report)
         if cache is not None:
-            cache.put(key, trained)
-    return trained
+            cache.put(key, trained, Trained)
+    return trained.classifier, trained.report
 
 
 def _gather(
@@ -281,11 +290,11 @@ def _work(
             parts[log] = part
             # A log that gave nothing may be read when a library is installed.
             if cache and runs and keys[log]:
-                cache.put(keys[log], part)
+                cache.put(keys[log], part, Part)
         waiting.clear()
 
     for log in logs:
-        known = cache.get(keys[log]) if cache and keys[log] else None
+        known = cache.get(keys[log], Part) if cache and keys[log] else None
         if known is not None:
             parts[log] = known.at(log)
             continue
