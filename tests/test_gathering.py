@@ -199,10 +199,9 @@ def test_a_cache_that_cannot_be_written_costs_only_time(
 def test_old_results_and_unfinished_ones_go(tmp_path: Path) -> None:
     cache = Cache(tmp_path)
     cache.put("abc", 1, int)
-    old = tmp_path / "0123456789abcdef" / "ab" / "c"
+    old = tmp_path / "grokpredict-0123456789abcdef" / "ab" / "c"
     old.parent.mkdir(parents=True)
     old.write_text("")
-    (tmp_path / "0123456789abcdef" / "grokpredict-cache").touch()
     unfinished = cache.folder / "tmp" / "x"
     unfinished.write_text("")
     cache.tidy()

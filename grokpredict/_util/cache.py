@@ -35,9 +35,8 @@ _HOUR = 3600.0
 _MONTH = 30 * 24 * _HOUR
 
 
-#: What marks a folder as one of a generation of results.
-_MARK = "grokpredict-cache"
-_NAME = re.compile(r"[0-9a-f]{16}")
+#: Folders of results; nothing else that lies beside one is ever removed.
+_NAME = re.compile(r"grokpredict-[0-9a-f]{16}")
 
 T = TypeVar("T")
 
@@ -76,7 +75,7 @@ class Cache:
     """
 
     def __init__(self, folder: Path) -> None:
-        self.folder = folder / generation()
+        self.folder = folder / f"grokpredict-{generation()}"
         self.broken = False
 
     def get(self, key: str, kind: type[T]) -> T | None:
@@ -117,7 +116,6 @@ class Cache:
             self.folder.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
             self.folder.mkdir(exist_ok=True, mode=0o700)
             self.folder.chmod(0o700)
-            (self.folder / _MARK).touch(mode=0o600)
         if not _private(self.folder):
             raise PermissionError(
                 errno.EPERM, "it belongs to somebody else or others can write to it; remove it"
@@ -141,9 +139,7 @@ class Cache:
 
     def _is_older(self, path: Path) -> bool:
         """Say whether a folder is a cache of another version, and not something of the user's."""
-        if path == self.folder or not _NAME.fullmatch(path.name):
-            return False
-        return (path / _MARK).is_file() and _private(path)
+        return path != self.folder and bool(_NAME.fullmatch(path.name)) and _private(path)
 
     def _file(self, key: str) -> Path:
         return self.folder / key[:2] / key[2:]
