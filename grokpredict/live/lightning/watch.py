@@ -183,8 +183,6 @@ class Watch:
             self._report.trace("the look failed", failure)
         # Two machines may differ in the last digit, so the first process decides for all.
         error, found, due = trainer.strategy.broadcast((error, found, due), src=0)
-        if error is not None:
-            raise FailedEverywhereError(error)
         self.await_look(due)
         verdicts = [Verdict(**fields) for fields in found]
         try:
@@ -193,6 +191,8 @@ class Watch:
         except Exception as failure:  # the verdict holds, and the others act on it
             self._report.note(f"could not take over the verdict: {described(failure)}")
             self._broken = True
+        if error is not None:
+            raise FailedEverywhereError(error)
         return verdicts
 
     def _judge(self, trainer: Any, losses: list[float]) -> None:
