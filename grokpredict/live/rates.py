@@ -47,16 +47,19 @@ class PeakRate:
         self._held: dict[str, Any] = vars(optimizer)
         self._seen = 0
         self._reached = 0
+        self._latest: Any = None
         self.peak = 0.0
 
     def see(self) -> None:
         """Look at the rate of one parameter group, of the next one at the next step."""
         groups = self._held["param_groups"]
-        self._seen += 1
-        rate = dict.get(groups[self._seen % len(groups)], "lr")
-        if isinstance(rate, (int, float)) and rate > self.peak:
-            self.peak = float(rate)
-            self._reached = self._seen
+        self._seen = seen = self._seen + 1
+        rate = groups[seen % len(groups)]["lr"]
+        if rate is not self._latest:
+            self._latest = rate
+            if isinstance(rate, (int, float)) and rate > self.peak:
+                self.peak = float(rate)
+                self._reached = seen
 
     @property
     def rising(self) -> bool:

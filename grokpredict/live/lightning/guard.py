@@ -30,17 +30,29 @@ def guarded(hook: Hook, *, otherwise: Callable[[], Any] = lambda: None) -> Hook:
         Makes what is returned after an error.
     """
 
-    @functools.wraps(hook)
+    def failed(callback: Any, error: Exception) -> Any:
+        # A handler or a filter of the user's log may raise, and there may be no memory.
+        with suppress(Exception):
+            callback._fail(error)
+        return otherwise()
+
     def safe(self: Any, *args: Any, **options: Any) -> Any:
         try:
             return hook(self, *args, **options)
         except Exception as error:  # a failure of ours must never end a user's run
-            # A handler or a filter of the user's log may raise, and there may be no memory.
-            with suppress(Exception):
-                self._fail(error)
-            return otherwise()
+            return failed(self, error)
 
-    return safe  # type: ignore[return-value]
+    def at_every_batch(
+        self: Any, trainer: Any, module: Any, outputs: Any, batch: Any, n: int
+    ) -> Any:
+        # The same; to pack the arguments and unpack them would take as long as the hook.
+        try:
+            return hook(self, trainer, module, outputs, batch, n)
+        except Exception as error:
+            return failed(self, error)
+
+    wrapper = at_every_batch if hook.__name__ == "on_train_batch_end" else safe
+    return functools.wraps(hook)(wrapper)  # type: ignore[return-value]
 
 
 def described(error: BaseException) -> str:

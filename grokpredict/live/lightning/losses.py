@@ -58,8 +58,9 @@ class LossBuffer:
 
     def take(self, outputs: Any, step: int, divided: int) -> bool:
         """Keep the loss of a batch after which the trainer had made ``step`` steps."""
-        if isinstance(outputs, dict):
-            # A dictionary of the user's own class may compute what it returns.
+        if type(outputs) is dict:
+            loss = outputs.get(self._key)
+        elif isinstance(outputs, dict):  # of a class of the user's, that may compute what it gives
             loss = dict.get(outputs, self._key)
         else:
             loss = outputs if self._key == "loss" else None
