@@ -233,7 +233,7 @@ def test_optimisers_that_lightning_does_not_count(
 
     monkeypatch.setattr("grokpredict.live.lightning.losses.MOST_MICRO_BATCHES", 50)
     fit(Uncounted(GOOD), predictor, max_epochs=1, max_steps=-1)
-    assert "50 batches went by without an optimiser step" in caplog.text
+    assert "51 batches went by without an optimiser step" in caplog.text
     assert predictor.verdicts == []
 
 
@@ -520,7 +520,7 @@ def test_fit_validate_test_in_turn(predictor: GrokPredictor, tmp_path: Path) -> 
 
 def test_two_predictors_in_one_trainer(classifier: GrokClassifier, tmp_path: Path) -> None:
     careful = GrokPredictor(classifier, max_false_abort=0.04)
-    loud = GrokPredictor(classifier, action="warn")
+    loud = GrokPredictor(classifier, action="warn", val_metric="other")
     assert careful.state_key != loud.state_key
     logger = pl.loggers.CSVLogger(tmp_path)
     trainer = fit(Follows(DOOMED), loud, careful, max_steps=BUDGET, logger=logger)
@@ -614,8 +614,11 @@ def test_a_configuration_that_cannot_be_read_is_left_out(
     predictor: GrokPredictor, caplog: pytest.LogCaptureFixture
 ) -> None:
     class Odd(Follows):
+        def on_train_batch_start(self, *args: Any) -> None:
+            self._parameters["odd"] = "no tensor"
+
         def on_train_batch_end(self, *args: Any) -> None:
-            self.trainer.optimizers[0].param_groups[0]["momentum"] = "much"
+            del self._parameters["odd"]
 
     fit(Odd(GOOD), predictor)
     assert [verdict.horizon for verdict in predictor.verdicts] == [40, 80]
@@ -623,6 +626,18 @@ def test_a_configuration_that_cannot_be_read_is_left_out(
     assert predictor._watch is not None
     assert predictor._watch.monitor.configuration == Configuration()
     assert caplog.text.count("the configuration cannot be read, only the loss is") == 1
+
+
+def test_a_momentum_that_is_no_number_is_left_out(predictor: GrokPredictor) -> None:
+    class Odd(Follows):
+        def on_train_batch_end(self, *args: Any) -> None:
+            self.trainer.optimizers[0].param_groups[0]["momentum"] = "much"
+
+    fit(Odd(GOOD), predictor)
+    assert predictor._watch is not None
+    configuration = predictor._watch.monitor.configuration
+    assert configuration is not None
+    assert (configuration.momentum, configuration.learning_rate) == (None, LR)
 
 
 class Nowhere(pl.loggers.logger.DummyLogger):
@@ -654,7 +669,7 @@ def test_a_broken_logger_does_not_stop_the_verdict(
 
     fit(Follows(DOOMED), predictor, logger=Offline(tmp_path))
     assert predictor.stopped_step == 40
-    assert "a logger failed: no route to host" in caplog.text
+    assert "a logger failed: ConnectionError: no route to host" in caplog.text
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 import torch
-from lightning_namespace import pl
+from lightning_namespace import WEIGHTS_ONLY, pl
 from lightning_runs import DOOMED, GOOD, LIGHTNING_WARNINGS, QUIET, Follows, batches, fit, sees
 from short_runs import BUDGET, LR, WEIGHT_DECAY
 from torch.utils._python_dispatch import TorchDispatchMode
@@ -315,11 +315,15 @@ def context_of(module: pl.LightningModule, predictor: GrokPredictor) -> Configur
     return predictor._watch.monitor.configuration
 
 
-def test_context_of_a_project_that_does_it_all_by_hand(classifier: GrokClassifier) -> None:
-    """The warm-up ends after the look, and ``lr=1`` is a factor, not the learning rate."""
-    assert context_of(InOneHand(), GrokPredictor(classifier, budget=BUDGET)) == Configuration(
+@pytest.mark.parametrize(("warm_up", "rate"), [(30, LR), (120, None)])
+def test_configuration_of_a_project_that_does_it_all_by_hand(
+    classifier: GrokClassifier, warm_up: int, rate: float | None
+) -> None:
+    """``lr=1`` is a factor, and the peak is not known while the rate still rises."""
+    predictor = GrokPredictor(classifier, budget=BUDGET)
+    assert context_of(InOneHand(warm_up=warm_up), predictor) == Configuration(
         optimizer="adamw",
-        learning_rate=pytest.approx(LR),
+        learning_rate=rate and pytest.approx(rate),
         weight_decay=WEIGHT_DECAY,
         momentum=0.9,
         batch_size=235,
@@ -328,27 +332,75 @@ def test_context_of_a_project_that_does_it_all_by_hand(classifier: GrokClassifie
     )
 
 
-def test_a_schedule_that_cannot_be_asked_is_not(classifier: GrokClassifier) -> None:
-    class Refuses(InOneHand):
+@pytest.mark.filterwarnings("ignore:You're resuming from a checkpoint")
+@pytest.mark.parametrize("step", [10, 25])
+def test_what_was_seen_of_the_rate_survives_a_resume(
+    classifier: GrokClassifier, tmp_path: Path, step: int
+) -> None:
+    """It peaks at step 20 and has come down when the run goes on."""
+
+    class Peaks(InOneHand):
         def rate(self, step: int) -> float:
-            if step > 60:
-                raise IndexError(step)
-            return 1.0
+            return LR * min(step / 20, 20 / max(step, 1))
 
-    configuration = context_of(Refuses(), GrokPredictor(classifier, budget=BUDGET))
+    predictors = [GrokPredictor(classifier, budget=BUDGET) for _ in range(2)]
+    first = pl.Trainer(callbacks=[predictors[0]], max_steps=step, **QUIET)
+    first.fit(Peaks())
+    first.save_checkpoint(tmp_path / "a.ckpt")
+    again = pl.Trainer(callbacks=[predictors[1]], max_steps=50, **QUIET)
+    again.fit(Peaks(), ckpt_path=tmp_path / "a.ckpt", **WEIGHTS_ONLY)
+    assert predictors[1]._watch is not None
+    configuration = predictors[1]._watch.monitor.configuration
     assert configuration is not None
-    assert configuration.learning_rate == 1.0
+    assert configuration.learning_rate == pytest.approx(LR)
 
 
-def test_a_function_of_the_epoch_is_asked_for_epochs(classifier: GrokClassifier) -> None:
-    class ByEpoch(InOneHand):
+@pytest.mark.parametrize(
+    ("schedule", "rate"),
+    [
+        (lambda own: torch.optim.lr_scheduler.LinearLR(own, 0.01, total_iters=200), LR),
+        (lambda own: torch.optim.lr_scheduler.CosineAnnealingLR(own, 30), LR),
+        (lambda own: torch.optim.lr_scheduler.OneCycleLR(own, 10 * LR, total_steps=500), 10 * LR),
+        ("transformers", LR),
+        (lambda own: in_turn(own, lambda step: step / 1000), 0.955 * LR),
+        (lambda own: in_turn(own, None), LR),
+        (lambda own: torch.optim.lr_scheduler.ExponentialLR(own, 1.01), None),
+        (lambda own: torch.optim.lr_scheduler.LambdaLR(own, lambda step: 0.5), LR / 2),
+    ],
+)
+def test_the_peak_of_a_schedule(
+    classifier: GrokClassifier, schedule: Any, rate: float | None
+) -> None:
+    """From the parameter groups where the kind of schedule tells, else as far as it was seen."""
+    make = transformers_schedule if schedule == "transformers" else schedule
+
+    class Scheduled(Follows):
         def configure_optimizers(self) -> Any:
-            optimizer = torch.optim.AdamW(self.parameters(), lr=1.0)
-            return [optimizer], [torch.optim.lr_scheduler.LambdaLR(optimizer, lambda n: n / 1000)]
+            optimizer = torch.optim.AdamW(self.parameters(), lr=LR)
+            return [optimizer], [{"scheduler": make(optimizer), "interval": "step"}]
 
-    configuration = context_of(ByEpoch(), GrokPredictor(classifier, budget=BUDGET))
+        def train_dataloader(self) -> DataLoader:
+            return batches()
+
+    configuration = context_of(Scheduled(GOOD), GrokPredictor(classifier, budget=BUDGET))
     assert configuration is not None
-    assert configuration.learning_rate == pytest.approx(BUDGET / 2 / 1000)
+    assert configuration.learning_rate == (rate and pytest.approx(rate))
+
+
+def transformers_schedule(optimizer: Any) -> Any:
+    transformers = pytest.importorskip("transformers")
+    return transformers.get_cosine_schedule_with_warmup(optimizer, 200, 1000)
+
+
+def in_turn(optimizer: Any, function: Any) -> Any:
+    schedulers = torch.optim.lr_scheduler
+    second = (
+        schedulers.CosineAnnealingLR(optimizer, 100)
+        if function is None
+        else schedulers.LambdaLR(optimizer, function)
+    )
+    first = schedulers.LinearLR(optimizer, 0.1, total_iters=20)
+    return schedulers.SequentialLR(optimizer, [first, second], [20])
 
 
 def test_a_rate_that_is_set_by_hand_is_not_known_to_be_zero(classifier: GrokClassifier) -> None:

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import optuna
 import pytest
 import torch
@@ -20,7 +21,6 @@ from grokpredict.live.optuna import GrokPruner, prune_if_stopped
 from grokpredict.model.classifier import GrokClassifier
 from grokpredict.model.verdict import judge
 from grokpredict.runs.configuration import Configuration
-from grokpredict.runs.curve import UnsuitableRunError
 
 #: The data of a resumed run here are not what the loss depends on.
 RESUMED = "ignore:You're resuming from a checkpoint"
@@ -65,21 +65,49 @@ def test_optuna_pruner_prunes_a_doomed_trial_only(classifier: GrokClassifier, ev
     assert doomed.state is optuna.trial.TrialState.PRUNED
     assert doomed.last_step == (39 if every == 1 else 49)
     configuration = Configuration(optimizer="adamw", learning_rate=LR, weight_decay=WEIGHT_DECAY)
-    assert pruner._monitors[0].verdicts == [
+    assert next(iter(pruner._monitors.values())).verdicts == [
         judge(classifier, DOOMED[:40], horizon=40, configuration=configuration, budget=BUDGET)
     ]
 
 
-def test_optuna_pruner_refuses_a_curve_without_its_start(classifier: GrokClassifier) -> None:
+@pytest.mark.parametrize("steps", [range(10, 100), [*range(20), *range(21, 100)]])
+def test_optuna_pruner_leaves_a_curve_with_a_hole_alone(
+    classifier: GrokClassifier, steps: Any, caplog: pytest.LogCaptureFixture
+) -> None:
     def objective(trial: optuna.Trial) -> float:
-        for step in range(10, 100):
-            trial.report(1.0, step)
-            trial.should_prune()
+        for step in steps:
+            trial.report(float(DOOMED[step]), step)
+            assert not trial.should_prune()
         return 0.0
 
     study = optuna.create_study(pruner=GrokPruner(classifier, budget=BUDGET))
-    with pytest.raises(UnsuitableRunError, match="must be logged from its start"):
-        study.optimize(objective, n_trials=1)
+    study.optimize(objective, n_trials=2)
+    assert {trial.state for trial in study.trials} == {optuna.trial.TrialState.COMPLETE}
+    assert "the trial is left alone" in caplog.text
+
+
+def test_optuna_pruner_serves_two_studies(classifier: GrokClassifier) -> None:
+    """Both have a trial 0, and only the first study's is doomed."""
+    pruner = GrokPruner(classifier, budget=BUDGET)
+    assert study_with(pruner, DOOMED).trials[0].state is optuna.trial.TrialState.PRUNED
+    assert study_with(pruner, GOOD).trials[0].state is optuna.trial.TrialState.COMPLETE
+
+
+def test_optuna_pruner_survives_a_configuration_it_cannot_read(
+    classifier: GrokClassifier, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever fails in here is said once, and the study goes on, though the log fails too."""
+
+    def broken(*args: Any) -> None:
+        raise MemoryError("none left")
+
+    monkeypatch.setattr("grokpredict.live.optuna.check_window", broken)
+    trial = study_with(GrokPruner(classifier, budget=BUDGET), DOOMED).trials[0]
+    assert trial.state is optuna.trial.TrialState.COMPLETE
+    assert caplog.text.count("MemoryError: none left; the trial is left alone") == 1
+    monkeypatch.setattr("grokpredict.live.optuna.log.handle", broken)
+    trial = study_with(GrokPruner(classifier, budget=BUDGET), DOOMED).trials[0]
+    assert trial.state is optuna.trial.TrialState.COMPLETE
 
 
 def test_a_stopped_fit_is_a_pruned_trial(classifier: GrokClassifier) -> None:
@@ -130,8 +158,44 @@ def test_ray_stopper_asked_by_hand(classifier: GrokClassifier) -> None:
         learning_rate=LR, weight_decay=WEIGHT_DECAY
     )
     assert stopper.stop_all() is False
-    with pytest.raises(ValueError, match="must hold the training loss as 'loss', got"):
-        stopper("other", {"accuracy": 1.0})
+
+
+def test_ray_stopper_goes_by_the_iteration(
+    classifier: GrokClassifier, caplog: pytest.LogCaptureFixture
+) -> None:
+    pytest.importorskip("ray.tune", exc_type=ImportError)
+    from grokpredict.live.ray import GrokStopper
+
+    stopper = GrokStopper(classifier, budget=BUDGET)
+
+    def stops(trial: str, iterations: Any, losses: Any = DOOMED) -> list[int]:
+        results = ((n, {"loss": losses[n - 1], "training_iteration": n}) for n in iterations)
+        return [n for n, result in results if stopper(trial, result)]
+
+    # Restored from a checkpoint at 20: what is reported again counts once.
+    assert stops("restored", [*range(1, 31), *range(21, 101)]) == [40]
+    assert "has no loss" not in caplog.text
+    # Restored in a new process, which has not seen the start: it is not judged.
+    assert stops("late", range(21, 101)) == []
+    assert "has no loss of the 20 steps before step 21" in caplog.text
+    assert [own.action for own in stopper.monitors["late"].verdicts] == ["abstain", "abstain"]
+    # Set back, and other losses than before: two runs, and none of them is judged.
+    assert stops("other", range(1, 31), GOOD) == stops("other", range(1, 101)) == []
+    assert "was set back to step 1" in caplog.text
+
+
+def test_ray_stopper_leaves_a_result_without_a_loss_alone(
+    classifier: GrokClassifier, caplog: pytest.LogCaptureFixture
+) -> None:
+    pytest.importorskip("ray.tune", exc_type=ImportError)
+    from grokpredict.live.ray import GrokStopper
+
+    stopper = GrokStopper(classifier, budget=BUDGET)
+    for _ in range(3):
+        assert stopper("other", {"accuracy": 1.0}) is False
+        assert stopper("odd", {"loss": "much"}) is False
+    assert caplog.text.count("must hold the training loss as 'loss', there are 'accuracy'") == 1
+    assert caplog.text.count("the trial is left alone") == 1
 
 
 @pytest.mark.filterwarnings("ignore")
@@ -181,8 +245,14 @@ def hugging_face(classifier: Any, losses: Any, folder: Path, **options: Any) -> 
         def _get_train_sampler(self, *args: Any) -> Any:
             return torch.utils.data.SequentialSampler(self.train_dataset)
 
+        def compute_loss(self, *args: Any, **options: Any) -> Any:
+            if twice:
+                self.log({"loss": 77.0})
+            return super().compute_loss(*args, **options)
+
     stop_at = options.pop("resume_from", None)
     accuracies = iter(options.pop("val_accuracies", ()))
+    metric, twice = options.pop("metric", "accuracy"), options.pop("twice", False)
     callback = GrokPredictorCallback(classifier)
     arguments = {
         "max_steps": BUDGET,
@@ -202,7 +272,7 @@ def hugging_face(classifier: Any, losses: Any, folder: Path, **options: Any) -> 
         args=transformers.TrainingArguments(str(folder), **arguments),
         train_dataset=[{"x": torch.tensor(float(n))} for n in range(BUDGET)],
         eval_dataset=[{"x": torch.tensor(0.0), "labels": torch.tensor(0.0)}],
-        compute_metrics=lambda _: {"accuracy": next(accuracies)},
+        compute_metrics=lambda _: {metric: next(accuracies)},
         callbacks=[callback],
     )
     trainer.train(resume_from_checkpoint=stop_at)
@@ -213,7 +283,7 @@ def hugging_face(classifier: Any, losses: Any, folder: Path, **options: Any) -> 
 def test_hugging_face_stops_a_doomed_run_only(classifier: GrokClassifier, tmp_path: Path) -> None:
     callback, trainer = hugging_face(classifier, DOOMED, tmp_path)
     assert trainer.state.global_step == callback.stopped_step == 40
-    assert callback._monitor.configuration == Configuration(
+    assert callback._feed.monitor.configuration == Configuration(
         optimizer="adamw",
         learning_rate=LR,
         weight_decay=WEIGHT_DECAY,
@@ -269,11 +339,52 @@ def test_hugging_face_knows_percentages_by_one_above_one(
         ({"logging_steps": 3}, "not every 3"),
     ],
 )
-def test_hugging_face_needs_the_loss_of_every_step(
-    classifier: GrokClassifier, tmp_path: Path, options: dict[str, Any], message: str
+def test_hugging_face_without_the_loss_of_every_step_is_left_alone(
+    classifier: GrokClassifier,
+    tmp_path: Path,
+    options: dict[str, Any],
+    message: str,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
-    with pytest.raises(ValueError, match=message):
-        hugging_face(classifier, GOOD, tmp_path, **options)
+    callback, trainer = hugging_face(classifier, DOOMED, tmp_path, **options)
+    assert trainer.state.global_step == BUDGET
+    assert callback.verdicts == []
+    assert caplog.text.count("the run is left alone") == 1
+    assert message in caplog.text
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_hugging_face_goes_by_the_step(classifier: GrokClassifier, tmp_path: Path) -> None:
+    """Every second loss is logged, the first one too, and the user logs more losses."""
+    more = {"logging_steps": 2, "logging_first_step": True, "max_steps": 81}
+    plain, _ = hugging_face(classifier, GOOD, tmp_path, logging_steps=2, max_steps=81)
+    callback, _ = hugging_face(classifier, GOOD, tmp_path, twice=True, **more)
+    assert [own.horizon for own in plain.verdicts] == [80]
+    # Of the first two losses the second alone is in the second entry.
+    losses = callback._feed._losses
+    assert losses[0] == pytest.approx(GOOD[1])
+    np.testing.assert_allclose(losses[1:], plain._feed._losses[1:])
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_hugging_face_knows_a_diverged_run(classifier: GrokClassifier, tmp_path: Path) -> None:
+    """Its loss is filtered to 0; the norm of the gradient tells."""
+    diverged = DOOMED.copy()
+    diverged[30:] = np.nan
+    callback, trainer = hugging_face(classifier, diverged, tmp_path)
+    assert trainer.state.log_history[35]["loss"] == 0
+    assert trainer.state.global_step == BUDGET
+    assert {own.action for own in callback.verdicts} == {"abstain"}
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_hugging_face_says_once_that_no_metric_is_known(
+    classifier: GrokClassifier, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    options = {"eval_strategy": "steps", "eval_steps": 15, "metric": "f1", "max_steps": 60}
+    hugging_face(classifier, GOOD, tmp_path, val_accuracies=[0.5] * 9, **options)
+    assert caplog.text.count("the validation logs no metric known as val_acc") == 1
+    assert "'eval_f1'" in caplog.text
 
 
 # --------------------------------------------------------------------- plain loop, missing ones

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import logging
+import math
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from grokpredict.live.configuration import n_parameters, n_samples, optimizer_configuration
+from grokpredict.live.feed import Feed, Teller, leaves_alone
+from grokpredict.live.metrics import find_evaluation, find_validation, in_percent, not_recognised
 from grokpredict.live.monitor import GrokMonitor
-from grokpredict.live.trainer import (
-    find_evaluation,
-    find_validation,
-    in_percent,
-    length,
-    n_parameters,
-    optimizer_context,
-)
+from grokpredict.live.plain import plain
 from grokpredict.model.classifier import GrokClassifier, load_classifier
 from grokpredict.model.verdict import Verdict
 from grokpredict.runs.configuration import Configuration
@@ -35,7 +33,8 @@ class GrokPredictorCallback(TrainerCallback):  # type: ignore[misc,unused-ignore
     The loss is what the trainer logs, so it must log every step: ``logging_steps=1``. With
     ``logging_steps=50`` it logs the mean of 50 steps, which is smoother than any single step; for
     that a classifier is needed that was trained on such logs, and is given by its file. The run's
-    losses are in the trainer's own checkpoints, so a resumed run goes on where it was.
+    losses are in the trainer's own checkpoints, so a resumed run goes on where it was. A failure
+    in here is logged once, and the training goes on.
 
     Parameters
     ----------
@@ -65,16 +64,21 @@ class GrokPredictorCallback(TrainerCallback):  # type: ignore[misc,unused-ignore
         self._classifier = load_classifier(classifier)
         self._budget = budget
         self._max_false_abort = max_false_abort
-        self._monitor: GrokMonitor | None = None
+        self._feed: Feed | None = None
+        self._teller = Teller(log)
         self.stopped_step: int | None = None
 
     @property
     def verdicts(self) -> list[Verdict]:
         """One a look, of the latest training."""
-        return list(self._monitor.verdicts) if self._monitor is not None else []
+        return list(self._feed.monitor.verdicts) if self._feed is not None else []
 
+    @leaves_alone("the run", None)
     def on_train_begin(self, args: Any, state: Any, control: Any, **known: Any) -> None:
         """Begin to watch; take what a resumed run has logged before."""
+        self.stopped_step = None
+        self._feed = None
+        self._teller = Teller(log)
         stride = int(state.logging_steps)
         by_steps = getattr(args.logging_strategy, "value", args.logging_strategy) == "steps"
         if not by_steps or (stride != 1 and not self._means_are_known):
@@ -83,61 +87,83 @@ class GrokPredictorCallback(TrainerCallback):  # type: ignore[misc,unused-ignore
                 + (f"the mean of every {stride}" if by_steps else f"by {args.logging_strategy}")
                 + "; set logging_steps=1, or give a classifier that was trained on such logs"
             )
-        self.stopped_step = None
-        self._monitor = GrokMonitor(
+        monitor = GrokMonitor(
             self._classifier,
             budget=self._budget or int(state.max_steps),
-            configuration=_context(args, known),
+            configuration=_configuration(args, known),
             max_false_abort=self._max_false_abort,
             stride=stride,
         )
+        feed = Feed(monitor, self._teller, "the run")
         for entry in state.log_history:
-            self._take(self._monitor, entry)
+            _take(feed, entry, int(entry["step"]))
+        self._feed = feed
 
+    @leaves_alone("the run", None)
     def on_log(
         self, args: Any, state: Any, control: Any, logs: dict[str, Any] | None = None, **known: Any
     ) -> None:
         """Take the loss or the validation metric of one log entry; at a horizon, look."""
-        if self._monitor is None or not logs:
+        feed = self._feed
+        if feed is None or not logs:
             return
-        verdict = self._take(self._monitor, logs)
+        try:
+            verdict = _take(feed, logs, int(state.global_step))
+        except Exception:
+            self._feed = None
+            raise
         if verdict is None:
             return
         if verdict.action == "abort":
             control.should_training_stop = True
             self.stopped_step = int(state.global_step)
-            log.warning("grokpredict: stopped at step %d: %s", self.stopped_step, verdict.reason)
+            self._teller.warn(f"stopped at step {self.stopped_step}: {verdict.reason}")
         else:
             log.info("grokpredict: %s: %s", verdict.action, verdict.reason)
 
-    def _take(self, monitor: GrokMonitor, logs: dict[str, Any]) -> Verdict | None:
-        metric = find_validation(logs, self._classifier.rule)
-        if metric is not None:
-            monitor.saw_validation(metric)
-        evaluation = find_evaluation(logs)
-        if evaluation is not None:
-            monitor.saw_evaluation(*evaluation)
-        if in_percent(logs):
-            monitor.saw_percentages()
-        return monitor.update(logs["loss"]) if "loss" in logs else None
+    @leaves_alone("the run", None)
+    def on_evaluate(
+        self, args: Any, state: Any, control: Any, metrics: Any = None, **known: Any
+    ) -> None:
+        """Say once if an evaluation has no metric that tells whether the run has generalised."""
+        rule = self._classifier.rule
+        if self._feed is not None and metrics and find_validation(metrics, rule) is None:
+            name = "accuracy" if rule.metric == "val_acc" else rule.metric
+            remedy = f"let compute_metrics return it as {name!r}"
+            self._teller.warn(not_recognised(metrics, rule, None, remedy))
 
 
-def _context(args: Any, known: dict[str, Any]) -> Configuration:
+def _take(feed: Feed, logs: dict[str, Any], step: int) -> Verdict | None:
+    """Give the monitor what one log entry tells, which was made after ``step`` steps."""
+    monitor = feed.monitor
+    metric = find_validation(logs, monitor.classifier.rule)
+    if metric is not None:
+        monitor.saw_validation(metric)
+    evaluation = find_evaluation(logs)
+    if evaluation is not None:
+        monitor.saw_evaluation(*evaluation, step)
+    if in_percent(logs):
+        monitor.saw_percentages()
+    return feed.take(step, _loss(logs)) if "loss" in logs else None
+
+
+def _loss(logs: dict[str, Any]) -> float:
+    """Return the loss of an entry; NaN where the trainer filtered it out (to 0) as no number."""
+    loss, norm = float(logs["loss"]), logs.get("grad_norm")
+    return math.nan if loss == 0 and norm is not None and not math.isfinite(norm) else loss
+
+
+def _configuration(args: Any, known: dict[str, Any]) -> Configuration:
     """Read the configuration off what the trainer hands to its callbacks."""
-    optimizer = known.get("optimizer")
-    # accelerate wraps the optimiser.
-    told = (
-        optimizer_context(getattr(optimizer, "optimizer", optimizer))
-        if optimizer
-        else Configuration()
-    )
-    model, loader = known.get("model"), known.get("train_dataloader")
+    schedule, model = known.get("lr_scheduler"), known.get("model")
+    # accelerate wraps the schedule and the loader as it does the optimiser.
+    schedules = [] if schedule is None else [plain(schedule, "scheduler") or schedule]
+    loader = known.get("train_dataloader")
+    loader = plain(loader, "base_dataloader") or loader
     batch = args.train_batch_size * args.gradient_accumulation_steps * args.world_size
-    return Configuration(
-        **{
-            **told.known(),
-            "batch_size": int(batch),
-            "train_size": length(getattr(loader, "dataset", None)),
-            "n_parameters": n_parameters(model) if model is not None else None,
-        }
+    return replace(
+        optimizer_configuration(known.get("optimizer"), schedules),
+        batch_size=int(batch),
+        train_size=n_samples(plain(loader, "dataset")),
+        n_parameters=n_parameters(model) if model is not None else None,
     )

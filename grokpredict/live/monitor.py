@@ -232,6 +232,7 @@ class GrokMonitor:
             "grid": self._grid,
             "budget": self._budget,
             "percent": self._percent,
+            "validation": self._validation,
             "evaluations": [list(own) for own in self._evaluations],
             "validated": self._validated,
             "verdicts": [verdict_to_dict(verdict) for verdict in self.verdicts],
@@ -246,6 +247,7 @@ class GrokMonitor:
         if self.verdicts:
             self._budget = int(state["budget"])
         self._percent = bool(state["percent"])
+        self._validation = state["validation"]
         self._evaluations = [(int(s), float(v), float(a)) for s, v, a in state["evaluations"]]
         self._validated = state["validated"]
         self.n_seen = int(state["n_seen"])

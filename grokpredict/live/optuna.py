@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Hashable
 from functools import partial
 from pathlib import Path
 
+from grokpredict.live.feed import Teller, leaves_alone
 from grokpredict.live.monitor import GrokMonitor
 from grokpredict.model.classifier import GrokClassifier, load_classifier
 from grokpredict.runs.configuration import Configuration
@@ -16,6 +19,9 @@ except ModuleNotFoundError as error:
     raise ModuleNotFoundError(
         'grokpredict.live.optuna needs Optuna: pip install "grokpredict[optuna]"'
     ) from error
+
+
+log = logging.getLogger(__name__)
 
 
 class GrokPruner(optuna.pruners.BasePruner):
@@ -49,27 +55,30 @@ class GrokPruner(optuna.pruners.BasePruner):
             budget=budget,
             max_false_abort=max_false_abort,
         )
-        self._monitors: dict[int, GrokMonitor] = {}
+        self._monitors: dict[Hashable, GrokMonitor] = {}
+        self._teller = Teller(log)
 
+    @leaves_alone("the trial", False)
     def prune(self, study: optuna.Study, trial: optuna.trial.FrozenTrial) -> bool:
         """Say whether the trial's run was judged doomed.
 
-        Raises
-        ------
-        UnsuitableRunError
-            If the reported steps are not evenly spaced from the start, or on no known grid.
+        A trial that cannot be judged (its steps are not evenly spaced from the start, or on no
+        grid that the classifier knows, or anything in here fails) is left alone, and a warning
+        says so once.
         """
         values = trial.intermediate_values
         if len(values) < 2:
             return False
         steps = sorted(values)
-        monitor = self._monitors.get(trial.number)
+        # Trials are numbered from 0 in every study, and a pruner may serve several.
+        key = (study.study_name, trial.number, trial.datetime_start)
+        monitor = self._monitors.get(key)
         if monitor is None:
-            told = {**trial.params, **trial.user_attrs}
             monitor = self._monitor_for(
-                configuration=Configuration.from_mapping(told), stride=steps[1] - steps[0]
+                configuration=Configuration.from_mapping({**trial.params, **trial.user_attrs}),
+                stride=steps[1] - steps[0],
             )
-            self._monitors[trial.number] = monitor
+            self._monitors[key] = monitor
         if monitor.next_horizon is not None and len(steps) * monitor.stride >= monitor.next_horizon:
             curve = Curve(steps, [values[step] for step in steps])  # type: ignore[arg-type]
             check_window(curve, len(steps) * monitor.stride, monitor.stride)

@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 import logging
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from grokpredict.live.lightning.guard import described, guarded
 from grokpredict.live.lightning.namespaces import callback_bases
 from grokpredict.live.lightning.report import Report
 from grokpredict.live.lightning.stopping import Stop, StoppingReason
-from grokpredict.live.lightning.watch import Watch, planned_budget, why_not_watched
+from grokpredict.live.lightning.watch import (
+    Watch,
+    check_state,
+    planned_budget,
+    why_not_watched,
+)
 from grokpredict.live.monitor import GrokMonitor, verdict_to_dict
+from grokpredict.live.trainer import never_stops, optimises
 from grokpredict.model.classifier import GrokClassifier, load_classifier
 from grokpredict.model.thresholds import check_max_false_abort
 from grokpredict.model.verdict import Verdict
@@ -91,16 +99,14 @@ class GrokPredictor(_Callback):
         self.loss_key = loss_key
         self.val_metric = val_metric
         name = classifier if isinstance(classifier, str | Path) else "given"
+        # What is watched, and by what: the other arguments may be changed on a resume.
         self._key = self._generate_state_key(
-            classifier=str(name),
-            max_false_abort=max_false_abort,
-            budget=budget,
-            action=action,
-            loss_key=loss_key,
+            classifier=str(name), loss_key=loss_key, val_metric=val_metric
         )
         self._reset()
 
     def _reset(self) -> None:
+        self._failed = False
         self._report = Report()
         self._stop = Stop(self._report)
         self._watch: Watch | None = None
@@ -128,7 +134,7 @@ class GrokPredictor(_Callback):
 
     @property
     def state_key(self) -> str:
-        """Key of the state in a checkpoint: one for each set of arguments."""
+        """Key of the state in a checkpoint: classifier, ``loss_key`` and ``val_metric``."""
         return self._key
 
     def summary(self) -> str:
@@ -148,30 +154,43 @@ class GrokPredictor(_Callback):
 
     # ---------------------------------------------------------------- hooks of Lightning
 
+    @guarded
     def setup(self, trainer: Any, pl_module: Any, stage: str) -> None:
         """Forget the previous fit; a checkpoint that is resumed from is loaded after this."""
         if stage == "fit":
             self._reset()
 
+    @guarded
     def on_train_start(self, trainer: Any, pl_module: Any) -> None:
         """Begin to watch, or say why not."""
         reason: str | None = None
-        ready = False
+        ready = sound = False
         try:
             reason = self._begin(trainer, pl_module)
-            ready = reason is None
+            ready, sound = reason is None, True
         except Exception as error:  # a failure of ours must never end a user's run
-            self._fail(trainer, error)
+            self._fail(error)
         # One process that does not watch would leave the others waiting at the horizon.
-        if not trainer.strategy.reduce_boolean_decision(ready, all=True):
-            self._stop_watching()
+        if trainer.world_size > 1:
+            ready = trainer.strategy.reduce_boolean_decision(ready, all=True)
+            sound = trainer.strategy.reduce_boolean_decision(sound, all=True)
+        if not ready and self._watch is not None:
+            self._watch.buffer = None
+        if not sound:
+            self._stop.held = None
+            return
         overruling = self._stop.overruling
         if overruling is not None:
-            self._report.say(trainer, overruling, logging.WARNING)
+            self._report.say(overruling, logging.WARNING)
         elif reason is not None and not self.verdicts:
             expected = trainer.fast_dev_run or self._watch is not None
-            self._report.say(trainer, reason, logging.INFO if expected else logging.WARNING)
+            self._report.say(reason, logging.INFO if expected else logging.WARNING)
+        elif ready and self.action == "stop":
+            endless = never_stops(trainer)
+            if endless is not None:
+                self._report.say(endless, logging.WARNING)
 
+    @guarded
     def on_train_batch_end(
         self, trainer: Any, pl_module: Any, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
@@ -179,19 +198,14 @@ class GrokPredictor(_Callback):
         watch = self._watch
         if watch is None:
             return
-        buffer = watch.buffer
-        if buffer is None:
+        if watch.buffer is None:
             if self._stop.held is not None and self._stop.release(trainer, watch):
-                self._write_record(trainer, watch)
-            return
-        try:
-            step = watch.steps_made(trainer)
-            if buffer.take(outputs, step, trainer.accumulate_grad_batches):
-                for verdict in watch.look(trainer, pl_module):
-                    self._act(trainer, watch, verdict)
-        except Exception as error:  # a failure of ours must never end a user's run
-            self._fail(trainer, error)
+                self._write_record(watch)
+        elif watch.take(trainer, outputs):
+            for verdict in watch.look(trainer):
+                self._act(trainer, watch, verdict)
 
+    @guarded
     def on_validation_end(self, trainer: Any, pl_module: Any) -> None:
         """Keep the metrics of each validation; an accuracy above 1 tells percentages."""
         watch = self._watch
@@ -200,24 +214,27 @@ class GrokPredictor(_Callback):
         if watch.buffer is None and self._stop.held is None:
             return
         try:
-            watch.see_validation(trainer)
-            watch.see_evaluation(trainer)
+            watch.validated(trainer)
         except Exception as error:  # the look will say so
             self._report.trace("the validation metrics cannot be read", error)
 
+    @guarded
     def on_train_end(self, trainer: Any, pl_module: Any) -> None:
         """Bring the processes' losses together while they are, for a checkpoint made later."""
-        if self._watch is not None:
-            try:
-                self._watch.drain()
-            except Exception as error:  # a failure of ours must never end a user's run
-                self._fail(trainer, error)
+        watch = self._watch
+        if watch is not None:
+            watch.drain()
+            unseen = watch.why_no_look()
+            if unseen is not None:
+                self._report.say(unseen, logging.WARNING)
 
+    @guarded
     def on_exception(self, trainer: Any, pl_module: Any, exception: BaseException) -> None:
         """Talk to no other process from here on: it may be gone."""
         if self._watch is not None:
             self._watch.let_go()
 
+    @guarded
     def teardown(self, trainer: Any, pl_module: Any, stage: str) -> None:
         """Let go of the trainer."""
         if self._watch is not None:
@@ -227,13 +244,15 @@ class GrokPredictor(_Callback):
 
     def _begin(self, trainer: Any, pl_module: Any) -> str | None:
         """Begin to watch; return a sentence if this fit is left alone."""
-        siblings = [own for own in trainer.callbacks if isinstance(own, GrokPredictor)]
+        siblings = [item for item in trainer.callbacks if issubclass(type(item), GrokPredictor)]
         self._report.begin(trainer, siblings.index(self) + 1 if self in siblings else 1)
         state, self._restored = self._restored, None
+        if state is not None:
+            check_state(state)
         reason = why_not_watched(trainer, state)
         if reason is not None:
             return reason
-        budget = planned_budget(trainer, pl_module, self.budget, state)
+        budget = planned_budget(trainer, optimises(pl_module), self.budget, state)
         if isinstance(budget, str):
             return budget
         monitor = GrokMonitor(self.classifier, budget=budget, max_false_abort=self.max_false_abort)
@@ -248,10 +267,9 @@ class GrokPredictor(_Callback):
         )
         self._watch.await_look(self._watch.until_next_look())
         if state:
-            self._watch.load_state_dict(state)
-            self._restore(state)
-            if self._watch.buffer is None:
-                self._stop.overrule()
+            self._restore(self._watch, state)
+            stricter = self.max_false_abort < state["max_false_abort"]
+            self._stop.resume(self.action, stricter=stricter)
         monitor.prepare()
         return monitor.silence
 
@@ -260,14 +278,13 @@ class GrokPredictor(_Callback):
         if verdict.action == "abort" and self.action == "stop":
             self._stop.ask(trainer, watch)
         elif verdict.action == "abort":
-            self._stop.reason = StoppingReason.WARNED_ONLY
-            self._report.say(trainer, f"would be stopped: {verdict.reason}", logging.WARNING)
+            self._stop.warn(trainer, verdict.reason)
         else:
-            self._report.say(trainer, f"{verdict.action}: {verdict.reason}", logging.INFO)
+            self._report.say(f"{verdict.action}: {verdict.reason}", logging.INFO)
         self._report.log_probability(trainer, verdict)
-        self._write_record(trainer, watch)
+        self._write_record(watch)
 
-    def _write_record(self, trainer: Any, watch: Watch) -> None:
+    def _write_record(self, watch: Watch) -> None:
         monitor = watch.monitor
         record = {
             "budget": monitor.budget,
@@ -277,47 +294,46 @@ class GrokPredictor(_Callback):
             "configuration": (monitor.configuration or Configuration()).known(),
             "verdicts": [verdict_to_dict(verdict) for verdict in monitor.verdicts],
         }
-        self._report.write(trainer, record)
+        self._report.write(record)
 
-    def _stop_watching(self) -> None:
-        if self._watch is not None:
-            self._watch.buffer = None
-
-    def _fail(self, trainer: Any, error: Exception) -> None:
+    def _fail(self, error: Exception) -> None:
         """Leave the run alone after a failure of ours, and say so once.
 
         Through logging: ``warnings.warn`` would end the run where warnings are errors.
         """
-        self._stop_watching()
-        self._report.trace("failed", error)
-        message = f"failed and leaves this run alone: {type(error).__name__}: {error}"
-        self._report.say(trainer, message, logging.WARNING)
+        self._stop.held = None
+        if self._watch is not None:
+            self._watch.give_up(error)
+        if not self._failed:
+            self._failed = True
+            self._report.trace("failed", error)
+            message = f"failed and leaves this run alone: {described(error)}"
+            self._report.say(message, logging.WARNING)
 
     # ---------------------------------------------------------------- checkpoints
 
+    @partial(guarded, otherwise=dict)
     def state_dict(self) -> dict[str, Any]:
         """Return what a resumed fit needs, in plain Python objects."""
         if self._watch is None:
             return {}
-        try:
-            return {
-                **self._watch.state_dict(),
-                **self._stop.state_dict(),
-                "message": self.stopping_reason_message,
-            }
-        except Exception as error:  # the user's checkpoint must be written all the same
-            self._report.note(f"its state is not in the checkpoint: {error}")
-            return {}
+        return {
+            **self._watch.state_dict(),
+            **self._stop.state_dict(),
+            "max_false_abort": float(self.max_false_abort),
+            "message": self.stopping_reason_message,
+        }
 
+    @guarded
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Keep the state for the fit that is about to start."""
         if self._watch is not None and self._watch.in_fit:
             # A tuner that runs in mid-fit restores the checkpoint that it wrote.
-            self._watch.load_state_dict(state_dict)
-            self._restore(state_dict)
+            self._restore(self._watch, state_dict)
         else:
-            self._restored = dict(state_dict)
+            self._restored = state_dict
 
-    def _restore(self, state: dict[str, Any]) -> None:
+    def _restore(self, watch: Watch, state: dict[str, Any]) -> None:
+        watch.load_state_dict(state)
         self._stop.load_state_dict(state)
         self._report.message = state["message"]

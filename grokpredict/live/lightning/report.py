@@ -5,15 +5,17 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from grokpredict.live.lightning.guard import described
 from grokpredict.live.lightning.namespaces import logger_beside
 from grokpredict.model.verdict import Verdict
 
 
 class Report:
-    """Tells what happens in one fit; a failure in here is logged and nothing more.
+    """Tells what happens in one fit; a failure in here is logged if it can be, nothing more.
 
     Attributes
     ----------
@@ -26,31 +28,44 @@ class Report:
         self._log = logging.getLogger(__name__)
         self._label = "grokpredict"
         self._directory: Path | None = None
+        self._first = True
 
     def begin(self, trainer: Any, number: int) -> None:
-        """Find out where to tell things; of several callbacks this one is the ``number``-th.
-
-        Every process must ask for the directory: it is a broadcast.
-        """
+        """Find out where to tell things; of several callbacks this one is the ``number``-th."""
         self._log = logger_beside(trainer)
         self._label = "grokpredict" if number == 1 else f"grokpredict-{number}"
-        directory = trainer.log_dir if trainer.loggers else None
-        if directory is not None and "://" not in str(directory):
-            self._directory = Path(directory)
+        self._first = bool(trainer.is_global_zero)
+        try:
+            # Not ``trainer.log_dir``, a broadcast in which the other processes would wait.
+            logger = trainer.loggers[0] if trainer.loggers and self._first else None
+            directory = logger and (getattr(logger, "log_dir", None) or logger.save_dir)
+            if directory and "://" not in str(directory):
+                self._directory = Path(directory)
+        except Exception as error:  # the user's logger
+            self.note(f"a logger failed: {described(error)}")
 
-    def say(self, trainer: Any, message: str, level: int) -> None:
+    def say(self, message: str, level: int) -> None:
         """Log a sentence once, whatever the number of processes, and keep it."""
         self.message = message
-        if trainer.is_global_zero:
-            self._log.log(level, "%s: %s", self._label, message)
+        if self._first:
+            self._emit(level, message)
 
-    def note(self, message: str) -> None:
+    def note(
+        self, message: str, level: int = logging.WARNING, *, every_process: bool = True
+    ) -> None:
         """Log something on the side, which may concern this process only."""
-        self._log.warning("%s: %s", self._label, message)
+        if every_process or self._first:
+            self._emit(level, message)
 
     def trace(self, message: str, error: Exception) -> None:
         """Keep a traceback for who has the logger at level debug."""
-        self._log.debug("%s: %s", self._label, message, exc_info=error)
+        self._emit(logging.DEBUG, message, error)
+
+    def _emit(self, level: int, message: str, error: Exception | None = None) -> None:
+        # A handler or a filter of the user's may raise, and ``warnings`` would where they are
+        # errors: what cannot be said is not.
+        with suppress(Exception):
+            self._log.log(level, "%s: %s", self._label, message, exc_info=error)
 
     def log_probability(self, trainer: Any, verdict: Verdict) -> None:
         """Send the probability to the trainer's loggers, at the step of the batch's own metrics.
@@ -58,18 +73,18 @@ class Report:
         Not through ``self.log``, which repeats a value until the epoch ends and fills the
         progress bar's tables.
         """
-        if verdict.probability is None or verdict.horizon is None or not trainer.is_global_zero:
+        if verdict.probability is None or verdict.horizon is None or not self._first:
             return
         metrics = {f"{self._label}/probability": verdict.probability}
-        try:
-            for logger in trainer.loggers:
+        for logger in trainer.loggers:
+            try:
                 logger.log_metrics(metrics, step=verdict.horizon - 1)
-        except Exception as error:  # a logger may be offline; the verdict holds
-            self.note(f"a logger failed: {error}")
+            except Exception as error:  # a logger may be offline; the verdict holds
+                self.note(f"a logger failed: {described(error)}")
 
-    def write(self, trainer: Any, record: Mapping[str, Any]) -> None:
+    def write(self, record: Mapping[str, Any]) -> None:
         """Keep what was decided beside the run's logs, as JSON."""
-        if self._directory is None or not trainer.is_global_zero:
+        if self._directory is None:
             return
         path = self._directory / f"{self._label}.json"
         try:
@@ -78,4 +93,4 @@ class Report:
             partial.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
             partial.replace(path)
         except Exception as error:  # in one process only, and the others go on to the next look
-            self.note(f"could not write {path}: {error}")
+            self.note(f"could not write {path}: {described(error)}")

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from enum import Enum
 from typing import Any
 
+from grokpredict.live.lightning.guard import described
 from grokpredict.live.lightning.report import Report
 from grokpredict.live.lightning.watch import Watch
 from grokpredict.live.trainer import can_stop
@@ -33,6 +34,8 @@ class Stop:
         ``global_step`` of an abort that waits for ``min_steps`` and ``min_epochs``.
     overruled : int or None
         ``global_step`` at which the run was stopped before it was resumed all the same.
+    aborted : int or None
+        ``global_step`` of the look that said abort, whatever came of it.
     """
 
     def __init__(self, report: Report) -> None:
@@ -40,15 +43,15 @@ class Stop:
         self.reason = StoppingReason.NOT_STOPPED
         self.held: int | None = None
         self.overruled: int | None = None
+        self.aborted: int | None = None
         self._report = report
 
     def ask(self, trainer: Any, watch: Watch) -> None:
         """Stop the fit after an abort, or begin to wait until it may be stopped."""
-        self.held = trainer.global_step
+        self.held = self.aborted = trainer.global_step
         if not self.release(trainer, watch):
             waits = "; the fit goes on until min_steps and min_epochs are met"
-            reason = watch.monitor.verdicts[-1].reason
-            self._report.say(trainer, reason + waits, logging.WARNING)
+            self._report.say(watch.monitor.verdicts[-1].reason + waits, logging.WARNING)
 
     def release(self, trainer: Any, watch: Watch) -> bool:
         """Stop the fit if it may be stopped and the run has not generalised meanwhile.
@@ -62,35 +65,49 @@ class Stop:
             return False
         decided_at, self.held = self.held, None
         assert decided_at is not None
-        monitor = watch.monitor
+        step, monitor = int(trainer.global_step), watch.monitor
         try:
-            watch.see_validation(trainer)
-            spared = monitor.generalised
+            spared, reason = watch.spared(trainer), monitor.verdicts[-1].reason
         except Exception as error:  # told to the other processes, which wait for the decision
-            spared = f"{type(error).__name__}: {error}"
-        spared = trainer.strategy.broadcast(spared, src=0)
+            spared, reason = described(error), ""
+        spared, reason = trainer.strategy.broadcast((spared, reason), src=0)
         if spared is not None:
-            self._report.say(trainer, f"not stopped: {spared}", logging.WARNING)
+            self._report.say(f"not stopped: {spared}", logging.WARNING)
             return True
-        reason = monitor.verdicts[-1].reason
-        if decided_at < trainer.global_step:
-            # The last look was the last time that the losses were counted.
-            monitor.n_seen = round(monitor.n_seen * trainer.global_step / decided_at)
-            if 0 <= trainer.max_steps <= trainer.global_step:
-                ends = "not stopped, min_steps and min_epochs kept the fit going to its end: "
-                self._report.say(trainer, ends + reason, logging.WARNING)
-                return True
+        if decided_at < step and 0 <= trainer.max_steps <= step:
+            ends = "not stopped, min_steps and min_epochs kept the fit going to its end: "
+            self._report.say(ends + reason, logging.WARNING)
+            return True
         trainer.should_stop = True
-        self.step = trainer.global_step
+        self.step = step
         self.reason = StoppingReason.WILL_NOT_GENERALISE
-        self._report.say(trainer, f"stopped at step {self.step}: {reason}", logging.WARNING)
+        self._report.say(f"stopped at step {step}: {reason}", logging.WARNING)
+        # The last look was the last time that the losses were counted.
+        monitor.n_seen = round(monitor.n_seen * step / decided_at)
         return True
 
-    def overrule(self) -> None:
-        """Take note that a stopped run goes on: what is told of a fit is told of the latest."""
+    def warn(self, trainer: Any, reason: str) -> None:
+        """Take note of an abort that only warns."""
+        self.aborted = trainer.global_step
+        self.reason = StoppingReason.WARNED_ONLY
+        self._report.say(f"would be stopped: {reason}", logging.WARNING)
+
+    def resume(self, action: str, *, stricter: bool) -> None:
+        """Go on after a resume, under arguments that may have been changed.
+
+        A run that was stopped and goes on has been overruled. An abort that only warned is acted
+        on once the action is ``"stop"``; one that waits is dropped once it is ``"warn"``, or once
+        ``max_false_abort`` is stricter.
+        """
         if self.step is not None:
             self.overruled, self.step = self.step, None
             self.reason = StoppingReason.NOT_STOPPED
+        elif stricter:
+            self.held, self.reason = None, StoppingReason.NOT_STOPPED
+        elif action == "warn" and self.held is not None:
+            self.held, self.reason = None, StoppingReason.WARNED_ONLY
+        elif action == "stop" and self.reason is StoppingReason.WARNED_ONLY:
+            self.held, self.reason = self.aborted, StoppingReason.NOT_STOPPED
 
     @property
     def overruling(self) -> str | None:
@@ -105,6 +122,7 @@ class Stop:
             "held": self.held,
             "stopped_step": self.step,
             "overruled": self.overruled,
+            "aborted": self.aborted,
             "stopping_reason": self.reason.value,
         }
 
@@ -113,4 +131,5 @@ class Stop:
         self.held = state["held"]
         self.step = state["stopped_step"]
         self.overruled = state["overruled"]
+        self.aborted = state["aborted"]
         self.reason = StoppingReason(state["stopping_reason"])
