@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from grokpredict.logs import Columns, LogError, read_hparams, read_run, with_hparams
+from grokpredict.logs import Columns, LogError, read_hparams, read_run
 from grokpredict.runs.labels import LabelRule
 
 ROWS = "0,1.0\n1,0.5\n2,0.25\n"

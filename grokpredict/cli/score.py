@@ -76,9 +76,12 @@ def score(
 
 
 def _read_for_scoring(paths: Sequence[str], hparams: str | None, columns: Columns) -> list[Run]:
-    from grokpredict.logs import LogError, read_hparams, read_sweep, with_hparams
+    from dataclasses import replace
 
-    told = {} if hparams is None else read_hparams(hparams)
+    from grokpredict.logs import LogError, read_hparams, read_sweep
+
+    if hparams is not None:
+        columns = replace(columns, hparams=read_hparams(hparams))
     runs: list[Run] = []
     for path in paths:
         found = read_sweep([path], columns)
@@ -87,7 +90,7 @@ def _read_for_scoring(paths: Sequence[str], hparams: str | None, columns: Column
         warn_left_out(found.left_out)
         say_notes(found.findings)
         runs.extend(found.runs)
-    return [with_hparams(run, told) for run in runs] if told else runs
+    return runs
 
 
 def _check_plot(plot: str, runs: Sequence[Run]) -> None:

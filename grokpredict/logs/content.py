@@ -5,8 +5,8 @@ from __future__ import annotations
 import hashlib
 from pathlib import Path
 
+from grokpredict.logs.formats import SeveralFiles, format_of
 from grokpredict.logs.hparams import configuration_files
-from grokpredict.logs.reading import SeveralFiles, format_of
 
 _BLOCK = 2**20
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from grokpredict.logs.assembly import sweep_of_table
 from grokpredict.logs.columns import Columns
 from grokpredict.logs.errors import LogError
 from grokpredict.logs.hparams import hparams_beside
 from grokpredict.logs.needed import needed
-from grokpredict.logs.table import Table, constant, sweep_of_table
+from grokpredict.logs.table import Table, constant
 from grokpredict.runs.sweep import Sweep
 
 NAME = "Parquet"
@@ -25,8 +26,14 @@ def read(path: Path, columns: Columns) -> Sweep:
     parquet = needed("pyarrow.parquet", "parquet")
     try:
         with parquet.ParquetFile(path) as file:
-            plain = [field.name for field in file.schema_arrow if _is_plain(field.type)]
+            schema = list(file.schema_arrow)
+            plain = list(dict.fromkeys(own.name for own in schema if _is_plain(own.type)))
+            names = [own.name for own in schema]
+            if any(names.count(name) > 1 for name in plain):
+                raise LogError(f"a column must be there once, {path} has one twice")
             rows = file.read(columns=plain)
+    except LogError:
+        raise
     # Arrow has its own kinds of error, which are not all of one family.
     except Exception as error:
         raise LogError(f"{path} cannot be read as Parquet: {error}") from error

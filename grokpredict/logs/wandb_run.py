@@ -14,11 +14,12 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+from grokpredict.logs.assembly import sweep_of_table
 from grokpredict.logs.columns import Columns
 from grokpredict.logs.errors import LogError
 from grokpredict.logs.hparams import hparams_beside, unnested
 from grokpredict.logs.needed import needed
-from grokpredict.logs.table import Table, constant, sweep_of_table
+from grokpredict.logs.table import Table, constant
 from grokpredict.runs.sweep import Sweep
 
 NAME = "W&B run file"
@@ -57,6 +58,11 @@ def read(path: Path, columns: Columns) -> Sweep:
                 hparams.update(_told(record.config.update))
     except OSError as error:
         raise LogError(f"{path} cannot be opened: {error.strerror or error}") from error
+    except LogError:
+        raise
+    # protobuf and json each raise their own kinds on a record that does not decode.
+    except Exception as error:
+        raise LogError(f"{path} holds a record that W&B cannot decode: {error}") from error
     header = dict.fromkeys(key for row in rows for key in row)
     cells = {key: [row.get(key) for row in rows] for key in header}
     table = Table(cells, lambda row: row + 1, constant(cells))
