@@ -1,22 +1,36 @@
 # make demo   installs grokpredict into .venv and runs examples/demo.py
 # make test   installs the test tools too and runs the tests
 # make lint   ruff and mypy
+# make test-lowest   a part of the tests, on the lowest versions that pyproject.toml allows
 #
 # Needs Python 3.10 or newer and nothing else. Nothing is installed again until pyproject.toml or
 # constraints.txt changes.
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv
+LOWEST := .venv-lowest
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 
-.PHONY: demo test lint clean
+.PHONY: demo test test-lowest lint clean
 
 demo: $(VENV)/.installed
 	$(BIN)/python examples/demo.py
 
 test: $(VENV)/.installed-test
 	$(BIN)/python -m pytest
+
+# The part that meets every dependency: features (NumPy, SciPy, MNE), training and its processes
+# (scikit-learn, joblib, threadpoolctl), the command line (click, tqdm), logs (PyYAML and the extras),
+# the callback (Lightning). Old libraries warn of new ones, so warnings are not errors here.
+test-lowest: $(LOWEST)/.installed
+	$(LOWEST)/bin/python -m pytest -o filterwarnings= $(LOWEST_TESTS)
+
+LOWEST_TESTS := $(addprefix tests/test_,$(addsuffix .py, \
+	packaging features conditioning curves metric_terms classifier monitor cli logs gathering \
+	evaluate_rivals callback)) \
+	$(patsubst %,tests/test_log_formats.py::test_all_is_read[%], \
+	lightning_csv lightning_tensorboard summary_writer wandb_parquet)
 
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check .
@@ -36,5 +50,13 @@ $(VENV)/.installed-%: $(VENV)/.installed
 	$(PIP) install --quiet -c constraints.txt --group $*
 	touch $@
 
+$(LOWEST)/.installed: pyproject.toml constraints-lowest.txt
+	rm -rf $(LOWEST)
+	python3.11 -m venv $(LOWEST)
+	$(LOWEST)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints-lowest.txt torch
+	$(LOWEST)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints-lowest.txt \
+		-e ".[optuna,parquet,tensorboard]" pytest hypothesis antropy
+	touch $@
+
 clean:
-	rm -rf $(VENV) dist build .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(LOWEST) dist build .pytest_cache .mypy_cache .ruff_cache .hypothesis

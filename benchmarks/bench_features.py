@@ -248,11 +248,11 @@ def ladder(bench: Bench) -> None:
     grid = all_feature_names().index(GRID_TERMS[0])
     line(bench, "configuration alone", np.r_[grid : grid + 4, configuration])
     line(bench, "loss", columns_read(False, False))
-    line(bench, "loss + context", columns_read(True, False))
-    line(bench, "loss + context + norms", columns_read(True, False), extra=norms)
+    line(bench, "loss + configuration", columns_read(True, False))
+    line(bench, "loss + configuration + norms", columns_read(True, False), extra=norms)
     line(bench, "loss + validation", columns_read(False, True))
-    line(bench, "loss + context + validation", columns_read(True, True))
-    line(bench, "loss + context + validation + norms", columns_read(True, True), extra=norms)
+    line(bench, "loss + configuration + validation", columns_read(True, True))
+    line(bench, "loss + configuration + validation + norms", columns_read(True, True), extra=norms)
 
 
 #: Groups of columns that the ablation leaves out, by their names or the beginnings of these.
@@ -415,8 +415,8 @@ def ablation(bench: Bench) -> None:
     usual, training_table.EXTRA_BUDGETS = training_table.EXTRA_BUDGETS, 1
     for title, own, reads, kinds in (
         ("loss", everyone, (False, False), [LOSS_GROUPS]),
-        ("loss + context", everyone, (True, False), [LOSS_GROUPS, CONTEXT_GROUPS]),
-        ("loss + context + validation", few, (True, True), validated),
+        ("loss + configuration", everyone, (True, False), [LOSS_GROUPS, CONTEXT_GROUPS]),
+        ("loss + configuration + validation", few, (True, True), validated),
     ):
         whole = columns_read(*reads)
         groups = _groups(kinds)
@@ -451,7 +451,7 @@ def curve(bench: Bench) -> None:
     header("Share of the training configurations")
     for told, validated in ((True, False), (True, True)):
         for share in (0.25, 0.5, 0.75, 1.0):
-            name = "loss + context" + " + validation" * validated
+            name = "loss + configuration" + " + validation" * validated
             line(
                 bench,
                 f"{name}, {share:.0%}",

@@ -29,7 +29,7 @@ import numpy as np
 
 from grokpredict.evaluation.ledger import Finished, among, finished, ledger
 from grokpredict.evaluation.replay import Replay
-from grokpredict.evaluation.scoring import score_run
+from grokpredict.evaluation.scoring import score
 from grokpredict.features.conditioning import SignalSettings
 from grokpredict.features.configuration import CONTEXT_TERMS, context_terms, grid_and_budget
 from grokpredict.features.signal import feature_names
@@ -168,7 +168,7 @@ KINDS = {**CHEAP, "language model": language_models}
 def said(runs, classifier, *, with_context):
     """Return the verdicts, and one reason."""
     scores = [
-        score_run(run if with_context else replace(run, configuration=Configuration()), classifier)
+        score(run if with_context else replace(run, configuration=Configuration()), classifier)
         for run in runs
     ]
     actions = Counter(own.verdict.action for own in scores)
@@ -187,7 +187,7 @@ def made_table(which):
         for with_context in (False, True) if told else (False,):
             actions, reason = said(runs, classifier, with_context=with_context)
             print(
-                f"| {kind} ({len(runs)}) | {'loss + context' if with_context else 'loss'} "
+                f"| {kind} ({len(runs)}) | {'loss + configuration' if with_context else 'loss'} "
                 f"| {actions['abstain']} | {actions['continue']} | {actions['abort']} | {reason} |",
                 flush=True,
             )

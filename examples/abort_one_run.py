@@ -46,11 +46,11 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--classifier", default="default")
     parser.add_argument("--max-steps", type=int, default=10_000)
-    told = parser.parse_args()
+    arguments = parser.parse_args()
     seed_everything(0, verbose=False)
-    predictor = GrokPredictor(told.classifier)
+    predictor = GrokPredictor(arguments.classifier)
     trainer = Trainer(
-        max_steps=told.max_steps,
+        max_steps=arguments.max_steps,
         callbacks=[predictor],
         accelerator="cpu",
         logger=False,
@@ -59,7 +59,7 @@ def main() -> None:
         enable_model_summary=False,
     )
     trainer.fit(Memoriser())
-    print(f"trained {trainer.global_step} of {told.max_steps} steps")
+    print(f"trained {trainer.global_step} of {arguments.max_steps} steps")
     print(predictor.summary())
 
 

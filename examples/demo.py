@@ -2,7 +2,7 @@
 
 Both learn a + b mod 31 from part of all pairs. They differ in weight decay and in how many pairs
 they see. Each is trained twice with ``GrokPredictor``: once as a user would, and once with
-``action="warn"`` to the very end, so that the outcome is known and not assumed.
+``action="warn"`` to the end, so that we know the outcome.
 """
 
 import logging

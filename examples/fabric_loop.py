@@ -22,25 +22,27 @@ def main() -> None:
     parser.add_argument("--classifier", default="default")
     parser.add_argument("--devices", type=int, default=1)
     parser.add_argument("--max-steps", type=int, default=10_000)
-    told = parser.parse_args()
+    arguments = parser.parse_args()
     fabric = Fabric(
-        accelerator="cpu", devices=told.devices, strategy="ddp" if told.devices > 1 else "auto"
+        accelerator="cpu",
+        devices=arguments.devices,
+        strategy="ddp" if arguments.devices > 1 else "auto",
     )
     fabric.launch()
     torch.manual_seed(0)
     pairs = torch.cartesian_prod(torch.arange(P), torch.arange(P))
     pairs = pairs[torch.randperm(len(pairs))][: len(pairs) * 2 // 5]
     # Every process has a part of the pairs; a step sees all of them.
-    own = pairs[fabric.global_rank :: fabric.world_size]
-    inputs = nn.functional.one_hot(own, P).flatten(1).float()
-    targets = own.sum(dim=1) % P
+    mine = pairs[fabric.global_rank :: fabric.world_size]
+    inputs = nn.functional.one_hot(mine, P).flatten(1).float()
+    targets = mine.sum(dim=1) % P
     net = nn.Sequential(nn.Linear(2 * P, 128), nn.ReLU(), nn.Linear(128, P))
     optimizer = torch.optim.AdamW(net.parameters(), lr=3e-3, weight_decay=0.0)
     net, optimizer = fabric.setup(net, optimizer)
 
     monitor = GrokMonitor(
-        told.classifier,
-        budget=told.max_steps,
+        arguments.classifier,
+        budget=arguments.max_steps,
         configuration=Configuration(
             optimizer="adamw",
             learning_rate=3e-3,
@@ -52,7 +54,7 @@ def main() -> None:
         ),
     )
     buffer: list[torch.Tensor] = []
-    for step in range(1, told.max_steps + 1):
+    for step in range(1, arguments.max_steps + 1):
         loss = nn.functional.cross_entropy(net(inputs), targets)
         optimizer.zero_grad()
         fabric.backward(loss)
@@ -67,7 +69,7 @@ def main() -> None:
             fabric.print(f"step {step}: {verdict.action}: {verdict.reason}")
             if fabric.broadcast(verdict.action == "abort"):
                 break
-    print(f"process {fabric.global_rank} trained {step} of {told.max_steps} steps", flush=True)
+    print(f"process {fabric.global_rank} trained {step} of {arguments.max_steps} steps", flush=True)
 
 
 if __name__ == "__main__":

@@ -82,7 +82,7 @@ def main() -> None:
     parser.add_argument("--trials", type=int, default=20)
     parser.add_argument("--max-steps", type=int, default=10_000)
     parser.add_argument("--check", action="store_true")
-    told = parser.parse_args()
+    arguments = parser.parse_args()
     logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)
     trained = 0
 
@@ -93,21 +93,21 @@ def main() -> None:
             "weight_decay": trial.suggest_float("weight_decay", 1e-3, 3.0, log=True),
             "train_fraction": trial.suggest_float("train_fraction", 0.3, 0.8),
         }
-        predictor = GrokPredictor(told.classifier)
-        trainer = fit(hparams, trial.number, told.max_steps, predictor)
+        predictor = GrokPredictor(arguments.classifier)
+        trainer = fit(hparams, trial.number, arguments.max_steps, predictor)
         trained += trainer.global_step
         prune_if_stopped(predictor)
         return float(trainer.callback_metrics["val_acc"])
 
     study = optuna.create_study(direction="maximize", sampler=optuna.samplers.TPESampler(seed=0))
-    study.optimize(objective, n_trials=told.trials)
+    study.optimize(objective, n_trials=arguments.trials)
     pruned = study.get_trials(states=[optuna.trial.TrialState.PRUNED])
-    print(f"{len(pruned)} of {told.trials} trials were pruned")
-    print(f"{trained} of {told.trials * told.max_steps} steps were trained")
-    if len(pruned) < told.trials:
+    print(f"{len(pruned)} of {arguments.trials} trials were pruned")
+    print(f"{trained} of {arguments.trials * arguments.max_steps} steps were trained")
+    if len(pruned) < arguments.trials:
         print(f"best validation accuracy {study.best_value:.3f} with {study.best_params}")
-    if told.check:
-        ends = [fit(trial.params, trial.number, told.max_steps) for trial in pruned]
+    if arguments.check:
+        ends = [fit(trial.params, trial.number, arguments.max_steps) for trial in pruned]
         lost = sum(float(trainer.callback_metrics["val_acc"]) >= 0.95 for trainer in ends)
         print(f"{lost} of the {len(pruned)} pruned runs generalise if they are trained to the end")
 

@@ -19,7 +19,7 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--classifier", default="default")
     parser.add_argument("--max-steps", type=int, default=10_000)
-    told = parser.parse_args()
+    arguments = parser.parse_args()
     torch.manual_seed(0)
     pairs = torch.cartesian_prod(torch.arange(P), torch.arange(P))
     pairs = pairs[torch.randperm(len(pairs))][: len(pairs) * 2 // 5]
@@ -29,8 +29,8 @@ def main() -> None:
     optimizer = torch.optim.AdamW(net.parameters(), lr=3e-3, weight_decay=0.0)
 
     monitor = GrokMonitor(
-        told.classifier,
-        budget=told.max_steps,
+        arguments.classifier,
+        budget=arguments.max_steps,
         configuration=Configuration(
             optimizer="adamw",
             learning_rate=3e-3,
@@ -42,7 +42,7 @@ def main() -> None:
         ),
     )
     buffer: list[torch.Tensor] = []
-    for step in range(1, told.max_steps + 1):
+    for step in range(1, arguments.max_steps + 1):
         loss = nn.functional.cross_entropy(net(inputs), targets)
         optimizer.zero_grad()
         loss.backward()
@@ -56,7 +56,7 @@ def main() -> None:
             print(f"step {step}: {verdict.action}: {verdict.reason}")
             if verdict.action == "abort":
                 break
-    print(f"trained {step} of {told.max_steps} steps")
+    print(f"trained {step} of {arguments.max_steps} steps")
 
 
 if __name__ == "__main__":

@@ -2,7 +2,7 @@
 
     python examples/score_csv.py loss.csv [--classifier FILE] [--budget 10000]
 
-Without a file a run is made up.
+Without a file it makes up a run.
 """
 
 import argparse
@@ -11,7 +11,8 @@ from pathlib import Path
 
 import numpy as np
 
-from grokpredict import load_classifier, read_run, score_run
+from grokpredict import score
+from grokpredict.reporting import score_text
 
 
 def made_up(path: Path) -> Path:
@@ -27,11 +28,12 @@ def main() -> None:
     parser.add_argument("file", nargs="?", type=Path)
     parser.add_argument("--classifier", default="default")
     parser.add_argument("--budget", type=int, default=10_000)
-    told = parser.parse_args()
+    arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        path = told.file or made_up(Path(folder) / "loss.csv")
-        score = score_run(read_run(path), load_classifier(told.classifier), budget=told.budget)
-    print(score)
+        path = arguments.file or made_up(Path(folder) / "loss.csv")
+        scored = score(path, arguments.classifier, budget=arguments.budget)
+    print(scored)
+    print(score_text([scored]))
 
 
 if __name__ == "__main__":

@@ -2,8 +2,8 @@
 
     python examples/train_on_own_sweep.py SWEEPS [-o my.npz] [--horizons 200 400 800]
 
-``SWEEPS`` is a folder of logs, searched recursively: CSVLogger folders, CSV or JSON Lines files,
-bundles. The first part is what ``grokpredict train-classifier SWEEPS -o my.npz`` does.
+``SWEEPS`` is a folder of logs, searched recursively. The first part is what
+``grokpredict train-classifier SWEEPS -o my.npz`` does.
 """
 
 import argparse
@@ -18,21 +18,21 @@ def main() -> None:
     parser.add_argument("-o", "--output", type=Path, default="my.npz")
     parser.add_argument("--horizons", type=int, nargs="+", default=[200, 400, 800, 1600, 3200])
     parser.add_argument("--max-false-abort", type=float, default=0.05)
-    told = parser.parse_args()
-    sweep = read_sweep([told.sweeps])
-    classifier, report = train(sweep, horizons=told.horizons)
-    classifier.save(told.output)
+    arguments = parser.parse_args()
+    sweep = read_sweep(arguments.sweeps)
+    classifier, report = train(sweep, horizons=arguments.horizons)
+    classifier.save(arguments.output)
     print(f"{report.counts.generalised} runs generalised, {report.counts.not_generalised} did not")
     for reads, n_good in report.calibration.items():
         print(f"{reads}: the threshold rests on {n_good} configurations that generalised")
 
-    # A run of the sweep again, as if it were training now. Give the file to GrokPredictor likewise.
+    # One run of the sweep again, as if it were training now. GrokPredictor takes the file too.
     run = sweep.runs[0]
     monitor = GrokMonitor(
-        told.output,
+        arguments.output,
         budget=classifier.budget,
         configuration=run.configuration,
-        max_false_abort=told.max_false_abort,
+        max_false_abort=arguments.max_false_abort,
         stride=run.loss.stride,
     )
     for loss in run.loss.values:

@@ -1,64 +1,76 @@
 """Says from the first steps of a training run whether it will grok, and stops the doomed ones.
 
-The public names are imported when they are first used, so that ``import grokpredict`` costs
-nothing and a script that scores logs never loads torch.
+The public names are imported when they are first used: ``import grokpredict`` costs nothing, and a
+script that scores logs never loads torch. ``docs/api.md`` lists them and says what stays stable.
 """
 
 from __future__ import annotations
 
-from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from grokpredict._util.lazy import lazily
+
 if TYPE_CHECKING:
-    from grokpredict.evaluation.scoring import Score as Score
-    from grokpredict.evaluation.scoring import score_run as score_run
+    from grokpredict._util.errors import GrokpredictError as GrokpredictError
+    from grokpredict.evaluation import Evaluation as Evaluation
+    from grokpredict.evaluation import Score as Score
+    from grokpredict.evaluation import evaluate as evaluate
+    from grokpredict.evaluation import score as score
+    from grokpredict.live import GrokMonitor as GrokMonitor
     from grokpredict.live.lightning import GrokPredictor as GrokPredictor
-    from grokpredict.live.monitor import GrokMonitor as GrokMonitor
     from grokpredict.logs import Columns as Columns
     from grokpredict.logs import LogError as LogError
     from grokpredict.logs import read_bundle as read_bundle
     from grokpredict.logs import read_run as read_run
     from grokpredict.logs import read_sweep as read_sweep
     from grokpredict.logs import write_bundle as write_bundle
-    from grokpredict.model.classifier import GrokClassifier as GrokClassifier
-    from grokpredict.model.classifier import load_classifier as load_classifier
-    from grokpredict.model.file import ClassifierFileError as ClassifierFileError
-    from grokpredict.model.verdict import Verdict as Verdict
-    from grokpredict.runs.configuration import Configuration as Configuration
-    from grokpredict.runs.curve import Curve as Curve
-    from grokpredict.runs.curve import UnsuitableRunError as UnsuitableRunError
-    from grokpredict.runs.labels import LabelRule as LabelRule
-    from grokpredict.runs.run import Run as Run
-    from grokpredict.runs.sweep import LeftOut as LeftOut
-    from grokpredict.runs.sweep import Sweep as Sweep
-    from grokpredict.training.trainer import train as train
+    from grokpredict.model import ClassifierFileError as ClassifierFileError
+    from grokpredict.model import GrokClassifier as GrokClassifier
+    from grokpredict.model import Verdict as Verdict
+    from grokpredict.model import load_classifier as load_classifier
+    from grokpredict.runs import Configuration as Configuration
+    from grokpredict.runs import Curve as Curve
+    from grokpredict.runs import LabelRule as LabelRule
+    from grokpredict.runs import LeftOut as LeftOut
+    from grokpredict.runs import Run as Run
+    from grokpredict.runs import Sweep as Sweep
+    from grokpredict.runs import UnsuitableRunError as UnsuitableRunError
+    from grokpredict.runs import UnsuitableSweepError as UnsuitableSweepError
+    from grokpredict.training import TrainingReport as TrainingReport
+    from grokpredict.training import train as train
 
-_HOME = {
-    "ClassifierFileError": "model.file",
+_HOMES = {
+    "ClassifierFileError": "model",
     "Columns": "logs",
-    "Configuration": "runs.configuration",
-    "Curve": "runs.curve",
-    "GrokClassifier": "model.classifier",
-    "GrokMonitor": "live.monitor",
+    "Configuration": "runs",
+    "Curve": "runs",
+    "Evaluation": "evaluation",
+    "GrokClassifier": "model",
+    "GrokMonitor": "live",
     "GrokPredictor": "live.lightning",
-    "LabelRule": "runs.labels",
-    "LeftOut": "runs.sweep",
+    "GrokpredictError": "_util.errors",
+    "LabelRule": "runs",
+    "LeftOut": "runs",
     "LogError": "logs",
-    "Run": "runs.run",
-    "Score": "evaluation.scoring",
-    "Sweep": "runs.sweep",
-    "UnsuitableRunError": "runs.curve",
-    "Verdict": "model.verdict",
-    "load_classifier": "model.classifier",
+    "Run": "runs",
+    "Score": "evaluation",
+    "Sweep": "runs",
+    "TrainingReport": "training",
+    "UnsuitableRunError": "runs",
+    "UnsuitableSweepError": "runs",
+    "Verdict": "model",
+    "evaluate": "evaluation",
+    "load_classifier": "model",
     "read_bundle": "logs",
     "read_run": "logs",
     "read_sweep": "logs",
-    "score_run": "evaluation.scoring",
-    "train": "training.trainer",
+    "score": "evaluation",
+    "train": "training",
     "write_bundle": "logs",
 }
 
-__all__ = list(_HOME)
+__all__ = list(_HOMES)
+_get, _names = lazily(__name__, _HOMES)
 
 
 def __getattr__(name: str) -> Any:
@@ -66,12 +78,8 @@ def __getattr__(name: str) -> Any:
         from importlib.metadata import version
 
         return version("grokpredict")
-    if name not in _HOME:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
-    globals()[name] = value
-    return value
+    return _get(name)
 
 
 def __dir__() -> list[str]:
-    return sorted([*globals(), *_HOME, "__version__"])
+    return [*_names(), "__version__"]

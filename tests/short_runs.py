@@ -15,7 +15,7 @@ from grokpredict.runs.configuration import Configuration
 from grokpredict.runs.curve import Curve
 from grokpredict.runs.run import Run
 from grokpredict.runs.sweep import Sweep
-from grokpredict.training.trainer import train
+from grokpredict.training.gathering import train
 
 HORIZONS = (40, 80)
 BUDGET = 400

@@ -20,12 +20,11 @@ from grokpredict.evaluation.comparison import _population
 from grokpredict.evaluation.crossfit import _thresholds, cross_fitted
 from grokpredict.evaluation.ledger import Finished, finished
 from grokpredict.evaluation.replay import replay
-from grokpredict.evaluation.scoring import score_run
+from grokpredict.evaluation.scoring import score
 from grokpredict.features.metrics import Evaluations
 from grokpredict.live.monitor import GrokMonitor
 from grokpredict.model.classifier import GrokClassifier
-from grokpredict.reporting.evaluation_figure import evaluation_figure
-from grokpredict.reporting.evaluation_text import evaluation_text
+from grokpredict.reporting import evaluation_figure, evaluation_text
 from grokpredict.runs.configuration import Configuration
 from grokpredict.runs.curve import Curve
 from grokpredict.runs.run import Run
@@ -84,16 +83,16 @@ def test_a_replay_stops_runs_where_a_monitor_would_have(classifier: GrokClassifi
         stops = own.as_is
         for i, each in enumerate(done.runs.runs):
             told = each if with_context else replace(each, configuration=type(each.configuration)())
-            score = score_run(told, classifier, max_false_abort=BOUND)
-            aborted = score.verdict.action == "abort"
-            if aborted and score.verdict.horizon >= done.runs.t4[i]:
+            scored = score(told, classifier, max_false_abort=BOUND)
+            aborted = scored.verdict.action == "abort"
+            if aborted and scored.verdict.horizon >= done.runs.t4[i]:
                 continue
-            assert stops[i] == (score.verdict.horizon if aborted else np.inf), each.name
+            assert stops[i] == (scored.verdict.horizon if aborted else np.inf), each.name
             judged = any(
                 look.action in ("continue", "abort") and look.probability is not None
-                for look in score.looks
+                for look in scored.looks
             )
-            if not any("already" in look.reason for look in score.looks):
+            if not any("already" in look.reason for look in scored.looks):
                 assert own.abstained[i] == (not judged)
         assert np.isfinite(stops).any()
         assert np.isinf(stops[-1])
@@ -298,7 +297,7 @@ def test_a_strangers_folder_needs_no_other_argument(tmp_path: Path) -> None:
     assert (code, err) == (0, "")
     for line in ("this classifier, loss", "trained on these runs, loss", "EarlyStopping(val_acc)"):
         assert line in out
-    assert "loss + context" not in out
+    assert "loss + configuration" not in out
     assert "not shown: the configuration alone needs" in out
 
 
@@ -333,7 +332,7 @@ def test_the_command_line(tmp_path: Path, short_classifier_file: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["nowhere"], "there is no nowhere"),
+        (["nowhere"], "No file or folder 'nowhere'"),
         (["{sweep}", "--classifier", "nowhere.npz"], "there is no classifier file"),
         (["{sweep}", "--plot", "no/where.png"], "existing folder"),
         (["{sweep}", "--budget", "100000"], "ended before it"),

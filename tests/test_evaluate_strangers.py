@@ -10,7 +10,7 @@ from types import ModuleType
 import numpy as np
 import pytest
 
-from grokpredict.evaluation.scoring import score_run
+from grokpredict.evaluation.scoring import score
 from grokpredict.model.classifier import GrokClassifier, load_classifier
 
 BENCHMARK = Path(__file__).parents[1] / "benchmarks/bench_strangers.py"
@@ -33,7 +33,7 @@ def test_a_grid_that_is_not_known_is_left_alone(
     strangers: ModuleType, default: GrokClassifier
 ) -> None:
     for run in strangers.other_grid():
-        verdict = score_run(run, default).verdict
+        verdict = score(run, default).verdict
         assert verdict.action == "abstain", run.name
         assert str(run.loss.stride) in verdict.reason
 
@@ -42,13 +42,13 @@ def test_a_run_that_diverges_is_left_alone(strangers: ModuleType, default: GrokC
     at_once = [run for run in strangers.diverging() if not np.isfinite(run.loss.values).all()]
     assert len(at_once) == 4
     for run in at_once:
-        score = score_run(run, default)
-        assert {look.action for look in score.looks} == {"abstain"}, run.name
-        assert "not finite" in score.verdict.reason
+        scored = score(run, default)
+        assert {look.action for look in scored.looks} == {"abstain"}, run.name
+        assert "not finite" in scored.verdict.reason
 
 
 def test_a_loss_of_nothing_is_left_alone(strangers: ModuleType, default: GrokClassifier) -> None:
-    verdict = score_run(strangers.constant()[0], default).verdict
+    verdict = score(strangers.constant()[0], default).verdict
     assert verdict.action == "abstain"
     assert "unlike those of the training runs" in verdict.reason
 
@@ -59,6 +59,6 @@ def test_a_configuration_that_is_not_known_is_left_alone(
     # Nobody trains at a rate of a thousand, whatever the sweeps will hold.
     for run in strangers.at_once():
         odd = replace(run, configuration=replace(run.configuration, learning_rate=1e3))
-        verdict = score_run(odd, default).verdict
+        verdict = score(odd, default).verdict
         assert verdict.action == "abstain", run.name
         assert "configuration is unlike" in verdict.reason

@@ -29,7 +29,7 @@ ROOT = Path(__file__).parent.parent
             ["--max-steps", "100", "--trials", "2", "--check"],
             "pruned runs generalise if they are trained to the end",
         ),
-        ("score_csv.py", ["--budget", "400"], "probability"),
+        ("score_csv.py", ["--budget", "400"], "P(generalises by 400)"),
     ],
 )
 def test_example(

@@ -21,9 +21,8 @@ from grokpredict.logs import read_sweep
 from grokpredict.runs.run import Run
 from grokpredict.training import gathering
 from grokpredict.training.digest import Digest, Recipe
-from grokpredict.training.gathering import gather, train_gathered
+from grokpredict.training.gathering import gather, train, train_gathered
 from grokpredict.training.table import digest_sweep
-from grokpredict.training.trainer import train
 
 RECIPE = Recipe((200, 400))
 

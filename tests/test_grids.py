@@ -18,10 +18,10 @@ from grokpredict.features.signal import extract
 from grokpredict.live.lightning import GrokPredictor
 from grokpredict.live.monitor import GrokMonitor
 from grokpredict.model.classifier import DEFAULT_STRIDES, GrokClassifier, load_classifier
-from grokpredict.reporting.text import training_text
+from grokpredict.reporting import training_text
 from grokpredict.runs.curve import UnsuitableRunError
 from grokpredict.runs.sweep import Findings
-from grokpredict.training.trainer import train
+from grokpredict.training.gathering import train
 
 pytestmark = [pytest.mark.filterwarnings(text) for text in LIGHTNING_WARNINGS]
 
@@ -95,7 +95,7 @@ def test_what_a_coarser_grid_costs_is_told() -> None:
         if (each.with_context, each.with_validation) == (True, False):
             assert areas[each.horizon, 1].with_context == each.auroc.value
     text = training_text(classifier, report, (), Findings(), 0.05)
-    assert re.search(r"^ +every +by 100 +by 200$", text, re.M)
-    assert re.search(r"^ +1( +[01]\.\d{3} / [01]\.\d{3}){2}$", text, re.M)
-    assert re.search(r"^ +5 +- +[01]\.\d{3} / [01]\.\d{3}$", text, re.M)
+    assert re.search(r"^ +steps +after 100 +after 200$", text, re.M)
+    assert re.search(r"^ +every 1( +[01]\.\d{3} / [01]\.\d{3}){2}$", text, re.M)
+    assert re.search(r"^ +every 5 +- +[01]\.\d{3} / [01]\.\d{3}$", text, re.M)
     assert {"horizon", "stride", "loss", "with_context"} <= set(report.to_dict()["grids"][0])

@@ -17,7 +17,7 @@ PACKAGE = Path(grokpredict.__file__).parent
 #: The packages of ours that each package may import.
 MAY_IMPORT = {
     "_util": set(),
-    "runs": set(),
+    "runs": {"_util"},
     "logs": {"_util", "runs"},
     "features": {"_util", "runs"},
     "model": {"_util", "runs", "features"},

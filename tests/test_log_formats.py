@@ -18,7 +18,7 @@ from loggers import Logged, a_run
 from planted import planted_sweep
 
 from grokpredict.cli import main
-from grokpredict.evaluation.scoring import score_run
+from grokpredict.evaluation.scoring import score
 from grokpredict.logs import read_run, read_sweep, write_bundle
 from grokpredict.model.classifier import GrokClassifier
 
@@ -78,11 +78,11 @@ def test_the_same_run_has_the_same_probability(
 ) -> None:
     """Exactly: the losses are float32, as a training's are, and so TensorBoard rounds none."""
     runs = [read_run(logged(writer)) for writer in loggers.WRITERS]
-    scores = [score_run(run, classifier, budget=400) for run in runs]
+    scores = [score(run, classifier, budget=400) for run in runs]
     expected = [look.probability for look in scores[0].looks]
     assert len(expected) == 2
-    for score in scores:
-        assert [look.probability for look in score.looks] == pytest.approx(expected, abs=1e-6)
+    for scored in scores:
+        assert [look.probability for look in scored.looks] == pytest.approx(expected, abs=1e-6)
 
 
 DIVERGING = [

@@ -258,7 +258,7 @@ def test_databases_of_others_are_no_logs(tmp_path: Path) -> None:
     database.close()
     (tmp_path / "empty.sqlite").write_bytes(b"")
     (tmp_path / "text.db").write_text("nothing of the kind")
-    with pytest.raises(LogError, match="there are none"):
+    with pytest.raises(LogError, match="No logs under"):
         read_sweep([tmp_path])
 
 

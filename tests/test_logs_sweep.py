@@ -70,14 +70,14 @@ def test_progress_counts_logs(folder: Path) -> None:
 
 
 def test_nothing_to_read(tmp_path: Path) -> None:
-    with pytest.raises(LogError, match=r"there is no .*nope"):
+    with pytest.raises(LogError, match=r"No file or folder .*nope"):
         read_sweep([tmp_path / "nope"])
-    with pytest.raises(LogError, match="there are none under"):
+    with pytest.raises(LogError, match="No logs under"):
         read_sweep([tmp_path])
 
 
 def test_one_run_means_one(folder: Path) -> None:
-    with pytest.raises(LogError, match=r"must be one run in .* there are 2"):
+    with pytest.raises(LogError, match=r"e.npz holds 2 runs, not one"):
         read_run(folder / "e.npz")
     with pytest.raises(LogError, match="line 3"):
         read_run(folder / "b/broken.csv")

@@ -24,6 +24,7 @@ from grokpredict.runs.run import Run, window
 from grokpredict.runs.sweep import LeftOut, Sweep
 from grokpredict.training.cross_validation import FOLDS, fit_columns, folds, model_columns
 from grokpredict.training.fit import exported
+from grokpredict.training.gathering import train
 from grokpredict.training.ranking import auroc, auroc_intervals
 from grokpredict.training.table import (
     Runs,
@@ -33,7 +34,7 @@ from grokpredict.training.table import (
     step_grids,
     training_rows,
 )
-from grokpredict.training.trainer import TrainingReport, train
+from grokpredict.training.trainer import TrainingReport
 
 ONE = {"horizons": (400,), "strides": (1,)}
 

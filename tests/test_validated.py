@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from planted import hand_made, planted_sweep
 
-from grokpredict.evaluation.scoring import score_run
+from grokpredict.evaluation.scoring import score
 from grokpredict.features.metrics import Evaluations
 from grokpredict.live.monitor import GrokMonitor
 from grokpredict.model.classifier import GrokClassifier
@@ -20,7 +20,7 @@ from grokpredict.runs.configuration import Configuration
 from grokpredict.runs.curve import Curve
 from grokpredict.runs.run import Run
 from grokpredict.runs.sweep import Sweep
-from grokpredict.training.trainer import train
+from grokpredict.training.gathering import train
 
 LOSSES = 3 * np.exp(-np.arange(400) / 100) + 0.01 * np.sin(np.arange(400))
 END = LOSSES[395]
@@ -180,9 +180,9 @@ def test_a_logged_run_is_scored_as_it_would_have_been_watched() -> None:
         },
         max_steps=900,
     )
-    assert list(score_run(run, both()).looks) == watch(own).verdicts
+    assert list(score(run, both()).looks) == watch(own).verdicts
     without = dataclasses.replace(run, channels={"train_loss": run.loss, "val_acc": run.loss})
-    assert score_run(without, both()).looks[0].probability == pytest.approx(0.1)
+    assert score(without, both()).looks[0].probability == pytest.approx(0.1)
 
 
 # -- training --------------------------------------------------------------------------------

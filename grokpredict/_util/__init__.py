@@ -1,1 +1,1 @@
-"""Atomic files, the cache, processes and clusters: knows nothing of runs."""
+"""Files, the cache, processes, clusters, the base of all errors: knows nothing of runs."""

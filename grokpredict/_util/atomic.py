@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import secrets
+import stat
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
+
+from grokpredict._util.opening import kind_of
 
 #: Seconds after which a file that was not finished is taken for that of a killed process.
 _ABANDONED = 3600.0
@@ -26,16 +30,17 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
     Raises
     ------
     OSError
-        If it cannot be written; then, and on any other error or an interrupt, nothing has changed.
+        If it cannot be written, or is something else than a regular file, such as ``/dev/null``;
+        then, and on any other error or an interrupt, nothing has changed.
 
     Notes
     -----
     What is not finished lies beside it as ``.NAME.HEX.tmp``. Only a killed process leaves that
     behind; the next one that writes the same file removes it, if it is over an hour old.
     """
-    target = path.resolve()
+    target = _checked(path)
     _remove_abandoned(target)
-    beside = target.with_name(f".{target.name}.{secrets.token_hex(4)}.tmp")
+    beside = _beside(target)
     try:
         with beside.open("xb") as file:
             yield file
@@ -47,6 +52,36 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
         if isinstance(error, OSError) and error.errno and error.filename is None:
             error.filename = str(path)  # "No space left on device" alone does not say where
         raise
+
+
+def check_replaceable(path: Path) -> None:
+    """Raise OSError if :func:`replacing` cannot write ``path``; a file that is there stays."""
+    target = _checked(path)
+    beside = _beside(target)
+    try:
+        beside.open("xb").close()
+        beside.unlink()
+    except OSError as error:
+        error.filename = str(path)
+        raise
+
+
+def _checked(path: Path) -> Path:
+    target = Path(os.path.realpath(path))
+    if not target.parent.is_dir():
+        raise FileNotFoundError(errno.ENOENT, "it must lie in an existing folder", str(path))
+    try:
+        kind = target.lstat().st_mode
+    except FileNotFoundError:
+        return target
+    if not stat.S_ISREG(kind):
+        what = f"it must be a regular file, it is {kind_of(kind)}"
+        raise OSError(errno.EINVAL, what, str(path))
+    return target
+
+
+def _beside(target: Path) -> Path:
+    return target.with_name(f".{target.name}.{secrets.token_hex(4)}.tmp")
 
 
 def _remove_abandoned(target: Path) -> None:

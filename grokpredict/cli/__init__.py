@@ -1,4 +1,4 @@
-"""The command line: parses, calls the library, chooses exit codes; nothing else."""
+"""The command line: parses, calls the library, chooses the exit status; nothing else."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from grokpredict.cli.train_classifier import train_classifier
 @click.group(cls=Program, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="grokpredict")
 def main() -> None:
-    """Say from the first steps of a training run whether it will grok."""
+    """Forecast from the first steps of a training run whether it will grok."""
 
 
 for command in (train_classifier, score, evaluate, sweep):

@@ -16,7 +16,8 @@ from grokpredict.cli.options import (
     one_sentence,
     strict_option,
 )
-from grokpredict.cli.output import Steps, bar, drawable, print_json, say_notes, warn_left_out
+from grokpredict.cli.output import Steps, bar, drawable, print_json, print_notes, warn_left_out
+from grokpredict.cli.streams import say
 
 if TYPE_CHECKING:
     from grokpredict.logs import Columns
@@ -29,14 +30,14 @@ if TYPE_CHECKING:
 @bound_option
 @strict_option
 @json_option
-@click.option("--plot", metavar="FILE", help="Draw it: .png, .svg or .pdf.")
+@click.option("--plot", metavar="FILE", help="Draw the evaluation: .png, .svg or .pdf.")
 @column_options
 @one_sentence
 @backend_options
 def evaluate(
     *,
     sweeps: tuple[str, ...],
-    which: str,
+    classifier: str,
     budget: int | None,
     max_false_abort: float,
     jobs: int,
@@ -45,39 +46,40 @@ def evaluate(
     plot: str | None,
     columns: Columns,
 ) -> None:
-    """Replay finished runs: what would have been lost and saved, by us and by other rules."""
+    """Replay finished runs: good runs lost and compute saved, beside other rules."""
     target = None if plot is None else drawable(plot)
     from grokpredict.evaluation import evaluate as replay
     from grokpredict.logs import read_sweep, require_all
     from grokpredict.model.classifier import load_classifier
 
-    classifier = load_classifier(which)
-    found = read_sweep(
+    model = load_classifier(classifier)
+    sweep = read_sweep(
         sweeps,
         columns,
         jobs=jobs,
         track=lambda logs, total: bar(logs, total, "reading"),
     )
     if strict:
-        require_all(found.left_out, len(found))
-    warn_left_out(found.left_out)
-    say_notes(found.findings)
+        require_all(sweep.left_out, len(sweep))
+    warn_left_out(sweep.left_out)
+    print_notes(sweep.findings)
     with Steps("replaying") as progress:
         evaluation = replay(
-            found,
-            classifier,
+            sweep,
+            model,
             budget=budget,
             max_false_abort=max_false_abort,
             jobs=jobs,
             progress=progress,
         )
     if target is not None:
-        from grokpredict.reporting.evaluation_figure import evaluation_figure
+        from grokpredict.reporting import evaluation_figure
+        from grokpredict.reporting.figure_file import write_figure
 
-        evaluation_figure(evaluation).savefig(target)
+        write_figure(evaluation_figure(evaluation), target)
     if as_json:
-        print_json({"classifier": which, **evaluation.to_dict()})
+        print_json({"classifier": classifier, **evaluation.to_dict()})
         return
-    from grokpredict.reporting.evaluation_text import evaluation_text
+    from grokpredict.reporting import evaluation_text
 
-    click.echo(evaluation_text(evaluation))
+    say(evaluation_text(evaluation))

@@ -1,12 +1,15 @@
-"""What several commands share: kinds of options, and how bad input is told."""
+"""Options that several commands share, and errors as one line."""
 
 from __future__ import annotations
 
 import functools
+import sys
 from collections.abc import Callable
 from typing import Any, TypeVar
 
 import click
+
+from grokpredict.cli.streams import OneLine, Terminated, one_line, terminating, warn
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -17,34 +20,45 @@ SHARE = click.FloatRange(0, 1, min_open=True, max_open=True)
 COUNT = click.IntRange(min=1)
 
 
-class BadInput(click.ClickException):
+class BadInput(OneLine):
     """One sentence on standard error, exit status 2."""
 
     exit_code = EXIT_BAD_INPUT
 
 
-class Interrupted(click.ClickException):
-    """Told like that, with the exit status of what a SIGINT ends."""
+class Interrupted(OneLine):
+    """One-line error, exit status 130 (as after SIGINT)."""
 
     exit_code = EXIT_INTERRUPTED
 
 
 class Program(click.Group):
-    """The commands; an interrupt of any is one line."""
+    """The commands. An interrupt prints one line."""
 
     def invoke(self, ctx: click.Context) -> Any:
         """Parse the arguments of a command and run it."""
         try:
-            return super().invoke(ctx)
+            with terminating():
+                return super().invoke(ctx)
+        except Terminated as error:
+            warn("Error: terminated")
+            sys.exit(128 + error.number)
         except KeyboardInterrupt:
             raise Interrupted("interrupted") from None
+
+    def main(self, *args: Any, **kwargs: Any) -> Any:
+        """Run the program; where no error can be written, its exit status is all there is."""
+        try:
+            return super().main(*args, **kwargs)
+        except OSError:
+            sys.exit(EXIT_BAD_INPUT)
 
 
 def one_sentence(command: Command) -> Command:
     """Turn what the library raises on bad input into :class:`BadInput`.
 
-    The library raises ValueError (all its own errors are) and the system OSError; anything else
-    is a mistake of ours, whose traceback should be seen.
+    The library raises ValueError, from which all errors of its own derive, and the system raises
+    OSError. Anything else is a bug of ours, and its traceback should be seen.
     """
 
     @functools.wraps(command)
@@ -54,7 +68,7 @@ def one_sentence(command: Command) -> Command:
         except BrokenPipeError:
             raise
         except (ValueError, OSError) as error:
-            raise BadInput(" ".join(str(error).split())) from error
+            raise BadInput(one_line(error)) from error
 
     return guarded  # type: ignore[return-value]
 
@@ -69,18 +83,17 @@ def parse_horizons(ctx: click.Context, param: click.Parameter, value: str | None
         horizons = ()
     if not horizons or horizons[0] < 1:
         raise click.BadParameter(
-            f"must be whole numbers above 0 with commas between, got {value!r}"
+            f"must be whole numbers above 0, separated by commas, got {value!r}"
         )
     return horizons
 
 
 classifier_option = click.option(
     "--classifier",
-    "which",
     default="default",
-    show_default=True,
+    show_default="the built-in classifier",
     metavar="FILE",
-    help="A file that train-classifier wrote.",
+    help="Classifier file, written by train-classifier.",
 )
 
 bound_option = click.option(
@@ -94,12 +107,12 @@ bound_option = click.option(
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 
 strict_option = click.option(
-    "--strict", is_flag=True, help="Fail if a run cannot be read, instead of leaving it out."
+    "--strict", is_flag=True, help="Fail if a run cannot be read; otherwise it is left out."
 )
 
 
 def column_options(command: Command) -> Command:
-    """Add the options that name columns, and hand them over as ``columns``."""
+    """Add the options that name columns. The command gets them as ``columns``."""
 
     @functools.wraps(command)
     def with_columns(
@@ -129,9 +142,10 @@ def column_options(command: Command) -> Command:
 
 
 def backend_options(command: Command) -> Command:
-    """Add the options that say where the work is done; the command is handed ``jobs``.
+    """Add the options for processes and clusters. The command gets ``jobs``.
 
-    What the command does with joblib is done there. Stands under :func:`one_sentence`.
+    Everything that the command does with joblib runs there. Decorate with this below
+    :func:`one_sentence`, so that a cluster that cannot be reached is one sentence too.
     """
 
     @functools.wraps(command)
@@ -142,19 +156,19 @@ def backend_options(command: Command) -> Command:
             return command(*args, jobs=1 if jobs is None else jobs, **kwargs)
         from grokpredict._util.cluster import running_on
 
-        # Workers have a working folder of their own.
+        # A worker has another working folder.
         paths = {name: _absolute(kwargs[name]) for name in _PATHS & kwargs.keys()}
         with running_on(backend, scheduler):
             return command(*args, jobs=-1 if jobs is None else jobs, **{**kwargs, **paths})
 
     for option in (
-        click.option("--scheduler", metavar="ADDRESS", help="Of the Dask or Ray cluster."),
+        click.option("--scheduler", metavar="ADDRESS", help="Address of the Dask or Ray cluster."),
         click.option(
             "--backend",
             type=click.Choice(["loky", "dask", "ray"]),
             default="loky",
             show_default=True,
-            help="Where to work: here, or on a cluster.",
+            help="Where to work: this machine (loky) or a cluster.",
         ),
         click.option("--jobs", type=int, help="Processes; -1 is all cores.  [default: 1]"),
     ):
@@ -162,7 +176,7 @@ def backend_options(command: Command) -> Command:
     return on_backend  # type: ignore[return-value]
 
 
-#: Arguments that name what workers read or write.
+#: Arguments with paths that workers read or write.
 _PATHS = frozenset({"sweeps", "output"})
 
 
@@ -177,5 +191,5 @@ def _absolute(paths: str | tuple[str, ...]) -> str | tuple[str, ...]:
 cache_option = click.option(
     "--no-cache",
     is_flag=True,
-    help="Do not use or keep results of earlier runs in ~/.cache/grokpredict.",
+    help="Neither use nor keep earlier results in ~/.cache/grokpredict.",
 )

@@ -1,4 +1,4 @@
-"""What several commands do with standard output, standard error and files."""
+"""Standard output, standard error and output files, as several commands use them."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ import sys
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
-import click
+from grokpredict._util.text import printable
+from grokpredict.cli.streams import on_terminal, say, warn
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -15,19 +16,23 @@ if TYPE_CHECKING:
 
 Item = TypeVar("Item")
 
+#: Kinds of figure that are drawn.
+FIGURES = (".png", ".svg", ".pdf")
+
 
 def writable(path: str) -> Path:
-    """Return the path, or complain before an hour of work that it cannot be written."""
+    """Return the path; raise before an hour of work if it cannot be written."""
     from pathlib import Path
 
+    from grokpredict._util.atomic import check_replaceable
+
     target = Path(path)
-    if target.is_dir() or not target.parent.is_dir():
-        raise ValueError(f"the output must be a file in an existing folder, got {path}")
+    check_replaceable(target)
     return target
 
 
 def drawable(path: str) -> Path:
-    """Return the path of a figure, or complain that it cannot be written or drawn."""
+    """Return the path of a figure; raise if it cannot be drawn or written."""
     from importlib.util import find_spec
 
     if find_spec("matplotlib") is None:
@@ -35,63 +40,61 @@ def drawable(path: str) -> Path:
             "--plot needs matplotlib, which is not installed; "
             "install it with pip install 'grokpredict[plot]'"
         )
-    return writable(path)
+    target = writable(path)
+    if target.suffix.lower() not in FIGURES:
+        raise ValueError(f"a figure must be {', '.join(FIGURES)}, got {path}")
+    return target
 
 
 def warn_left_out(left_out: Sequence[LeftOut]) -> None:
-    """Say on standard error which runs could not be read, one line a reason."""
+    """Print to standard error which runs could not be read, one line for each reason."""
     from grokpredict.logs import by_reason, sentence
 
     for number, example in by_reason(left_out):
         more = "" if number == 1 else f" (and {number - 1} more like it)"
-        click.echo(f"left out: {sentence(example)}{more}", err=True)
+        warn(f"left out: {printable(sentence(example))}{more}")
 
 
-def say_notes(findings: Findings) -> None:
-    """Say on standard error what should be known of the runs that were read."""
+def print_notes(findings: Findings) -> None:
+    """Print remarks on the runs that were read to standard error."""
     from grokpredict.logs import notes
 
     for note in notes(findings):
-        click.echo(note, err=True)
+        warn(printable(note))
 
 
 def print_json(document: Any) -> None:
-    """Print one JSON document; NaN is a mistake of ours, not of JSON."""
+    """Print one JSON document. A NaN in it is a bug of ours and raises."""
     import json
 
-    click.echo(json.dumps(document, indent=2, allow_nan=False))
+    say(json.dumps(document, indent=2, allow_nan=False))
 
 
-def on_terminal() -> bool:
-    """Return whether somebody watches standard error."""
-    return sys.stderr.isatty()
-
-
-def bar(items: Iterable[Item], total: int, what: str) -> Iterable[Item]:
-    """Return the items behind a progress bar, if there are several and somebody watches."""
+def bar(items: Iterable[Item], total: int, title: str) -> Iterable[Item]:
+    """Return the items with a progress bar, if there are several and a terminal shows it."""
     if total < 2 or not on_terminal():
         return items
     from tqdm import tqdm
 
-    return tqdm(items, total=total, desc=what, file=sys.stderr, leave=False)
+    return tqdm(items, total=total, desc=title, file=sys.stderr, leave=False)
 
 
 class Steps:
     """A progress bar for a library function that calls back with (done, all)."""
 
-    def __init__(self, what: str) -> None:
-        self.what = what
+    def __init__(self, title: str) -> None:
+        self.title = title
         self.bar: Any = None
 
     def __enter__(self) -> Callable[[int, int], None] | None:
         return self if on_terminal() else None
 
     def __call__(self, done: int, total: int) -> None:
-        """Show how far it is."""
+        """Show the progress."""
         if self.bar is None:
             from tqdm import tqdm
 
-            self.bar = tqdm(total=total, desc=self.what, file=sys.stderr, leave=False)
+            self.bar = tqdm(total=total, desc=self.title, file=sys.stderr, leave=False)
         self.bar.total = total
         self.bar.update(done - self.bar.n)
 

@@ -1,4 +1,4 @@
-"""``grokpredict score``: look at runs."""
+"""``grokpredict score``: look at logged runs."""
 
 from __future__ import annotations
 
@@ -16,7 +16,8 @@ from grokpredict.cli.options import (
     json_option,
     one_sentence,
 )
-from grokpredict.cli.output import bar, drawable, print_json, say_notes, warn_left_out
+from grokpredict.cli.output import bar, drawable, print_json, print_notes, warn_left_out
+from grokpredict.cli.streams import say
 
 if TYPE_CHECKING:
     from grokpredict.evaluation.scoring import Score
@@ -33,14 +34,14 @@ EXIT_ABORT = 3
 @click.option("--hparams", metavar="FILE", help="Configuration of the runs, YAML or JSON.")
 @bound_option
 @json_option
-@click.option("--plot", metavar="FILE", help="Draw the one run: .png, .svg or .pdf.")
-@click.option("--fail-on-abort", is_flag=True, help="Exit with 3 if a verdict is abort.")
+@click.option("--plot", metavar="FILE", help="Draw the run (only one): .png, .svg or .pdf.")
+@click.option("--fail-on-abort", is_flag=True, help="Exit with status 3 if a verdict is abort.")
 @column_options
 @one_sentence
 def score(
     *,
     runs: tuple[str, ...],
-    which: str,
+    classifier: str,
     budget: int | None,
     hparams: str | None,
     max_false_abort: float,
@@ -49,28 +50,31 @@ def score(
     fail_on_abort: bool,
     columns: Columns,
 ) -> None:
-    """Look at runs: log files, folders, bundles, or - for standard input."""
-    from grokpredict.evaluation.scoring import score_run
+    """Judge logged runs: files, folders, bundles, or - for standard input."""
+    from grokpredict.evaluation import scoring
     from grokpredict.model.classifier import load_classifier
 
-    found = _read_for_scoring(runs, hparams, columns)
+    logged = _read_for_scoring(runs, hparams, columns)
     if plot is not None:
-        _check_plot(plot, found)
-    classifier = load_classifier(which)
+        _check_plot(plot, logged)
+    model = load_classifier(classifier)
     scores = [
-        score_run(run, classifier, budget=budget, max_false_abort=max_false_abort)
-        for run in bar(found, len(found), "scoring")
+        scoring.score(run, model, budget=budget, max_false_abort=max_false_abort)
+        for run in bar(logged, len(logged), "scoring")
     ]
     if plot is not None:
-        from grokpredict.reporting.score_figure import score_figure
+        from pathlib import Path
 
-        score_figure(found[0], scores[0], classifier).savefig(plot)
+        from grokpredict.reporting import score_figure
+        from grokpredict.reporting.figure_file import write_figure
+
+        write_figure(score_figure(logged[0], scores[0], model), Path(plot))
     if as_json:
-        print_json([each.to_dict() for each in scores])
+        print_json([score.to_dict() for score in scores])
     else:
-        from grokpredict.reporting.text import score_text
+        from grokpredict.reporting import score_text
 
-        click.echo(score_text(scores))
+        say(score_text(scores))
     if fail_on_abort and _any_abort(scores):
         sys.exit(EXIT_ABORT)
 
@@ -84,20 +88,20 @@ def _read_for_scoring(paths: Sequence[str], hparams: str | None, columns: Column
         columns = replace(columns, hparams=read_hparams(hparams))
     runs: list[Run] = []
     for path in paths:
-        found = read_sweep([path], columns)
-        if not found.runs:
-            raise LogError(found.left_out[0].reason if found.left_out else f"{path} holds no run")
-        warn_left_out(found.left_out)
-        say_notes(found.findings)
-        runs.extend(found.runs)
+        sweep = read_sweep(path, columns)
+        if not sweep.runs:
+            raise LogError(sweep.left_out[0].reason if sweep.left_out else f"{path} holds no run")
+        warn_left_out(sweep.left_out)
+        print_notes(sweep.findings)
+        runs.extend(sweep.runs)
     return runs
 
 
 def _check_plot(plot: str, runs: Sequence[Run]) -> None:
     if len(runs) != 1:
-        raise ValueError(f"--plot draws one run, {len(runs)} were given; name one")
+        raise ValueError(f"--plot draws one run, got {len(runs)}; name one.")
     drawable(plot)
 
 
 def _any_abort(scores: Iterable[Score]) -> bool:
-    return any(each.verdict.action == "abort" for each in scores)
+    return any(score.verdict.action == "abort" for score in scores)

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import click
 
+from grokpredict._util.text import printable
 from grokpredict.cli.options import COUNT, backend_options, one_sentence
-from grokpredict.cli.output import on_terminal
+from grokpredict.cli.streams import on_terminal, say
 
 
 class SweepCommand(click.Command):
-    """Lists the families and their sources behind the options, read only when asked for."""
+    """Lists the families and their sources after the options, imported only for ``--help``."""
 
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Write a line a family."""
+        """Write one line for each family."""
         from grokpredict.sweeps.families import FAMILIES
 
         with formatter.section("Families"):
@@ -27,17 +28,17 @@ class SweepCommand(click.Command):
     default="sweeps",
     show_default=True,
     metavar="DIR",
-    help="Folder for the bundles, made if it is not there.",
+    help="Folder for the bundles; created if missing.",
 )
 @click.option(
     "--runs",
     type=COUNT,
     default=240,
     show_default=True,
-    help="Runs of each family, rounded up to whole shards of 24.",
+    help="Runs of each family, rounded up to whole bundles of 24.",
 )
-@click.option("--steps", type=COUNT, help="Cut every run off here; a multiple of 50.")
-@click.option("--seed", type=int, default=0, show_default=True, help="Decides the configurations.")
+@click.option("--steps", type=COUNT, help="Stop every run here; a multiple of 50.")
+@click.option("--seed", type=int, default=0, show_default=True, help="Seed of the configurations.")
 @click.option(
     "--device", default="cpu", show_default=True, help="A PyTorch device, for example cuda."
 )
@@ -68,4 +69,4 @@ def sweep(
         device=device,
         progress=on_terminal(),
     )
-    click.echo(f"The runs were written to {output}.")
+    say(f"Runs written to {printable(output)}.")

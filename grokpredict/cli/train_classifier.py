@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from grokpredict._util.text import printable
 from grokpredict.cli.options import (
     COUNT,
     SHARE,
@@ -17,6 +18,7 @@ from grokpredict.cli.options import (
     strict_option,
 )
 from grokpredict.cli.output import Steps, bar, print_json, writable
+from grokpredict.cli.streams import say
 
 if TYPE_CHECKING:
     from grokpredict.logs import Columns
@@ -44,7 +46,7 @@ if TYPE_CHECKING:
     type=SHARE,
     default=0.05,
     show_default=True,
-    help="Largest share of good runs that may be lost, for the threshold that is shown.",
+    help="Largest share of good runs that may be lost, for the thresholds that are printed.",
 )
 @strict_option
 @cache_option
@@ -75,7 +77,7 @@ def train_classifier(
     cache = None if no_cache else Cache(default_folder())
     if cache is not None:
         cache.tidy()
-    found = gather(
+    gathered = gather(
         sweeps,
         columns,
         Recipe(horizons) if horizons else Recipe(),
@@ -84,21 +86,21 @@ def train_classifier(
         cache=cache,
     )
     if strict:
-        require_all(found.left_out, len(found.digest))
+        require_all(gathered.left_out, len(gathered.digest))
     with Steps("fitting") as progress:
         classifier, report = train_gathered(
-            found, budget=budget, jobs=jobs, cache=cache, progress=progress
+            gathered, budget=budget, jobs=jobs, cache=cache, progress=progress
         )
     classifier.save(target)
     if as_json:
         reasons = [
             {"runs": number, "path": example.path, "reason": example.reason}
-            for number, example in by_reason(found.left_out)
+            for number, example in by_reason(gathered.left_out)
         ]
-        told = {"classifier": output, "left_out": reasons, **found.findings.to_dict()}
-        print_json({**told, **report.to_dict()})
+        document = {"classifier": output, "left_out": reasons, **gathered.findings.to_dict()}
+        print_json({**document, **report.to_dict()})
         return
-    from grokpredict.reporting.text import training_text
+    from grokpredict.reporting import training_text
 
-    click.echo(training_text(classifier, report, found.left_out, found.findings, max_false_abort))
-    click.echo(f"\nThe classifier was written to {output}.")
+    say(training_text(classifier, report, gathered.left_out, gathered.findings, max_false_abort))
+    say(f"\nClassifier written to {printable(output)}.")

@@ -1,20 +1,26 @@
-"""Finished runs replayed: what would have been lost and saved, beside the rules people use."""
+"""Finished runs replayed: what would have been lost and saved, beside the rules that people use.
+
+Scoring one run must not load what training needs, so each name is imported when it is first used.
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from grokpredict._util.lazy import lazily
 
 if TYPE_CHECKING:
     from grokpredict.evaluation.comparison import Evaluation as Evaluation
     from grokpredict.evaluation.comparison import evaluate as evaluate
+    from grokpredict.evaluation.scoring import Score as Score
+    from grokpredict.evaluation.scoring import score as score
 
-__all__ = ["Evaluation", "evaluate"]
+_HOMES = {
+    "Evaluation": "comparison",
+    "Score": "scoring",
+    "evaluate": "comparison",
+    "score": "scoring",
+}
 
-
-def __getattr__(name: str) -> Any:
-    # Scoring one run must not load what training needs.
-    if name in __all__:
-        from grokpredict.evaluation import comparison
-
-        return getattr(comparison, name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+__all__ = list(_HOMES)
+__getattr__, __dir__ = lazily(__name__, _HOMES)

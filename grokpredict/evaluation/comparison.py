@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ from grokpredict.evaluation.ledger import (
     Finished,
     Ledger,
     Rule,
+    RuleUnavailableError,
     among,
     best,
     finished,
@@ -31,11 +32,12 @@ from grokpredict.evaluation.rivals import (
 )
 from grokpredict.features.configuration import has_context
 from grokpredict.features.metrics import Evaluations
+from grokpredict.logs import Columns, Paths, read_sweep
 from grokpredict.model.classifier import GrokClassifier, load_classifier
 from grokpredict.model.thresholds import check_max_false_abort
 from grokpredict.model.validated import reading
 from grokpredict.runs.labels import BoolArray
-from grokpredict.runs.sweep import Sweep
+from grokpredict.runs.sweep import Sweep, UnsuitableSweepError
 from grokpredict.training.cross_validation import READS
 from grokpredict.training.digest import fingerprint
 from grokpredict.training.table import Progress, known_runs
@@ -146,15 +148,22 @@ class Evaluation:
     tradeoffs: tuple[Tradeoff, ...]
     missing: tuple[str, ...]
 
+    def __repr__(self) -> str:
+        ledger = next(own for own in self.as_is if own.rule == self.headline)
+        used = f"{self.counts.good} good and {self.counts.doomed} doomed runs"
+        lost, saved = ((share.value or 0.0) * 100 for share in (ledger.lost, ledger.saved))
+        return f"<Evaluation on {used}: {self.headline}: {lost:.1f} % lost, {saved:.1f} % saved>"
+
     def to_dict(self) -> dict[str, Any]:
         """Return the evaluation as what :func:`json.dumps` takes."""
         return asdict(self)
 
 
 def evaluate(
-    sweep: Sweep,
+    sweep: Sweep | Paths,
     classifier: str | Path | GrokClassifier = "default",
     *,
+    columns: Columns | None = None,
     budget: int | None = None,
     max_false_abort: float = 0.05,
     jobs: int = 1,
@@ -164,11 +173,13 @@ def evaluate(
 
     Parameters
     ----------
-    sweep : Sweep
-        Runs with a training loss and a validation metric.
+    sweep : Sweep, path-like or iterable of path-like
+        Runs with a training loss and a validation metric, or where to read them.
     classifier : str, Path or GrokClassifier
-        ``"default"``, a classifier file, or a classifier. Beside it stand classifiers trained on
-        the other runs of the sweep.
+        ``"default"``, a classifier file, or a classifier. It is compared with classifiers trained
+        on the other runs of the sweep.
+    columns : Columns, optional
+        Names of columns, where they are not recognised.
     budget : int, optional
         Step by which a run has to generalise, by default what each was planned for.
     max_false_abort : float
@@ -184,10 +195,14 @@ def evaluate(
 
     Raises
     ------
-    ValueError
-        If no run of either outcome was there to decide about.
+    UnsuitableSweepError
+        If there are no runs of one of the two outcomes to decide about.
+    LogError
+        If a path does not exist or holds no log.
     """
     check_max_false_abort(max_false_abort)
+    if not isinstance(sweep, Sweep):
+        sweep = read_sweep(sweep, columns, jobs=jobs)
     known = load_classifier(classifier)
     tell = progress or _silent
     done, counts, overlap = _population(sweep, known, budget)
@@ -201,7 +216,7 @@ def evaluate(
     tell(3, _STAGES)
     models = [*replays, *(crossed.replays[model] for model in READS if model in crossed.replays)]
     if not models:
-        raise ValueError(
+        raise UnsuitableSweepError(
             f"the classifier was trained on all of these runs, and {missing[0]} to train others; "
             "evaluate it on other runs"
         )
@@ -258,7 +273,7 @@ def _population(
         configurations=int(np.unique(done.runs.configuration).size),
     )
     if not counts.good or not counts.doomed:
-        raise ValueError(
+        raise UnsuitableSweepError(
             f"an evaluation needs runs of both outcomes that had not generalised by step {first}, "
             f"{counts.good} generalised by their budget and {counts.doomed} did not "
             f"({counts.censored} ended before it, {counts.early} were over by the first look, "
@@ -308,15 +323,21 @@ def _headline(own: Sequence[Replay], models: Sequence[Replay]) -> Replay:
 def _rivals(done: Finished, classifier: GrokClassifier, jobs: int) -> tuple[list[Rule], list[str]]:
     """Return the rules that need no classifier, and why others are missing."""
     later = [h for h in classifier.horizons if h >= ACTIVITY_STEPS]
-    found: list[Rule | str] = [
-        early_stopping(done, "val_acc"),
-        early_stopping(done, "val_loss"),
-        fixed_budget(done),
-        activity_rule(done, later[0] if later else classifier.horizons[-1]),
+    horizon = later[0] if later else classifier.horizons[-1]
+    candidates: list[Callable[[], list[Rule]]] = [
+        lambda: [early_stopping(done, "val_acc"), early_stopping(done, "val_loss")],
+        lambda: [fixed_budget(done)],
+        lambda: [activity_rule(done, horizon)],
+        lambda: pruner_rules(done, jobs=jobs),
     ]
-    pruners = pruner_rules(done, jobs=jobs)
-    found += [pruners] if isinstance(pruners, str) else pruners
-    return [r for r in found if isinstance(r, Rule)], [r for r in found if isinstance(r, str)]
+    rules: list[Rule] = []
+    missing: list[str] = []
+    for candidate in candidates:
+        try:
+            rules += candidate()
+        except RuleUnavailableError as error:
+            missing.append(str(error))
+    return rules, missing
 
 
 def _tradeoffs(

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from grokpredict._util.errors import GrokpredictError
 from grokpredict.runs.curve import FloatArray
 from grokpredict.runs.labels import BoolArray
 from grokpredict.training.ranking import RESAMPLES, Interval
@@ -113,6 +114,10 @@ class Ledger:
     saved_of_all: float | None
     saved: Interval
     matched: bool = True
+
+
+class RuleUnavailableError(GrokpredictError):
+    """A rule cannot be replayed on these runs, with the reason as its message."""
 
 
 @dataclass(frozen=True, eq=False)

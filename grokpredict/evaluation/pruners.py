@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from grokpredict._util.parallel import results
-from grokpredict.evaluation.ledger import NEVER, Finished, Rule
+from grokpredict.evaluation.ledger import NEVER, Finished, Rule, RuleUnavailableError
 from grokpredict.runs.curve import Curve, FloatArray
 
 #: A trial reports at most so often, at every second, third, ... evaluation: the time that Optuna's
@@ -86,8 +86,8 @@ def settings() -> list[Setting]:
     ]
 
 
-def pruner_rules(done: Finished, *, jobs: int = 1, seed: int = 0) -> list[Rule] | str:
-    """Return Optuna's pruners as rules, or a sentence if Optuna is not installed.
+def pruner_rules(done: Finished, *, jobs: int = 1, seed: int = 0) -> list[Rule]:
+    """Return Optuna's pruners as rules.
 
     Parameters
     ----------
@@ -105,9 +105,16 @@ def pruner_rules(done: Finished, *, jobs: int = 1, seed: int = 0) -> list[Rule] 
         One a class of pruner. Evaluations are reported at their steps, up to
         :data:`MOST_REPORTS` a run; ``val_acc`` is maximised, and ``-val_loss`` where there is no
         accuracy.
+
+    Raises
+    ------
+    RuleUnavailableError
+        If Optuna is not installed.
     """
     if find_spec("optuna") is None:
-        return "Optuna's pruners need Optuna: pip install 'grokpredict[optuna]'"
+        raise RuleUnavailableError(
+            "Optuna's pruners need Optuna: pip install 'grokpredict[optuna]'"
+        )
     from joblib import delayed
 
     tried = settings()

@@ -118,7 +118,7 @@ def replay(
     Returns
     -------
     Replay
-        The looks of :func:`~grokpredict.evaluation.scoring.score_run`, in batches, and those after
+        The looks of :func:`~grokpredict.evaluation.scoring.score`, in batches, and those after
         an abort.
     """
     horizons = classifier.horizons

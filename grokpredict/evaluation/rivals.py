@@ -10,7 +10,7 @@ from typing import Literal
 
 import numpy as np
 
-from grokpredict.evaluation.ledger import NEVER, Finished, Rule
+from grokpredict.evaluation.ledger import NEVER, Finished, Rule, RuleUnavailableError
 from grokpredict.features.conditioning import SignalSettings, condition
 from grokpredict.features.signal import MIN_SAMPLES, hjorth
 from grokpredict.runs.curve import Curve, FloatArray, IntArray, UnsuitableRunError, check_window
@@ -81,11 +81,15 @@ def stops_of_patience(curve: Curve, patiences: IntArray, *, maximise: bool) -> F
     return np.asarray(steps[np.where(at < ended, at, ended)])
 
 
-def fixed_budget(done: Finished) -> Rule | str:
+def fixed_budget(done: Finished) -> Rule:
     """Return the fixed budget of Notsawo et al. 2023: the law of t4 over the fraction, and 1 000.
 
-    The law is fitted to these very runs, for each kind of task, by their outcomes: in hindsight.
-    A sentence if no kind of task has four training fractions with runs that generalised.
+    The law is fitted to these very runs, for each family of tasks, by their outcomes: in hindsight.
+
+    Raises
+    ------
+    RuleUnavailableError
+        If no family has four training fractions with runs that generalised.
     """
     fraction = np.array([_fraction(run) for run in done.runs.runs])
     expected = np.full(len(done), NEVER)
@@ -98,7 +102,7 @@ def fixed_budget(done: Finished) -> Rule | str:
             law = fit_generalisation_law(fraction[known], done.runs.t4[known])
         expected[own] = [law(r) for r in fraction[own]]
     if not np.isfinite(expected).any():
-        return (
+        raise RuleUnavailableError(
             "t4(r) + 1000 needs a train_fraction in the configuration, with four different values "
             "among the runs that generalised"
         )
@@ -155,16 +159,21 @@ def _serves(run: Run, horizon: int) -> bool:
     return horizon // run.loss.stride >= MIN_SAMPLES
 
 
-def activity_rule(done: Finished, horizon: int) -> Rule | str:
+def activity_rule(done: Finished, horizon: int) -> Rule:
     """Return a threshold on the activity of the first steps, from either side.
 
     Notsawo et al. 2023 expect the runs that oscillate to generalise; in hindsight the other way
     round is tried too.
+
+    Raises
+    ------
+    RuleUnavailableError
+        If the activity of no run that generalises later is known.
     """
     values = activity(done, horizon)
     known = np.isfinite(values)
     if not (known & done.good).any():
-        return f"activity needs runs that generalised after step {horizon}"
+        raise RuleUnavailableError(f"activity needs runs that generalised after step {horizon}")
     candidates = np.unique(values[known & done.good])
     below = np.where(values < np.r_[candidates, np.inf][:, None], float(horizon), NEVER)
     above = np.where(values > np.r_[candidates, -np.inf][:, None], float(horizon), NEVER)

@@ -5,14 +5,16 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from grokpredict.features.metrics import Evaluations
 from grokpredict.live.monitor import GrokMonitor, serving_grid
-from grokpredict.model.classifier import GrokClassifier
-from grokpredict.model.verdict import Verdict
+from grokpredict.logs import Columns, PathLike, read_run, with_hparams
+from grokpredict.model.classifier import GrokClassifier, load_classifier
+from grokpredict.model.verdict import Verdict, summary
 from grokpredict.runs.curve import UnsuitableRunError, check_window
 from grokpredict.runs.run import Run
 
@@ -41,6 +43,9 @@ class Score:
     verdict: Verdict
     looks: tuple[Verdict, ...]
 
+    def __repr__(self) -> str:
+        return f"<Score of {self.path}: {summary(self.verdict)}>"
+
     def to_dict(self) -> dict[str, Any]:
         """Return the score as what :func:`json.dumps` takes."""
         return {
@@ -54,10 +59,12 @@ class Score:
         }
 
 
-def score_run(
-    run: Run,
-    classifier: GrokClassifier,
+def score(
+    run: Run | PathLike,
+    classifier: str | Path | GrokClassifier = "default",
     *,
+    columns: Columns | None = None,
+    hparams: Mapping[str, Any] | None = None,
     budget: int | None = None,
     max_false_abort: float = 0.05,
 ) -> Score:
@@ -65,10 +72,15 @@ def score_run(
 
     Parameters
     ----------
-    run : Run
-        Its training loss is read up to the first gap; what comes after the last horizon is not.
-    classifier : GrokClassifier
-        Decides the horizons.
+    run : Run or path-like
+        A run, or the path of one. Its training loss is read up to the first gap, or to the last
+        horizon.
+    classifier : str, Path or GrokClassifier
+        ``"default"``, a classifier file, or a classifier.
+    columns : Columns, optional
+        Names of columns, where they are not recognised.
+    hparams : mapping, optional
+        The run's configuration. It takes precedence over what the log says.
     budget : int, optional
         Step by which the run has to generalise, by default the steps that it was planned for,
         else :data:`DEFAULT_BUDGET`.
@@ -80,7 +92,19 @@ def score_run(
     Score
         A run that is too short, or on a grid that the classifier does not know, is an
         abstention with its reason.
+
+    Raises
+    ------
+    LogError
+        If the path cannot be read or holds more than one run.
+    ClassifierFileError
+        If the classifier file cannot be used.
     """
+    if not isinstance(run, Run):
+        run = read_run(run, columns)
+    if hparams:
+        run = with_hparams(run, hparams)
+    classifier = load_classifier(classifier)
     budget = budget or run.max_steps or DEFAULT_BUDGET
     loss = run.loss
     stride = loss.stride

@@ -17,6 +17,10 @@ from grokpredict.runs.curve import FloatArray
 #: Fewer samples than this hold no cycle of the slowest oscillation that is looked at.
 MIN_SAMPLES = 32
 
+#: A steeper filter rings for longer than a window; a longer piece is the whole of it.
+MAX_ORDER = 16
+MAX_SEGMENT = 100_000
+
 
 @dataclass(frozen=True)
 class SignalSettings:
@@ -77,17 +81,21 @@ class SignalSettings:
                 f"at least 1/{MIN_SAMPLES}, so that no band of the shortest window is empty, "
                 f"got {edges}"
             )
-        if self.order < 1 or self.segment < MIN_SAMPLES:
+        if not all(isinstance(number, int) for number in (self.order, self.segment)):
             raise ValueError(
-                f"order must be at least 1 and segment at least {MIN_SAMPLES} samples, "
-                f"got {self.order} and {self.segment}"
+                f"order and segment must be whole numbers, got {self.order!r} and {self.segment!r}"
             )
-        if self.time_bandwidth < 1 or self.time_bandwidth > MIN_SAMPLES / 4:
+        if not 1 <= self.order <= MAX_ORDER or not MIN_SAMPLES <= self.segment <= MAX_SEGMENT:
+            raise ValueError(
+                f"order must lie between 1 and {MAX_ORDER} and segment between {MIN_SAMPLES} and "
+                f"{MAX_SEGMENT} samples, got {self.order} and {self.segment}"
+            )
+        if not 1 <= self.time_bandwidth <= MIN_SAMPLES / 4:
             raise ValueError(
                 f"time_bandwidth must lie between 1 and {MIN_SAMPLES // 4}, "
                 f"got {self.time_bandwidth}"
             )
-        if self.noise_floor <= 0 or self.log_floor <= 0:
+        if not (0 < self.noise_floor < math.inf and 0 < self.log_floor < math.inf):
             raise ValueError(
                 "noise_floor and log_floor must be above 0, or flat curves have no features, "
                 f"got {self.noise_floor} and {self.log_floor}"

@@ -1,1 +1,8 @@
-"""One run as it trains: the monitor, and its adapters to training frameworks."""
+"""One run as it trains: the monitor, and one adapter for each training framework.
+
+``GrokPredictor`` is in :mod:`grokpredict.live.lightning`, since it needs Lightning.
+"""
+
+from grokpredict.live.monitor import GrokMonitor
+
+__all__ = ["GrokMonitor"]

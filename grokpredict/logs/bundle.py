@@ -30,11 +30,14 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from grokpredict._util.atomic import replacing
+from grokpredict._util.npz import NUMBERS, read_arrays
+from grokpredict._util.opening import unpacked_limit
 from grokpredict.logs.arrays import sweep_of_arrays
 from grokpredict.logs.assembly import in_shares, is_percent, make_run
 from grokpredict.logs.columns import Columns
 from grokpredict.logs.errors import LogError
 from grokpredict.logs.hparams import hparams_beside
+from grokpredict.logs.source import opened
 from grokpredict.runs.curve import Curve
 from grokpredict.runs.run import CHANNELS, Run
 from grokpredict.runs.sweep import LeftOut, Sweep
@@ -43,6 +46,12 @@ NAME = "bundle"
 
 #: Explicit bits of the mantissa that a bundle keeps: values are right to one part in 2 ** 13.
 MANTISSA_BITS = 12
+
+#: Runs of a bundle; those of a sweep are spread over several, so that one fits in memory.
+MAX_RUNS = 250_000
+
+#: Arrays of a file: those of a bundle, and some that are not read.
+MAX_ARRAYS = 1000
 
 _DROPPED_BITS = 23 - MANTISSA_BITS
 _ZIP_EPOCH = (1980, 1, 1, 0, 0, 0)
@@ -221,7 +230,12 @@ def _read(
 ) -> Sweep:
     if "train_loss" not in arrays:
         raise LogError(f"a bundle must hold an array train_loss, {path} holds {_listed(arrays)}")
-    n_runs = np.atleast_2d(arrays["train_loss"]).shape[0]
+    n_runs, n_losses = np.atleast_2d(arrays["train_loss"]).shape[-2:]
+    if n_runs > MAX_RUNS or n_losses < 2:
+        raise LogError(
+            f"a bundle may hold {MAX_RUNS} runs of two losses or more, {path} holds {n_runs} "
+            f"of {n_losses}"
+        )
     tables = {name: _table(path, arrays, name, n_runs) for name in CHANNELS if name in arrays}
     n_steps = _column(path, arrays, "n_steps", n_runs)
     hparams = _column(path, arrays, "hparams", n_runs)
@@ -253,14 +267,17 @@ def _read(
 
 
 def _load(path: str | os.PathLike[str]) -> dict[str, NDArray[Any]]:
-    if not zipfile.is_zipfile(path):
-        raise LogError(f"a bundle must be an .npz file that numpy can read, {path} is not")
-    try:
-        with np.load(path, allow_pickle=False) as archive:
-            arrays = {name: archive[name] for name in archive.files}
-    # numpy, zipfile and the decompressors each raise their own kinds on a damaged file.
-    except Exception as error:
-        raise LogError(f"{path} cannot be read as an .npz bundle: {error}") from error
+    with opened(Path(path)) as file:
+        if not zipfile.is_zipfile(file):
+            raise LogError(f"a bundle must be an .npz file that numpy can read, {path} is not")
+        limit = unpacked_limit(os.fstat(file.fileno()).st_size)
+        try:
+            arrays: dict[str, NDArray[Any]] = read_arrays(
+                file, max_bytes=limit, max_members=MAX_ARRAYS, kinds=f"{NUMBERS}U"
+            )
+        # numpy, zipfile and the decompressors each raise their own kinds on a damaged file.
+        except Exception as error:
+            raise LogError(f"{path} cannot be read as an .npz bundle: {error}") from error
     for name in CHANNELS:
         deltas = arrays.pop(f"{name}_delta", None)
         if deltas is not None and deltas.dtype.kind == "i" and name not in arrays:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from pathlib import Path
 
+from grokpredict._util.opening import open_regular
 from grokpredict.logs.formats import SeveralFiles, format_of
 from grokpredict.logs.hparams import configuration_files
 
@@ -30,8 +32,9 @@ def content_digest(log: Path) -> str:
     for path in (*files, *configuration_files(files[0])):
         # MLflow names metrics by their files; of others it matters only how they are written.
         name = path.relative_to(log).as_posix() if log in path.parents else path.suffix
-        digest.update(f"\0{name}\0{path.stat().st_size}\0".encode())
-        with path.open("rb") as file:
+        with open_regular(path) as file:
+            size = os.fstat(file.fileno()).st_size
+            digest.update(f"\0{name}\0{size}\0".encode())
             while block := file.read(_BLOCK):
                 digest.update(block)
     return digest.hexdigest()

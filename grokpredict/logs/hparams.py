@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -11,7 +10,9 @@ from typing import Any
 
 import yaml
 
+from grokpredict.logs.configuration_text import parse_json, parse_yaml
 from grokpredict.logs.errors import LogError
+from grokpredict.logs.source import read_configuration
 
 #: Looked for beside a log, after a file that is named like the log itself.
 BESIDE = ("hparams.yaml", "hparams.yml", "hparams.json", "config.yaml", "config.yml", "config.json")
@@ -104,15 +105,10 @@ def read_hparams(path: str | Path) -> dict[str, Any]:
     """
     path = Path(path)
     try:
-        text = path.read_text(encoding="utf-8-sig")
-        if path.suffix == ".json":
-            told = json.loads(text) if text.strip() else None
-        else:
-            told = yaml.load(text, Loader=_PlainLoader)  # a SafeLoader: executes nothing
-    except OSError as error:
-        raise LogError(f"{path} cannot be opened: {error.strerror or error}") from error
-    except UnicodeDecodeError as error:
-        raise LogError(f"{path} is not a text file") from error
+        text = read_configuration(path)
+        told = parse_json(text) if path.suffix == ".json" else parse_yaml(text, _PlainLoader)
+    except LogError:
+        raise
     # PyYAML raises its own kinds and, on odd keys and dates, Python's.
     except (yaml.YAMLError, RecursionError, ValueError, TypeError, AttributeError) as error:
         told_where = " ".join(str(error).split())

@@ -15,7 +15,7 @@ from grokpredict.logs.assembly import sweep_of_series
 from grokpredict.logs.columns import Columns
 from grokpredict.logs.errors import LogError
 from grokpredict.logs.hparams import plain_value, read_hparams, unnested
-from grokpredict.logs.source import read_text
+from grokpredict.logs.source import read_configuration, read_text
 from grokpredict.logs.table import Series
 from grokpredict.runs.curve import checked_counts
 from grokpredict.runs.sweep import Sweep
@@ -44,7 +44,9 @@ def read(path: Path, columns: Columns) -> Sweep:
     if read_hparams(path / META).get("lifecycle_stage") == "deleted":
         return Sweep([])
     series = {name: _series(file) for name, file in _files(path / "metrics")}
-    hparams = {name: plain_value(file.read_text()) for name, file in _files(path / "params")}
+    hparams = {
+        name: plain_value(read_configuration(file)) for name, file in _files(path / "params")
+    }
     return sweep_of_series(series, columns, unnested(hparams), str(path))
 
 

@@ -17,6 +17,7 @@ from grokpredict.logs.assembly import sweep_of_series
 from grokpredict.logs.columns import Columns
 from grokpredict.logs.errors import LogError
 from grokpredict.logs.hparams import plain_value, unnested
+from grokpredict.logs.source import MAX_CONFIGURATION, check_regular
 from grokpredict.logs.table import Series
 from grokpredict.runs.curve import checked_counts
 from grokpredict.runs.run import Run
@@ -35,6 +36,8 @@ _METRICS = (
     "WHERE run_uuid = ? AND key NOT LIKE 'system/%' ORDER BY key, step, timestamp"
 )
 _PARAMS = "SELECT key, value FROM params WHERE run_uuid = ?"
+
+_LENGTH = 0  # SQLITE_LIMIT_LENGTH, of a single value
 
 #: What MLflow stores in place of infinity.
 _LARGEST = float(np.finfo(np.float64).max)
@@ -82,8 +85,13 @@ def read(path: Path, columns: Columns) -> Sweep:
 
 @contextmanager
 def _opened(path: Path) -> Iterator[sqlite3.Connection]:
+    check_regular(path)
     try:
         with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as database:
+            database.execute("PRAGMA trusted_schema = OFF")
+            limit = getattr(database, "setlimit", None)  # from Python 3.11 on
+            if limit is not None:
+                limit(_LENGTH, MAX_CONFIGURATION)
             yield database
     except sqlite3.Error as error:
         raise LogError(f"{path} cannot be read as a SQLite database: {error}") from error

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
+from grokpredict._util.opening import unpacked_limit
 from grokpredict.logs.assembly import sweep_of_table
 from grokpredict.logs.columns import Columns
 from grokpredict.logs.errors import LogError
 from grokpredict.logs.hparams import hparams_beside
 from grokpredict.logs.needed import needed
+from grokpredict.logs.source import opened, too_large
 from grokpredict.logs.table import Table, constant
 from grokpredict.runs.sweep import Sweep
 
 NAME = "Parquet"
+
+_BYTES_OF_NUMBER = 8
 
 
 def recognises(path: Path) -> bool:
@@ -24,33 +29,60 @@ def recognises(path: Path) -> bool:
 def read(path: Path, columns: Columns) -> Sweep:
     """Read the one run of a file. A null is nothing, a NaN is a value."""
     parquet = needed("pyarrow.parquet", "parquet")
-    try:
-        with parquet.ParquetFile(path) as file:
-            schema = list(file.schema_arrow)
-            plain = list(dict.fromkeys(own.name for own in schema if _is_plain(own.type)))
-            names = [own.name for own in schema]
-            if any(names.count(name) > 1 for name in plain):
-                raise LogError(f"a column must be there once, {path} has one twice")
-            rows = file.read(columns=plain)
-    except LogError:
-        raise
-    # Arrow has its own kinds of error, which are not all of one family.
-    except Exception as error:
-        raise LogError(f"{path} cannot be read as Parquet: {error}") from error
-    cells: dict[str, list[Any]] = {name: rows[name].to_pylist() for name in plain}
+    with opened(path) as raw:
+        try:
+            with parquet.ParquetFile(raw) as file:
+                schema = list(file.schema_arrow)
+                plain = {field.name: field.type for field in schema if _is_plain(field.type)}
+                names = [field.name for field in schema]
+                if any(names.count(name) > 1 for name in plain):
+                    raise LogError(f"a column must be there once, {path} has one twice")
+                size = _unpacked(file.metadata, len(plain))
+            texts = [name for name, kind in plain.items() if _is_text(kind)]
+            limit = unpacked_limit(os.fstat(raw.fileno()).st_size)
+            if size > limit:
+                raise too_large(path, size, limit)
+            raw.seek(0)
+            # A text that is repeated in every row is kept once.
+            with parquet.ParquetFile(raw, read_dictionary=texts) as file:
+                rows = file.read(columns=list(plain))
+        except LogError:
+            raise
+        # Arrow has its own kinds of error, which are not all of one family.
+        except Exception as error:
+            raise LogError(f"{path} cannot be read as Parquet: {error}") from error
+    cells: dict[str, list[Any]] = {name: _values(rows[name]) for name in plain}
     table = Table(cells, lambda row: row + 1, constant(cells))
     return sweep_of_table(table, columns, hparams_beside(path), str(path))
 
 
+def _unpacked(metadata: Any, n_columns: int) -> int:
+    """Return the bytes that the columns take in memory: equal values may take none in the file."""
+    groups = map(metadata.row_group, range(metadata.num_row_groups))
+    packed = sum(group.total_byte_size for group in groups)
+    return max(int(packed), _BYTES_OF_NUMBER * int(metadata.num_rows) * n_columns)
+
+
+def _values(column: Any) -> list[Any]:
+    """Return the values of a column; equal texts are one."""
+    types = needed("pyarrow.types", "parquet")
+    if not types.is_dictionary(column.type):
+        return list(column.to_pylist())
+    values: list[Any] = []
+    for chunk in column.chunks:
+        texts = chunk.dictionary.to_pylist()
+        values.extend(None if i is None else texts[i] for i in chunk.indices.to_pylist())
+    return values
+
+
+def _is_text(kind: Any) -> bool:
+    types = needed("pyarrow.types", "parquet")
+    if types.is_dictionary(kind):  # what pandas calls a category
+        kind = kind.value_type
+    return bool(types.is_string(kind) or types.is_large_string(kind))
+
+
 def _is_plain(kind: Any) -> bool:
     types = needed("pyarrow.types", "parquet")
-    return any(
-        is_one(kind)
-        for is_one in (
-            types.is_floating,
-            types.is_integer,
-            types.is_boolean,
-            types.is_string,
-            types.is_large_string,
-        )
-    )
+    numbers = (types.is_floating, types.is_integer, types.is_boolean)
+    return _is_text(kind) or any(is_one(kind) for is_one in numbers)

@@ -21,6 +21,9 @@ from grokpredict.runs.sweep import Findings, LeftOut, Sweep
 
 PathLike = str | os.PathLike[str]
 
+#: One path, or several.
+Paths = PathLike | Iterable[PathLike]
+
 
 #: Runs that one task of a parallel reader takes, so that starting it does not cost more.
 CHUNK = 32
@@ -47,22 +50,22 @@ def read_run(path: PathLike, columns: Columns | None = None) -> Run:
     if not found.runs:
         raise LogError(found.left_out[0].reason if found.left_out else f"{path} holds no run")
     if len(found) > 1:
-        raise LogError(f"there must be one run in {path}, there are {len(found)}; use read_sweep")
+        raise LogError(f"{path} holds {len(found)} runs, not one; read them with read_sweep.")
     return found.runs[0]
 
 
 def read_sweep(
-    paths: Iterable[PathLike],
+    paths: Paths,
     columns: Columns | None = None,
     *,
     jobs: int = 1,
     track: Track | None = None,
 ) -> Sweep:
-    """Read every run under some paths.
+    """Read every run under one or more paths.
 
     Parameters
     ----------
-    paths : iterable of path-like
+    paths : path-like or iterable of path-like
         Folders are searched recursively, in the order of their names; hidden ones are skipped.
         A path that is named twice is read once.
     columns : Columns, optional
@@ -93,7 +96,7 @@ def read_sweep(
 
 
 def iter_sweeps(
-    paths: Iterable[PathLike],
+    paths: Paths,
     columns: Columns | None = None,
     *,
     jobs: int = 1,
@@ -142,8 +145,8 @@ class Logs:
     unread: Mapping[str, tuple[int, str]]
 
 
-def find(paths: Iterable[PathLike]) -> Logs:
-    """List the logs under some paths, each once.
+def find(paths: Paths) -> Logs:
+    """List the logs under one or more paths, each once.
 
     Raises
     ------
@@ -151,13 +154,16 @@ def find(paths: Iterable[PathLike]) -> Logs:
         If a path does not exist or a folder holds no log.
     """
     search = Search()
-    for given in paths:
+    # A string is one path, not its letters.
+    for given in [paths] if isinstance(paths, (str, os.PathLike)) else paths:
         path = Path(given)
-        if path == STDIN:
+        if os.fspath(given) == "-":
             search.logs["-"] = path
             continue
+        if path == STDIN:
+            path = path.absolute()  # "./-" is a file
         if not path.exists():
-            raise LogError(f"a log must exist, there is no {path}")
+            raise LogError(f"No file or folder {str(path)!r}.")
         if not path.is_dir():
             search.add(path)
             continue

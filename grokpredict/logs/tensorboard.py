@@ -14,6 +14,7 @@ from grokpredict.logs.columns import Columns, normalised, split_of
 from grokpredict.logs.errors import LogError
 from grokpredict.logs.hparams import hparams_beside, unnested
 from grokpredict.logs.needed import needed
+from grokpredict.logs.source import check_regular
 from grokpredict.logs.table import Series, Table
 from grokpredict.runs.curve import checked_counts
 from grokpredict.runs.sweep import Sweep
@@ -51,7 +52,7 @@ def files(path: Path) -> list[Path]:
 
 def _files(path: Path) -> list[tuple[Path, str]]:
     """Return the event files of a run, and what goes before the names of their metrics."""
-    if path.is_file():
+    if not path.is_dir():
         return [(path, "")]
     sessions = filter(_is_session, path.iterdir())
     folders = [(path, ""), *((own, "") for own in sorted(sessions)), *_parts(path)]
@@ -143,6 +144,7 @@ class _Events:
 
     def read(self, file: Path, before: str = "") -> None:
         """Add what is in a file, up to where it breaks off; ``before`` goes before the names."""
+        check_regular(file)
         self._before = before
         try:
             for event in self._loader(str(file)).Load():

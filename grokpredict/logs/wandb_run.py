@@ -19,6 +19,7 @@ from grokpredict.logs.columns import Columns
 from grokpredict.logs.errors import LogError
 from grokpredict.logs.hparams import hparams_beside, unnested
 from grokpredict.logs.needed import needed
+from grokpredict.logs.source import opened
 from grokpredict.logs.table import Table, constant
 from grokpredict.runs.sweep import Sweep
 
@@ -47,7 +48,7 @@ def read(path: Path, columns: Columns) -> Sweep:
     hparams: dict[str, Any] = {}
     rows: list[dict[str, Any]] = []
     try:
-        for data in _records(path.read_bytes(), path):
+        for data in _records(_content(path), path):
             record = schema.Record.FromString(data)
             kind = record.WhichOneof("record_type")
             if kind == "history":
@@ -56,8 +57,6 @@ def read(path: Path, columns: Columns) -> Sweep:
                 hparams.update(_told(record.run.config.update))
             elif kind == "config":
                 hparams.update(_told(record.config.update))
-    except OSError as error:
-        raise LogError(f"{path} cannot be opened: {error.strerror or error}") from error
     except LogError:
         raise
     # protobuf and json each raise their own kinds on a record that does not decode.
@@ -82,9 +81,15 @@ def _told(items: Iterable[Any]) -> dict[str, Any]:
     return found
 
 
+def _content(path: Path) -> bytes:
+    with opened(path) as file:
+        begin = file.read(_FILE_HEADER.size)
+        if len(begin) < _FILE_HEADER.size or _FILE_HEADER.unpack(begin)[0] != MAGIC:
+            raise LogError(f"a .wandb file must begin with {MAGIC.decode()}, {path} does not")
+        return begin + file.read()
+
+
 def _records(data: bytes, path: Path) -> Iterator[bytes]:
-    if len(data) < _FILE_HEADER.size or _FILE_HEADER.unpack_from(data)[0] != MAGIC:
-        raise LogError(f"a .wandb file must begin with {MAGIC.decode()}, {path} does not")
     position = _FILE_HEADER.size
     parts: list[bytes] = []
     while True:

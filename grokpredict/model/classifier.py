@@ -142,6 +142,13 @@ class GrokClassifier:
         plain = (dict(own) if isinstance(own, MappingProxyType) else own for own in values)
         return type(self), tuple(plain)
 
+    def __repr__(self) -> str:
+        counts = self.card.get("report", {}).get("counts", {})
+        n_runs = counts.get("generalised", 0) + counts.get("not_generalised", 0)
+        trained = f", trained on {n_runs} runs" if n_runs else ""
+        looks = ", ".join(map(str, self.horizons))
+        return f"<GrokClassifier: looks after {looks} steps{trained}>"
+
     @property
     def horizons(self) -> tuple[int, ...]:
         """Steps after which it looks, ascending."""

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import io
 import json
-import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from grokpredict._util.atomic import replacing
+from grokpredict._util.errors import GrokpredictError
+from grokpredict._util.npz import read_arrays
+from grokpredict._util.opening import in_words, open_regular
 
 #: What the header calls itself.
 MAGIC = "grokpredict-classifier"
@@ -25,15 +27,24 @@ MAGIC = "grokpredict-classifier"
 PROTOCOL = 2
 
 #: A classifier unpacks to one or two million bytes; what claims more than this is none.
-MAX_BYTES = 64 * 2**20
+MAX_BYTES = 32 * 2**20
 MAX_MEMBERS = 256
+
+#: Of which the header, with a fingerprint of every configuration that was trained on.
+MAX_HEADER = 16 * 2**20
+MAX_DEPTH = 20
+
+#: Pairs of horizon and stride, and what these may be.
+MAX_WINDOWS = 1000
+MAX_SAMPLES = 1_000_000
+MAX_STEP = 10**12
 
 Arrays = Mapping[str, NDArray[np.generic]]
 
 _RETRAIN = "train it again with `grokpredict train-classifier`"
 
 
-class ClassifierFileError(ValueError):
+class ClassifierFileError(GrokpredictError):
     """A file that is no classifier that this version can use, with the reason as its message."""
 
 
@@ -79,35 +90,63 @@ def read_archive(path: Path) -> tuple[dict[str, Any], dict[str, NDArray[np.gener
         If the file is missing, broken, something else, or of another protocol.
     """
     try:
-        members = _members(path)
-        header = json.loads(members.pop("header").astype(np.uint8).tobytes())
+        with open_regular(path) as file:
+            members = read_arrays(file, max_bytes=MAX_BYTES, max_members=MAX_MEMBERS)
+        header = json.loads(_text(members.pop("header")))
         magic, protocol = header["magic"], header["protocol"]
     except FileNotFoundError:
         raise ClassifierFileError(f"there is no classifier file {path}") from None
+    except OSError as error:
+        why = error.strerror or error
+        raise ClassifierFileError(f"the classifier {path} cannot be opened: {why}") from error
     except Exception as error:  # zipfile, zlib, numpy and json each trip over a file in their way
         raise damaged(path, error) from error
     if magic != MAGIC:
-        raise damaged(path, ValueError("its header is another's"))
+        raise damaged(path, ValueError("its header is not that of a classifier"))
     if protocol != PROTOCOL:
         raise ClassifierFileError(
             f"{path} has the protocol {protocol}, this version reads {PROTOCOL}; {_RETRAIN}"
         )
+    try:
+        _check_header(header)
+    except (TypeError, ValueError, OverflowError) as error:
+        raise damaged(path, error) from error
     return header, members
 
 
-def _members(path: Path) -> dict[str, NDArray[np.generic]]:
-    with zipfile.ZipFile(path) as archive:
-        infos = archive.infolist()
-        if len(infos) > MAX_MEMBERS or sum(info.file_size for info in infos) > MAX_BYTES:
-            raise ValueError(f"it holds more than {MAX_BYTES} bytes")
-        found = {}
-        for info in infos:
-            content = io.BytesIO(archive.read(info))
-            array = np.lib.format.read_array(content, allow_pickle=False)
-            if array.dtype.kind not in "biuf":
-                raise ValueError(f"{info.filename} does not hold numbers")
-            found[info.filename.removesuffix(".npy")] = array
-    return found
+def _text(header: NDArray[np.generic]) -> bytes:
+    if header.dtype != np.uint8 or header.size > MAX_HEADER:
+        raise ValueError(f"its header must be text of at most {in_words(MAX_HEADER)}")
+    return header.tobytes()
+
+
+def _check_header(header: Mapping[str, Any]) -> None:
+    """Refuse numbers that a classifier would compute with for hours, and texts without end."""
+    _check_depth(header)
+    for key in ("grids", "scores", "validated_scores"):
+        if len(header.get(key, ())) > MAX_WINDOWS:
+            raise ValueError(f"{key} may have {MAX_WINDOWS} entries")
+    for horizon, stride in header.get("grids", ()):
+        if not 0 < int(stride) <= int(horizon) <= MAX_STEP:
+            raise ValueError(f"a horizon must lie between its stride and step {MAX_STEP}")
+        if int(horizon) // int(stride) > MAX_SAMPLES:
+            raise ValueError(f"a window may hold {MAX_SAMPLES} samples")
+    if not 0 < int(header.get("budget", 1)) <= MAX_STEP:
+        raise ValueError(f"a budget must be a step from 1 to {MAX_STEP}")
+
+
+def _check_depth(header: Mapping[str, Any]) -> None:
+    level: list[Any] = [header]
+    for _ in range(MAX_DEPTH):
+        level = [
+            inner
+            for outer in level
+            if isinstance(outer, dict | list)
+            for inner in (outer.values() if isinstance(outer, dict) else outer)
+        ]
+        if not level:
+            return
+    raise ValueError(f"its header nests deeper than {MAX_DEPTH} levels")
 
 
 def damaged(path: Path, error: Exception) -> ClassifierFileError:

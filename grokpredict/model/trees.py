@@ -13,6 +13,11 @@ from grokpredict.runs.curve import FloatArray, IntArray
 #: Rows that are evaluated at once, so that memory stays bounded.
 _CHUNK = 2048
 
+#: What a fitted ensemble does not reach by far: hundreds of trees with tens of leaves each.
+MAX_TREES = 10_000
+MAX_NODES = 500_000
+MAX_DEPTH = 100
+
 
 @dataclass(frozen=True, eq=False)
 class Trees:
@@ -92,6 +97,12 @@ class Trees:
         for name in ("root", "feature", "left", "right"):
             if arrays[name].dtype.kind not in "iu":
                 raise ValueError(f"{name} of the trees must be integers")
+        # Before they are made eight times as large.
+        if arrays["root"].size > MAX_TREES or arrays["feature"].size > MAX_NODES:
+            raise ValueError(f"there may be {MAX_TREES} trees with {MAX_NODES} nodes in all")
+        for name in (own.name for own in fields(cls)):
+            if arrays[name].size > arrays["feature"].size:
+                raise ValueError("the node arrays of the trees must be equally long")
         trees = cls(
             root=arrays["root"].astype(np.int64),
             feature=arrays["feature"].astype(np.int64),
@@ -125,3 +136,16 @@ class Trees:
         # An infinite threshold sends only NaN the other way.
         if np.any(np.isnan(self.threshold)):
             raise ValueError("thresholds of the trees must be numbers")
+        self._check_depth(leaf)
+
+    def _check_depth(self, leaf: NDArray[np.bool_]) -> None:
+        """Refuse what a row would have to be led through for hours."""
+        reached = np.zeros(leaf.size, dtype=np.bool_)
+        reached[self.root] = True
+        for _ in range(MAX_DEPTH):
+            inner = np.flatnonzero(reached & ~leaf)
+            if not inner.size:
+                return
+            reached[:] = False
+            reached[self.left[inner]] = reached[self.right[inner]] = True
+        raise ValueError(f"trees may be {MAX_DEPTH} levels deep")

@@ -23,9 +23,9 @@ def reading(with_context: bool, with_validation: bool) -> str:
     """Return in words what a model reads.
 
     >>> reading(True, True)
-    'loss + context + validation'
+    'loss + configuration + validation'
     """
-    return "loss" + " + context" * with_context + " + validation" * with_validation
+    return "loss" + " + configuration" * with_context + " + validation" * with_validation
 
 
 @dataclass(frozen=True, eq=False)

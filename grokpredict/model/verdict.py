@@ -30,6 +30,7 @@ __all__ = [
     "calibration_runs_needed",
     "check_max_false_abort",
     "judge",
+    "summary",
 ]
 
 
@@ -72,6 +73,25 @@ class Verdict:
     median_step: int | None = None
     early_step: int | None = None
     late_step: int | None = None
+
+    def __repr__(self) -> str:
+        return f"<Verdict: {summary(self)}>"
+
+
+def summary(verdict: Verdict) -> str:
+    """Return a verdict in a few words.
+
+    >>> summary(Verdict("abort", "", 800, 6000, probability=0.0294, threshold=0.0461))
+    'abort after 800 steps, P(generalises by 6000) = 2.9 %, threshold 4.6 %'
+    """
+    if verdict.horizon is None:
+        return f"{verdict.action} without a look"
+    text = f"{verdict.action} after {verdict.horizon} steps"
+    if verdict.probability is not None:
+        text += f", P(generalises by {verdict.budget}) = {100 * verdict.probability:.1f} %"
+        if verdict.threshold is not None:
+            text += f", threshold {100 * verdict.threshold:.1f} %"
+    return text
 
 
 def judge(

@@ -1,1 +1,28 @@
-"""What people read: text and figures."""
+"""Results as people read them: text and figures.
+
+Figures need matplotlib, so each name is imported when it is first used.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from grokpredict._util.lazy import lazily
+
+if TYPE_CHECKING:
+    from grokpredict.reporting.evaluation_panels import evaluation_figure as evaluation_figure
+    from grokpredict.reporting.evaluations import evaluation_text as evaluation_text
+    from grokpredict.reporting.score_panels import score_figure as score_figure
+    from grokpredict.reporting.scores import score_text as score_text
+    from grokpredict.reporting.training import training_text as training_text
+
+_HOMES = {
+    "evaluation_figure": "evaluation_panels",
+    "evaluation_text": "evaluations",
+    "score_figure": "score_panels",
+    "score_text": "scores",
+    "training_text": "training",
+}
+
+__all__ = list(_HOMES)
+__getattr__, __dir__ = lazily(__name__, _HOMES)

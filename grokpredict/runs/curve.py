@@ -8,6 +8,8 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from grokpredict._util.errors import GrokpredictError
+
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
 
@@ -16,7 +18,7 @@ IntArray = NDArray[np.int64]
 MAX_STEP = 2**53
 
 
-class UnsuitableRunError(ValueError):
+class UnsuitableRunError(GrokpredictError):
     """A run that cannot be looked at, with the reason as its message."""
 
 
@@ -54,6 +56,11 @@ class Curve:
 
     def __len__(self) -> int:
         return int(self.steps.size)
+
+    def __repr__(self) -> str:
+        if not len(self):
+            return "<Curve without samples>"
+        return f"<Curve of {len(self)} samples, steps {self.steps[0]} to {self.steps[-1]}>"
 
     @property
     def stride(self) -> int:

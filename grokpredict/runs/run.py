@@ -78,6 +78,11 @@ class Run:
         proxied = {"channels": dict(self.channels), "hparams": dict(self.hparams)}
         return Run, tuple(proxied.get(own.name, getattr(self, own.name)) for own in fields(self))
 
+    def __repr__(self) -> str:
+        budget = "" if self.max_steps is None else f", budget {self.max_steps}"
+        channels = ", ".join(self.channels)
+        return f"<Run {self.name}: steps 0 to {self.last_step}{budget}; {channels}>"
+
     @property
     def loss(self) -> Curve:
         """The training loss."""

@@ -6,9 +6,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
+from grokpredict._util.errors import GrokpredictError
 from grokpredict.runs.run import Run
 
 Key = TypeVar("Key")
+
+
+class UnsuitableSweepError(GrokpredictError):
+    """Runs that nothing can be learned from or decided about, with the reason as its message."""
 
 
 @dataclass(frozen=True)
@@ -94,3 +99,7 @@ class Sweep:
 
     def __len__(self) -> int:
         return len(self.runs)
+
+    def __repr__(self) -> str:
+        left_out = f", {len(self.left_out)} left out" if self.left_out else ""
+        return f"<Sweep of {len(self)} run{'' if len(self) == 1 else 's'}{left_out}>"

@@ -12,6 +12,7 @@ from joblib import delayed
 from numpy.typing import NDArray
 from tqdm import tqdm
 
+from grokpredict._util.atomic import check_replaceable
 from grokpredict._util.parallel import results
 from grokpredict.logs.bundle import write_bundle
 from grokpredict.sweeps.families import FAMILIES, SHARD_RUNS, draw_shard
@@ -73,6 +74,8 @@ def generate(
     shards = [(name, k) for k in range(math.ceil(runs / SHARD_RUNS)) for name in families]
     paths = [out / f"{name}-{seed}-{k:04d}.npz" for name, k in shards]
     missing = [(name, k, p) for (name, k), p in zip(shards, paths, strict=True) if not p.exists()]
+    if missing:
+        check_replaceable(missing[0][2])
     tasks = (delayed(_make)(name, k, seed, steps, device, path) for name, k, path in missing)
     finished = results(tasks, jobs, ordered=False)
     with tqdm(

@@ -1,1 +1,6 @@
-"""Sweeps to a classifier."""
+"""From finished runs to a classifier and a report on how far to trust it."""
+
+from grokpredict.training.gathering import train
+from grokpredict.training.trainer import TrainingReport
+
+__all__ = ["TrainingReport", "train"]

@@ -1,30 +1,28 @@
-"""From log files to what training keeps of them: in bounded memory, on several cores, once."""
+"""From log files to a classifier: in bounded memory, on several cores, each log only once."""
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from grokpredict._util.cache import Cache, key_of
 from grokpredict._util.parallel import results
-from grokpredict.logs import Columns
+from grokpredict.logs import Columns, Paths
 from grokpredict.logs.content import content_digest
 from grokpredict.logs.reading import find, read_log, unexpected
 from grokpredict.logs.source import STDIN
-from grokpredict.model.classifier import GrokClassifier
+from grokpredict.model.classifier import DEFAULT_HORIZONS, GrokClassifier
+from grokpredict.runs.labels import LabelRule
 from grokpredict.runs.run import Run
-from grokpredict.runs.sweep import Findings, LeftOut
+from grokpredict.runs.sweep import Findings, LeftOut, Sweep
 from grokpredict.training.digest import CHUNK, Digest, Recipe, digest_runs, join, wider
-from grokpredict.training.table import Progress
+from grokpredict.training.table import Progress, digest_sweep
 from grokpredict.training.trainer import TrainingReport, train_digest
 
 #: Logs, and bytes of them, that one task takes: enough that starting it costs nothing beside it.
 TASK_LOGS = 32
 TASK_BYTES = 4 * 2**20
-
-PathLike = str | os.PathLike[str]
 
 #: Called with what is iterated over and its length, such as a progress bar.
 Track = Callable[[Iterable[Path], int], Iterable[Path]]
@@ -53,7 +51,7 @@ class Gathered:
 
 
 def gather(
-    paths: Iterable[PathLike],
+    paths: Paths,
     columns: Columns | None = None,
     recipe: Recipe | None = None,
     *,
@@ -65,7 +63,7 @@ def gather(
 
     Parameters
     ----------
-    paths : iterable of path-like
+    paths : path-like or iterable of path-like
         As for :func:`grokpredict.logs.read_sweep`.
     columns : Columns, optional
         Names of columns that are not to be recognised but taken.
@@ -99,6 +97,66 @@ def gather(
     )
 
 
+def train(
+    sweep: Sweep | Paths,
+    *,
+    columns: Columns | None = None,
+    horizons: Sequence[int] = DEFAULT_HORIZONS,
+    strides: Sequence[int] | None = None,
+    budget: int | None = None,
+    rule: LabelRule | None = None,
+    seed: int = 0,
+    jobs: int = 1,
+    progress: Progress | None = None,
+) -> tuple[GrokClassifier, TrainingReport]:
+    """Train a classifier on finished runs.
+
+    Parameters
+    ----------
+    sweep : Sweep, path-like or iterable of path-like
+        Runs with a training loss and a validation metric, or where to read them. From paths the
+        memory that is needed does not grow with the length of the curves.
+    columns : Columns, optional
+        Names of columns, where they are not recognised.
+    horizons : sequence of int
+        Steps after which to look. Those that no run reaches are left out.
+    strides : sequence of int, optional
+        Step grids to serve. By default the usual ones, as far as the runs were logged finely
+        enough, and those of the runs.
+    budget : int, optional
+        Step by which a run has to generalise. By default what each run was planned for.
+    rule : LabelRule, optional
+        When a run counts as generalised. By default as each run says.
+    seed : int
+        Seed of the splits and of the budgets that are drawn.
+    jobs : int
+        Processes, as joblib counts them.
+    progress : callable, optional
+        Called with the work done and the work in all: runs of a sweep, or fits for paths.
+
+    Returns
+    -------
+    classifier : GrokClassifier
+    report : TrainingReport
+
+    Raises
+    ------
+    UnsuitableSweepError
+        If too few runs can be used, or all of them generalised, or none.
+    LogError
+        If a path does not exist or holds no log.
+    """
+    recipe = Recipe(tuple(horizons), None if strides is None else tuple(strides), rule)
+    if isinstance(sweep, Sweep):
+        digest = digest_sweep(sweep.runs, recipe, jobs=jobs, progress=progress)
+        n_left_out = len(sweep.left_out)
+        return train_digest(
+            digest, recipe, left_out=n_left_out, budget=budget, seed=seed, jobs=jobs
+        )
+    gathered = gather(sweep, columns, recipe, jobs=jobs)
+    return train_gathered(gathered, budget=budget, seed=seed, jobs=jobs, progress=progress)
+
+
 def train_gathered(
     gathered: Gathered,
     *,
@@ -108,14 +166,14 @@ def train_gathered(
     cache: Cache | None = None,
     progress: Progress | None = None,
 ) -> tuple[GrokClassifier, TrainingReport]:
-    """Train a classifier on what was gathered, as :func:`grokpredict.training.trainer.train`.
+    """Train a classifier on what was gathered, as :func:`train`.
 
     Parameters
     ----------
     gathered : Gathered
         By :func:`gather`.
     budget, seed, jobs
-        As for :func:`grokpredict.training.trainer.train`.
+        As for :func:`train`.
     cache : Cache, optional
         Where the classifier is kept, by all that it depends on.
     progress : callable, optional

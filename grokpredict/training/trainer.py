@@ -11,14 +11,14 @@ import numpy as np
 
 from grokpredict._util.parallel import results
 from grokpredict.features.configuration import CONTEXT_FIELDS, has_context
-from grokpredict.model.classifier import DEFAULT_HORIZONS, GrokClassifier
+from grokpredict.model.classifier import GrokClassifier
 from grokpredict.model.familiarity import TURNED_AWAY, Familiar, fit_familiar
 from grokpredict.model.thresholds import independent_scores
 from grokpredict.model.trees import Trees
 from grokpredict.model.validated import ValidatedModels, reading
 from grokpredict.runs.curve import FloatArray, IntArray
 from grokpredict.runs.labels import BoolArray, LabelRule
-from grokpredict.runs.sweep import Sweep
+from grokpredict.runs.sweep import UnsuitableSweepError
 from grokpredict.training.cross_validation import (
     FOLDS,
     READS,
@@ -41,7 +41,6 @@ from grokpredict.training.table import (
     Progress,
     Rows,
     Runs,
-    digest_sweep,
     drawn,
     known_windows,
     training_rows,
@@ -82,56 +81,6 @@ class TrainingReport:
         return asdict(self)
 
 
-def train(
-    sweep: Sweep,
-    *,
-    horizons: Sequence[int] = DEFAULT_HORIZONS,
-    strides: Sequence[int] | None = None,
-    budget: int | None = None,
-    rule: LabelRule | None = None,
-    seed: int = 0,
-    jobs: int = 1,
-    progress: Progress | None = None,
-) -> tuple[GrokClassifier, TrainingReport]:
-    """Train a classifier on the finished runs of a sweep.
-
-    Parameters
-    ----------
-    sweep : Sweep
-        Runs with a training loss and a validation metric.
-    horizons : sequence of int
-        Steps after which to look; those that no run reaches are left out.
-    strides : sequence of int, optional
-        Step grids to serve, by default the usual ones as far as the runs were recorded finely
-        enough, and the runs' own.
-    budget : int, optional
-        Step by which a run has to generalise, by default what each was planned for.
-    rule : LabelRule, optional
-        What it takes for having generalised, by default what each run says.
-    seed : int
-        Decides the splits and the budgets that are asked about.
-    jobs : int
-        Processes, as joblib counts them.
-    progress : callable, optional
-        Called with the runs done and to do while features are computed.
-
-    Returns
-    -------
-    classifier : GrokClassifier
-    report : TrainingReport
-
-    Raises
-    ------
-    ValueError
-        If too few runs can be used, or all of them generalised, or none.
-    """
-    recipe = Recipe(tuple(horizons), None if strides is None else tuple(strides), rule)
-    digest = digest_sweep(sweep.runs, recipe, jobs=jobs, progress=progress)
-    return train_digest(
-        digest, recipe, left_out=len(sweep.left_out), budget=budget, seed=seed, jobs=jobs
-    )
-
-
 def train_digest(
     digest: Digest,
     recipe: Recipe,
@@ -142,7 +91,7 @@ def train_digest(
     jobs: int = 1,
     progress: Progress | None = None,
 ) -> tuple[GrokClassifier, TrainingReport]:
-    """Train a classifier on what was kept of a sweep, as :func:`train`.
+    """Train a classifier on what was kept of a sweep, as :func:`grokpredict.train`.
 
     Parameters
     ----------
@@ -153,7 +102,7 @@ def train_digest(
     left_out : int
         Runs that could not be read, for the report.
     budget, seed, jobs
-        As for :func:`train`.
+        As for :func:`grokpredict.train`.
     progress : callable, optional
         Called with the fits done and to do.
     """
@@ -163,7 +112,7 @@ def train_digest(
     _check(counts)
     grids = [grid for grid in grids if _enough(runs, grid)]
     if not grids:
-        raise ValueError(
+        raise UnsuitableSweepError(
             f"a horizon needs {MIN_RUNS_AT_HORIZON} runs of each outcome that had not generalised "
             f"by then, none of {', '.join(map(str, recipe.horizons))} has; add runs or name "
             "earlier ones"
@@ -268,10 +217,10 @@ def _n_networks(runs: Runs, used: BoolArray) -> int:
 
 
 def _check(counts: Counts) -> None:
-    """Raise ValueError unless the sweep can train a classifier."""
+    """Raise UnsuitableSweepError unless the sweep can train a classifier."""
     unusable = counts.left_out + counts.no_metric + counts.censored + counts.unfit
     if counts.runs - unusable < MIN_USABLE * counts.runs or not counts.runs:
-        raise ValueError(
+        raise UnsuitableSweepError(
             f"at least a third of a sweep must be usable, {counts.runs - unusable} of "
             f"{counts.runs} runs are: {counts.left_out} could not be read, {counts.no_metric} "
             f"have no validation metric, {counts.censored} ended before their budget, "
@@ -283,7 +232,7 @@ def _check(counts: Counts) -> None:
         ("did not generalise", counts.not_generalised),
     ):
         if number < MIN_RUNS_PER_CLASS:
-            raise ValueError(
+            raise UnsuitableSweepError(
                 f"training needs {MIN_RUNS_PER_CLASS} runs of each outcome, {number} {kind} by "
                 "their budget and after the first horizon; add runs, or choose another --budget"
             )

@@ -1,4 +1,4 @@
-"""Figures; the only module that needs matplotlib."""
+"""A score as a figure; needs matplotlib."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ ACTION_COLOURS = {"continue": "#2b7a4b", "abort": "#b3261e", "abstain": "#6a6a6a
 
 
 def score_figure(run: Run, score: Score, classifier: GrokClassifier) -> Figure:
-    """Draw one run and what was made of it.
+    """Draw one run, its looks and its verdict.
 
     Parameters
     ----------
     run : Run
         The run that was scored.
     score : Score
-        What :func:`grokpredict.evaluation.scoring.score_run` returned for it.
+        What :func:`grokpredict.score` returned for it.
     classifier : GrokClassifier
         Its signal settings are those of the second and third panel.
 
@@ -42,8 +42,8 @@ def score_figure(run: Run, score: Score, classifier: GrokClassifier) -> Figure:
     -------
     matplotlib.figure.Figure
         Four panels: the loss with the looks, the conditioned signal and its spectrum in the
-        window of the last look, and P at every look. No global state of pyplot is touched;
-        ``figure.savefig`` writes any format that matplotlib can.
+        window of the last look, and P at every look. The global state of pyplot stays as it is;
+        ``figure.savefig`` writes any format that matplotlib knows.
     """
     layout = ConstrainedLayoutEngine(h_pad=0.09, w_pad=0.09)
     figure = Figure(figsize=(10.0, 7.2), layout=layout)
@@ -69,7 +69,10 @@ def score_figure(run: Run, score: Score, classifier: GrokClassifier) -> Figure:
         kept = settings.trend_cutoff / stride, settings.smooth_cutoff / stride
         _draw_spectrum(axes[1, 1], frequencies / stride, density[0] * stride, kept)
     else:
-        for axis, title in ((axes[1, 0], "Conditioned signal"), (axes[1, 1], "Its spectrum")):
+        for axis, title in (
+            (axes[1, 0], "Conditioned signal"),
+            (axes[1, 1], "Spectrum of the signal"),
+        ):
             _draw_nothing(axis, title, f"needs {MIN_SAMPLES} finite losses in a row")
     return figure
 
@@ -136,7 +139,7 @@ def _draw_signal(axis: Axes, signal: FloatArray, stride: int) -> None:
     steps = np.arange(1, signal.size + 1) * stride - (1 if stride == 1 else 0)
     axis.axhline(0, color=FAINT, linewidth=0.6)
     axis.plot(steps, signal, color=SIGNAL, linewidth=0.8)
-    # The steep start would leave a flat line of the rest.
+    # The steep start would flatten everything else.
     reach = 1.3 * float(np.quantile(np.abs(signal), 0.98))
     if reach > 0:
         axis.set_ylim(-reach, reach)
@@ -150,12 +153,12 @@ def _draw_spectrum(
 ) -> None:
     above = (frequencies > 0) & (density > 0)
     if not above.any():
-        _draw_nothing(axis, "Its spectrum", "the signal is flat")
+        _draw_nothing(axis, "Spectrum of the signal", "the signal is flat")
         return
     axis.axvspan(*kept, color=SIGNAL, alpha=0.08, linewidth=0)
     axis.plot(frequencies[above], density[above], color=SIGNAL, linewidth=0.9)
     axis.set_yscale("log")
-    title = "Its spectrum, shaded where the filters let it pass"
+    title = "Spectrum of the signal, shaded where the filters pass"
     _label(axis, title, "frequency (cycles per step)", "loss² per (cycle per step)")
 
 

@@ -1,4 +1,4 @@
-"""The picture of an evaluation; needs matplotlib."""
+"""An evaluation as a figure; needs matplotlib."""
 
 from __future__ import annotations
 
@@ -14,36 +14,37 @@ from grokpredict.evaluation.ledger import Ledger
 from grokpredict.evaluation.looks import LookFigures
 
 INK, FAINT = "#222222", "#8a8a8a"
-#: By what a model reads; models trained on the runs themselves have the same, dashed.
+#: One for each combination of channels that a model reads. Models trained on the runs themselves
+#: have the same colours, dashed.
 COLOURS = ("#1f5a96", "#b3541e", "#2b7a4b", "#7a3b8f")
-#: Rules without a model: those with many settings make a line, the others marks.
+#: For rules without a model. Those with many settings make a line, the others marks.
 LINES = ((INK, ":"), (INK, "-."), (FAINT, "-"), (FAINT, ":"), (FAINT, "-."))
 MARKS = "osv^D<>PX*h"
 MANY = 30
 
 
-def evaluation_figure(found: Evaluation) -> Figure:
-    """Draw what would have been lost and saved, and how good the probabilities are.
+def evaluation_figure(evaluation: Evaluation) -> Figure:
+    """Draw what would have been lost and saved, and how reliable the probabilities are.
 
     Parameters
     ----------
-    found : Evaluation
+    evaluation : Evaluation
         Of :func:`grokpredict.evaluation.comparison.evaluate`.
 
     Returns
     -------
     matplotlib.figure.Figure
         Three panels: saved against lost, with a curve for each rule that has many settings (best
-        so far, from the left) and a mark for each setting of the others, filled circles for the
-        classifiers as they come; AUROC by horizon; the reliability diagram. No global state
-        of pyplot is touched.
+        so far, from the left), a mark for each setting of the other rules, and filled circles for
+        the classifiers as deployed; AUROC by horizon; the reliability diagram. The global state
+        of pyplot stays as it is.
     """
     figure = Figure(figsize=(13.5, 6.4), layout=ConstrainedLayoutEngine(w_pad=0.09, h_pad=0.06))
     axes = figure.subplots(1, 3, width_ratios=(1.35, 1, 1))
-    models = list(dict.fromkeys(look.model for look in found.looks))
+    models = list(dict.fromkeys(look.model for look in evaluation.looks))
     reads = list(dict.fromkeys(_reads(model) for model in models))
     colours = {model: COLOURS[reads.index(_reads(model))] for model in models}
-    _draw_tradeoffs(axes[0], found, colours)
+    _draw_tradeoffs(axes[0], evaluation, colours)
     figure.legend(
         *axes[0].get_legend_handles_labels(),
         loc="outside lower center",
@@ -51,8 +52,8 @@ def evaluation_figure(found: Evaluation) -> Figure:
         fontsize=8,
         frameon=False,
     )
-    _draw_areas(axes[1], found.looks, colours)
-    _draw_reliability(axes[2], found, colours)
+    _draw_areas(axes[1], evaluation.looks, colours)
+    _draw_reliability(axes[2], evaluation, colours)
     return figure
 
 
@@ -64,50 +65,46 @@ def _dashes(model: str) -> str:
     return "-" if model.startswith("this classifier") else "--"
 
 
-def _draw_tradeoffs(axis: Axes, found: Evaluation, colours: dict[str, str]) -> None:
+def _draw_tradeoffs(axis: Axes, evaluation: Evaluation, colours: dict[str, str]) -> None:
     marks, lines = iter(MARKS), iter(LINES)
-    for own in found.tradeoffs:
-        order = np.lexsort((own.saved, own.lost))
-        lost, saved = np.array(own.lost)[order], np.maximum.accumulate(np.array(own.saved)[order])
-        if own.classifier:
-            (line,) = axis.step(lost, saved, where="post", label=own.rule, linewidth=1.6)
-            line.set(color=colours[own.rule], linestyle=_dashes(own.rule))
+    for rule in evaluation.tradeoffs:
+        order = np.lexsort((rule.saved, rule.lost))
+        lost = np.array(rule.lost)[order]
+        saved = np.maximum.accumulate(np.array(rule.saved)[order])
+        if rule.classifier:
+            (line,) = axis.step(lost, saved, where="post", label=rule.rule, linewidth=1.6)
+            line.set(color=colours[rule.rule], linestyle=_dashes(rule.rule))
         elif len(lost) > MANY:
-            (line,) = axis.step(lost, saved, where="post", label=own.rule, linewidth=1.1)
+            (line,) = axis.step(lost, saved, where="post", label=rule.rule, linewidth=1.1)
             colour, dashes = next(lines)
             line.set(color=colour, linestyle=dashes)
         else:
-            axis.plot(own.lost, own.saved, next(marks), color=INK, alpha=0.65, ms=4, label=own.rule)
-    _mark_as_is(axis, found.as_is, colours)
-    axis.axvline(found.max_false_abort, color=FAINT, linewidth=0.8, linestyle=":")
-    # Nobody uses a rule that loses more.
-    axis.set_xlim(-0.01, max(0.3, 2 * found.max_false_abort))
+            marker = next(marks)
+            axis.plot(rule.lost, rule.saved, marker, color=INK, alpha=0.65, ms=4, label=rule.rule)
+    _mark_as_deployed(axis, evaluation.as_is, colours)
+    axis.axvline(evaluation.max_false_abort, color=FAINT, linewidth=0.8, linestyle=":")
+    # Nobody would use a rule that loses more.
+    axis.set_xlim(-0.01, max(0.3, 2 * evaluation.max_false_abort))
     axis.set_ylim(-0.02, 1.02)
     _label(axis, "Saved against lost", "share of good runs lost", "saved, share of the oracle's")
 
 
-def _mark_as_is(axis: Axes, ledgers: Sequence[Ledger], colours: dict[str, str]) -> None:
-    for own in ledgers:
-        if own.rule in colours and own.lost.value is not None and own.saved.value is not None:
-            axis.plot(
-                own.lost.value,
-                own.saved.value,
-                "o",
-                color=colours[own.rule],
-                markeredgecolor=INK,
-                ms=8,
-                zorder=5,
-            )
+def _mark_as_deployed(axis: Axes, ledgers: Sequence[Ledger], colours: dict[str, str]) -> None:
+    for ledger in ledgers:
+        lost, saved = ledger.lost.value, ledger.saved.value
+        if ledger.rule in colours and lost is not None and saved is not None:
+            colour = colours[ledger.rule]
+            axis.plot(lost, saved, "o", color=colour, markeredgecolor=INK, ms=8, zorder=5)
 
 
 def _draw_areas(axis: Axes, looks: Sequence[LookFigures], colours: dict[str, str]) -> None:
     horizons = sorted({look.horizon for look in looks})
     for shift, (model, colour) in enumerate(colours.items()):
-        own = [look for look in looks if look.model == model and look.auroc.value is not None]
-        x = np.array([horizons.index(look.horizon) for look in own]) + 0.07 * shift
-        areas = np.array([look.auroc.value for look in own], dtype=float)
-        low = np.array([look.auroc.low for look in own], dtype=float)
-        high = np.array([look.auroc.high for look in own], dtype=float)
+        shown = [look for look in looks if look.model == model and look.auroc.value is not None]
+        x = np.array([horizons.index(look.horizon) for look in shown]) + 0.07 * shift
+        areas = np.array([look.auroc.value for look in shown], dtype=float)
+        low = np.array([look.auroc.low for look in shown], dtype=float)
+        high = np.array([look.auroc.high for look in shown], dtype=float)
         bars = [areas - low, high - areas]
         axis.errorbar(x, areas, bars, fmt=f"o{_dashes(model)}", color=colour, ms=4, lw=1.2)
     last = [look for look in looks if look.model == list(colours)[-1]]
@@ -128,24 +125,26 @@ def _draw_areas(axis: Axes, looks: Sequence[LookFigures], colours: dict[str, str
     _label(axis, "AUROC by horizon, with 95 % intervals", "steps seen", "AUROC")
 
 
-def _draw_reliability(axis: Axes, found: Evaluation, colours: dict[str, str]) -> None:
+def _draw_reliability(axis: Axes, evaluation: Evaluation, colours: dict[str, str]) -> None:
     axis.plot([0, 1], [0, 1], color=FAINT, linewidth=0.8)
-    own = [look for look in found.looks if look.model == found.headline]
-    for place, look in enumerate(own):
+    shown = [look for look in evaluation.looks if look.model == evaluation.headline]
+    for place, look in enumerate(shown):
         bins = look.reliability.bins
         axis.plot(
-            [each.predicted for each in bins],
-            [each.observed.value or 0.0 for each in bins],
+            [part.predicted for part in bins],
+            [part.observed.value or 0.0 for part in bins],
             "o-",
-            color=colours[found.headline],
-            alpha=0.3 + 0.7 * (place + 1) / len(own),
+            color=colours[evaluation.headline],
+            alpha=0.3 + 0.7 * (place + 1) / len(shown),
             ms=3,
             linewidth=0.6 + 0.3 * place,
             label=f"{look.horizon} steps",
         )
     axis.legend(fontsize=7, loc="lower right", frameon=False)
     axis.set_aspect("equal")
-    _label(axis, f"Reliability\n{found.headline}", "mean probability", "share that generalised")
+    _label(
+        axis, f"Reliability\n{evaluation.headline}", "mean probability", "share that generalised"
+    )
 
 
 def _label(axis: Axes, title: str, x: str, y: str) -> None:

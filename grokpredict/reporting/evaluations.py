@@ -1,0 +1,167 @@
+"""An evaluation as text for people."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
+
+from grokpredict.reporting.rendering import (
+    MISSING,
+    page,
+    percent_with_interval,
+    probability,
+    round_percent,
+    share,
+    table,
+    tally,
+    with_interval,
+)
+
+if TYPE_CHECKING:
+    from grokpredict.evaluation.comparison import Evaluation
+    from grokpredict.evaluation.ledger import Ledger
+    from grokpredict.evaluation.looks import FamilyFigures, LookFigures
+
+_OVERLAP = {
+    "some": (
+        "The classifier was trained on the configurations of {seen} of these runs. Its scores on "
+        "them mean\nnothing, so these runs are left out."
+    ),
+    "all": (
+        "THE CLASSIFIER WAS TRAINED ON THESE RUNS. Its scores on them mean nothing and are not "
+        "shown.\nShown instead are classifiers trained in the same way. Each scores only networks, "
+        "or configurations\nwhere networks are unknown, that it was not trained on."
+    ),
+    "unknown": (
+        "The classifier file does not say what it was trained on. IF IT WAS TRAINED ON THESE RUNS, "
+        "its\nfigures below mean nothing."
+    ),
+}
+
+
+def evaluation_text(evaluation: Evaluation) -> str:
+    """Return what was replayed, and for each rule what it would have lost and saved."""
+    bound = round_percent(evaluation.max_false_abort)
+    return page(
+        (
+            _runs(evaluation),
+            _overlap(evaluation),
+            _looks(evaluation.looks),
+            _reliability(evaluation),
+            _families(evaluation),
+            _ledgers(f"As deployed, nothing tuned on these runs (bound {bound})", evaluation.as_is),
+            _ledgers(
+                f"At equal loss: other rules, tuned on these runs to lose no more than "
+                f"{evaluation.headline}",
+                evaluation.matched,
+            ),
+            _ledgers(f"At most {bound} lost: every rule, tuned on these runs", evaluation.at_bound),
+            (f"not shown: {reason}" for reason in evaluation.missing),
+        )
+    )
+
+
+def _runs(evaluation: Evaluation) -> Iterator[str]:
+    counts = evaluation.counts
+    yield f"{counts.runs} runs found"
+    yield f"{counts.good:>8}  generalised by their budget (good): used"
+    yield f"{counts.doomed:>8}  did not (doomed): used"
+    yield from tally(
+        (
+            (counts.seen, "have configurations that the classifier was trained on: not used"),
+            (counts.early, "were over, or had generalised, by the first look: not used"),
+            (counts.censored, "ended before their budget, outcome unknown (censored): not used"),
+            (counts.no_metric, "have no validation metric: not used"),
+            (counts.left_out, "could not be read"),
+        )
+    )
+    used = counts.good + counts.doomed
+    yield f"The {used} runs that are used have {counts.configurations} configurations."
+
+
+def _overlap(evaluation: Evaluation) -> Iterator[str]:
+    if evaluation.overlap in _OVERLAP:
+        yield _OVERLAP[evaluation.overlap].format(seen=evaluation.counts.seen)
+
+
+def _looks(looks: Sequence[LookFigures]) -> Iterator[str]:
+    yield "AUROC by horizon, with 95 % intervals; ECE is the expected calibration error"
+    titles = ("model", ">steps", ">runs", ">good", "AUROC", "configuration only", "lead")
+    yield from table((*titles, ">ECE", ">abstained"), [_look_cells(look) for look in looks])
+
+
+def _look_cells(look: LookFigures) -> tuple[object, ...]:
+    return (
+        look.model,
+        look.horizon,
+        look.n_runs,
+        look.n_good,
+        with_interval(look.auroc),
+        with_interval(look.configuration_auroc),
+        with_interval(look.lead, "+"),
+        probability(look.reliability.calibration_error),
+        share(look.strange),
+    )
+
+
+def _reliability(evaluation: Evaluation) -> Iterator[str]:
+    looks = _of_headline(evaluation)
+    for look in looks[len(looks) // 2 : len(looks) // 2 + 1]:
+        yield f"Reliability of {evaluation.headline} after {look.horizon} steps"
+        rows = [
+            (
+                f"{part.low:.1f} and {part.high:.1f}",
+                part.n,
+                probability(part.predicted),
+                with_interval(part.observed),
+            )
+            for part in look.reliability.bins
+        ]
+        yield from table(("P between", ">runs", ">mean P", "generalised"), rows)
+
+
+def _of_headline(evaluation: Evaluation) -> list[LookFigures]:
+    return [look for look in evaluation.looks if look.model == evaluation.headline]
+
+
+def _families(evaluation: Evaluation) -> Iterator[str]:
+    if not evaluation.families:
+        return
+    looks = _of_headline(evaluation)
+    yield f"By family of tasks: {evaluation.headline}, as deployed"
+    titles = ("family", ">good", ">doomed", ">never judged", "lost, %", "saved, % of the oracle's")
+    areas = (f">AUROC at {look.horizon}" for look in looks)
+    rows = [_family_cells(family, looks) for family in evaluation.families]
+    yield from table((*titles, *areas), rows)
+
+
+def _family_cells(family: FamilyFigures, looks: Sequence[LookFigures]) -> tuple[object, ...]:
+    areas = (look.family_auroc.get(family.family) for look in looks)
+    return (
+        family.family,
+        family.n_good,
+        family.n_doomed,
+        share(family.abstained),
+        percent_with_interval(family.ledger.lost),
+        percent_with_interval(family.ledger.saved),
+        *(MISSING if area is None else f"{area:.2f}" for area in areas),
+    )
+
+
+def _ledgers(title: str, ledgers: Sequence[Ledger]) -> Iterator[str]:
+    yield title
+    titles = ("rule", "setting", "good runs lost, %", ">doomed stopped", ">saved of all steps")
+    rows = [_ledger_cells(ledger) for ledger in ledgers]
+    yield from table((*titles, "saved, % of the oracle's"), rows)
+
+
+def _ledger_cells(ledger: Ledger) -> tuple[object, ...]:
+    flag = "" if ledger.matched else "   no setting loses so few"
+    return (
+        ledger.rule,
+        ledger.setting,
+        f"{percent_with_interval(ledger.lost)}  {ledger.n_lost} of {ledger.n_good}",
+        share(ledger.cut),
+        share(ledger.saved_of_all),
+        percent_with_interval(ledger.saved) + flag,
+    )
