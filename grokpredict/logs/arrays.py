@@ -16,6 +16,7 @@ from grokpredict.logs.hparams import unnested
 from grokpredict.logs.plan import row_length
 from grokpredict.logs.table import Table, constant
 from grokpredict.runs.configuration import plain_keys
+from grokpredict.runs.run import Run
 from grokpredict.runs.sweep import Findings, LeftOut, Sweep
 
 #: Words of an array that holds steps.
@@ -78,7 +79,9 @@ def sweep_of_arrays(
     if not many:
         table = _table(flat, columns, known, name)
         return sweep_of_table(table[0], columns, known, name, (*remarks, *table[1]))
-    runs, left_out, findings = [], [], Findings()
+    runs: list[Run] = []
+    left_out: list[LeftOut] = []
+    findings = Findings()
     for label, own, settings in _rows(flat, many, name):
         where = f"{name}[{label}]"
         try:

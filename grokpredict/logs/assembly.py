@@ -16,7 +16,7 @@ from grokpredict.logs.plan import EpochLength, planned, row_length
 from grokpredict.logs.rows import Part, interleaved, runs_of, tidied, wide
 from grokpredict.logs.table import Series, Table, is_nothing, numbers, settings
 from grokpredict.runs.configuration import Configuration, plain_keys
-from grokpredict.runs.curve import Curve, FloatArray, IntArray
+from grokpredict.runs.curve import Curve, FloatArray, IntArray, checked_counts
 from grokpredict.runs.labels import rule_of
 from grokpredict.runs.run import Run
 from grokpredict.runs.sweep import Findings, LeftOut, Sweep
@@ -95,9 +95,11 @@ def _of_part(
     told = {channel: numbers(table, column, name) for channel, column in channels.items()}
     told = without_missing(told, table.n_rows)
     losses = told["train_loss"][0]
+    known = {**settings(table.constants, {*channels.values()}), **hparams, **columns.hparams}
+    # What was logged of the rate counts only where the configuration says nothing of it.
+    said = Configuration.from_mapping(known).known()
     rates = _rates(table, {*channels.values()})
-    known = settings(table.constants, {*channels.values()})
-    known = {**known, **rates, **hparams, **columns.hparams}
+    known = {**{name: value for name, value in rates.items() if name not in said}, **known}
     axis = axis_of(table, losses, known, columns, name)
     if not part.label:
         several = interleaved(table, axis.steps, losses, columns, name)
@@ -173,8 +175,8 @@ def _curve(
         row = int(rows[back[0] + 1])
         raise LogError(
             f"steps must not go back, line {table.line(row)} of {name} goes from step "
-            f"{int(own[back[0]])} to {int(own[back[0] + 1])} in column {axis.column!r}; if a column "
-            "tells several runs apart, name it with --split-column"
+            f"{int(own[back[0]])} to {int(own[back[0] + 1])} in column {axis.column!r}; if a "
+            "column tells several runs apart, name it with --split-column"
         )
     return curve_of(own, values, channel)
 
@@ -186,8 +188,8 @@ def curve_of(steps: FloatArray | IntArray, values: FloatArray, channel: str) -> 
     several evaluations the last one counts.
     """
     if steps.size < 2 or np.all(np.diff(steps) > 0):
-        return Curve(steps, values)  # type: ignore[arg-type]
-    unique, start, counts = np.unique(steps, return_index=True, return_counts=True)
+        return Curve(checked_counts(steps), values)
+    unique, start, counts = np.unique(checked_counts(steps), return_index=True, return_counts=True)
     if channel == "train_loss":
         return Curve(unique, np.add.reduceat(values, start) / counts)
     return Curve(unique, values[start + counts - 1])
@@ -323,7 +325,7 @@ def make_run(
 
 
 def _from_even_steps(loss: Curve) -> tuple[Curve, tuple[str, ...]]:
-    """Leave out the losses before the steps are even: 1, 50, 100, ... or 0, 1, 10, 100, 200, ...."""
+    """Leave out the losses before the steps are even: 1, 50, 100, ... or 0, 1, 10, 20, ...."""
     if loss.even or len(loss) < 2 * _MOST_BEFORE:
         return loss, ()
     gaps, stride = np.diff(loss.steps), loss.stride

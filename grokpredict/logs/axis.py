@@ -170,8 +170,9 @@ def _stepped(log: _Log, column: str, spelled: Mapping[str, str]) -> Axis:
         length = EpochLength(int(np.nanmax(steps[both])) + 1, f"the last step in column {column!r}")
     if length is None:
         raise LogError(
-            f"steps must count through, in {log.name} column {column!r} begins again in every epoch "
-            "and the steps of an epoch are not known; put steps_per_epoch into the configuration"
+            f"steps must count through, in {log.name} column {column!r} begins again in every "
+            "epoch and the steps of an epoch are not known; put steps_per_epoch into the "
+            "configuration"
         )
     first = float(np.nanmin(epochs))
     note = (
@@ -265,7 +266,7 @@ def _unconverted(log: _Log, column: str, epochs: FloatArray) -> Axis:
 
 
 def _of_calls(log: _Log) -> Axis:
-    """Take W&B's ``_step``, which counts the calls of ``log`` unless the user gave the step to it."""
+    """Take W&B's ``_step``: it counts calls of ``log``, unless the user gave it the step."""
     unit = log.columns.step_unit
     if unit is not None and unit not in ("call", "row"):
         return _counted(log, CALLS, unit)
@@ -277,9 +278,10 @@ def _of_calls(log: _Log) -> Axis:
     usual = float(np.median(own)) if own.size else 1.0
     if usual < _CALLS_A_STEP and not (usual == 1 and np.mean(own == 1) > 0.5):
         raise LogError(
-            f"steps must be optimiser steps, W&B's _step in {log.name} counts calls of log, and the "
-            f"losses are {usual:g} calls apart; log the step as a column, or say --step-unit step "
-            "if _step is the optimiser step, --step-unit row if every loss is one step"
+            f"steps must be optimiser steps, W&B's _step in {log.name} counts calls of log, and "
+            f"the losses are {usual:g} calls apart; log the step as a column, or say "
+            "--step-unit step if _step is the optimiser step, --step-unit row if every loss is "
+            "one step"
         )
     if usual == 1:
         return _of_rows(log, "call")

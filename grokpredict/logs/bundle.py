@@ -297,8 +297,9 @@ def _table(
     losses = arrays["train_loss"]
     if f"{name}_steps" not in arrays and values.shape[1] != losses.shape[-1]:
         raise LogError(
-            f"a channel must be as long as its steps, in {path} {name} has {values.shape[1]} values "
-            f"a run beside {losses.shape[-1]} losses; put its steps beside it as {name}_steps"
+            f"a channel must be as long as its steps, in {path} {name} has {values.shape[1]} "
+            f"values a run beside {losses.shape[-1]} losses; put its steps beside it as "
+            f"{name}_steps"
         )
     steps = arrays.get(f"{name}_steps", np.arange(values.shape[1]))
     if steps.shape != (values.shape[1],):

@@ -257,6 +257,7 @@ def _no_loss(header: Sequence[str], where: str) -> str:
 
 
 def given_column(wanted: str, header: Sequence[str], where: str) -> str:
+    """Return the column that the user named; LogError if there is none."""
     if wanted not in header:
         raise LogError(f"there is no column {wanted!r} in {where}, which has {shown(header)}")
     return wanted

@@ -138,9 +138,10 @@ def hparams_beside(log: Path) -> dict[str, Any]:
     Parameters
     ----------
     log : Path
-        ``runs/a.b.csv`` takes ``runs/a.b.yaml`` or ``runs/a.b.json``, never ``runs/a.json``, else ``runs/hparams.yaml`` or
-        ``runs/config.yaml`` (or ``.yml``, ``.json``). What these do not tell, the
-        ``.hydra/config.yaml`` in the folder of the log, or the nearest one above, tells.
+        ``runs/a.b.csv`` takes ``runs/a.b.yaml`` or ``runs/a.b.json``, never ``runs/a.json``,
+        else ``runs/hparams.yaml`` or ``runs/config.yaml`` (or ``.yml``, ``.json``). What these
+        do not tell, the ``.hydra/config.yaml`` in the folder of the log, or the nearest one
+        above, tells.
     """
     found: dict[str, Any] = {}
     for path in configuration_files(log):

@@ -118,7 +118,7 @@ def evaluations_once(
     once = {channel: (rows[kept], values[kept]) for channel, (_, values) in dense.items()}
     names = " and ".join(once)
     return {**told, **once}, (
-        f"each value of {names} is repeated until the next evaluation, {k} rows later: counted once",
+        f"each value of {names} is repeated for {k} rows until the next evaluation: counted once",
     )
 
 

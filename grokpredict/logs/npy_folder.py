@@ -12,6 +12,7 @@ from grokpredict.logs.arrays import has_loss, sweep_of_arrays
 from grokpredict.logs.columns import CHANNEL_NAMES, Columns, normalised
 from grokpredict.logs.errors import LogError
 from grokpredict.logs.hparams import hparams_beside
+from grokpredict.runs.run import Run
 from grokpredict.runs.sweep import Findings, LeftOut, Sweep
 
 NAME = "NumPy folder"
@@ -37,7 +38,9 @@ def files(path: Path) -> list[Path]:
 def read(path: Path, columns: Columns) -> Sweep:
     """Read the runs of a folder: what stands before the channel in a name tells them apart."""
     groups = {key: own for key, own in _groups(path).items() if has_loss([*own], columns)}
-    runs, left_out, findings = [], [], Findings()
+    runs: list[Run] = []
+    left_out: list[LeftOut] = []
+    findings = Findings()
     for prefix, own in groups.items():
         name = str(path) if len(groups) == 1 else f"{path}[{prefix}]"
         try:

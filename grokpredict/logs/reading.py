@@ -176,13 +176,11 @@ def find(paths: Paths) -> Logs:
 
 def _nothing_in(folder: Path, search: Search) -> str:
     if search.left_out:
-        return f"a sweep folder must hold logs, {folder} cannot be searched: {search.left_out[0].reason}"
+        reason = search.left_out[0].reason
+        return f"No logs under {str(folder)!r}, which cannot be searched: {reason}"
     kinds = ", ".join(f"{number} {kind}" for kind, (number, _) in search.unread.items())
     there = f", only {kinds}" if kinds else ""
-    return (
-        f"a sweep folder must hold logs, there are none under {folder}{there}; "
-        "docs/formats.md lists what is read"
-    )
+    return f"No logs under {str(folder)!r}{there}; docs/formats.md lists the formats that are read."
 
 
 def read_log(path: Path, columns: Columns) -> Sweep:

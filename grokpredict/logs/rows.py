@@ -240,7 +240,8 @@ def _by_pattern(table: Table, columns: Columns, name: str) -> Iterator[Part]:
     taken = [each for each in table.columns if fnmatchcase(each, columns.loss)]
     if not taken:
         raise LogError(
-            f"there is no column like {columns.loss!r} in {name}, which has {shown(list(table.columns))}"
+            f"there is no column like {columns.loss!r} in {name}, which has "
+            f"{shown(list(table.columns))}"
         )
     for each in taken:
         part = table.without([other for other in taken if other != each])
@@ -285,8 +286,8 @@ def interleaved(
     other = next((each for each in candidates if _splits(table, [each], own, losses)), None)
     if other is not None:
         raise LogError(
-            f"a run must have one loss a step, {name} has several that column {other!r} tells apart; "
-            f"say --split-column {other!r} if it names runs"
+            f"a run must have one loss a step, {name} has several that column {other!r} tells "
+            f"apart; say --split-column {other!r} if it names runs"
         )
     return None
 

@@ -22,8 +22,8 @@ from grokpredict.runs.sweep import Sweep
 NAME = "TensorBoard"
 
 RESUMED = (
-    "its steps go back, as after a resume: what was logged later counts; if two runs write into one "
-    "folder, give each a folder of its own"
+    "its steps go back, as after a resume: what was logged later counts; if two runs write into "
+    "one folder, give each a folder of its own"
 )
 
 #: Folders in it may be further runs.

@@ -124,8 +124,10 @@ def checked_steps(steps: ArrayLike) -> IntArray:
         Also where they do not, with the first that does not.
     """
     given = checked_counts(steps)
-    back = np.flatnonzero(given[1:] <= given[:-1]) if given.ndim == 1 else ()
-    if len(back):
+    if given.ndim != 1:
+        return given
+    back = np.flatnonzero(np.diff(given) <= 0)
+    if back.size:
         raise ValueError(f"steps must increase, after {given[back[0]]} comes {given[back[0] + 1]}")
     return given
 
