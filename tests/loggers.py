@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from pytorch_lightning.loggers import CSVLogger, TensorBoardLogger
 
-HPARAMS = {"optimizer": "adamw", "lr": 0.003, "weight_decay": 0.1, "max_steps": 110}
+HPARAMS = {"optimizer": "adamw", "lr": 0.003, "weight_decay": 0.1, "max_steps": 130}
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ from test_cli import as_bundle
 import grokpredict
 from grokpredict import (
     ClassifierFileError,
+    Columns,
     Curve,
     Evaluation,
     GrokClassifier,
@@ -72,7 +73,10 @@ def test_scoring_a_path_is_scoring_its_run(loss_csv: Path, folder: Path) -> None
     for path in (loss_csv, str(loss_csv)):
         assert score(path).to_dict() == expected.to_dict()
     known = {"lr": 1e-3, "weight_decay": 1.0, "optimizer": "adamw", "train_size": 300, "betas": 0.9}
-    assert score(loss_csv, hparams={**known, "max_steps": 3000}).verdict.budget == 3000
+    assert (
+        score(loss_csv, columns=Columns(hparams={**known, "max_steps": 3000})).verdict.budget
+        == 3000
+    )
     with pytest.raises(LogError, match="40 runs, not one"):
         score(folder / "a.npz")
     with pytest.raises(ClassifierFileError):

@@ -24,9 +24,9 @@ def run_on(steps, **fields):
 @pytest.mark.parametrize(
     ("steps", "values", "message"),
     [
-        ([0, 1, 1], [1, 1, 1], "strictly increasing"),
-        ([0, 2, 1], [1, 1, 1], "strictly increasing"),
-        ([-1, 0], [1, 1], "non-negative"),
+        ([0, 1, 1], [1, 1, 1], "steps must increase"),
+        ([0, 2, 1], [1, 1, 1], "steps must increase"),
+        ([-1, 0], [1, 1], "whole number from 0"),
         ([0, 1], [1, 1, 1], r"shapes \(2,\) and \(3,\)"),
         ([[0, 1]], [[1, 1]], "one-dimensional"),
     ],
@@ -219,7 +219,9 @@ def test_context_knows_the_names_that_people_use(hparams, field, value):
     got = getattr(configuration, field)
     assert got == value
     assert type(got) is type(value)
-    assert configuration.known() == {field: value}
+    # A kind of optimiser tells its momentum, unless it is given.
+    known = {name: v for name, v in configuration.known().items() if name != "momentum"}
+    assert known == ({} if field == "momentum" else {field: value})
 
 
 @pytest.mark.parametrize(

@@ -67,9 +67,10 @@ def test_all_is_read(logged: Callable[[Writer], Path], writer: Writer) -> None:
     np.testing.assert_array_equal(run.channels["val_acc"].steps, np.arange(9, 120, 10) + first)
     assert set(run.channels["val_acc"].values) == {0.125}
     assert set(run.channels) == {"train_loss", "val_acc"}
-    known = {"optimizer": "adamw", "learning_rate": 0.003, "weight_decay": 0.1}
+    # The momentum is that which AdamW has by default.
+    known = {"optimizer": "adamw", "learning_rate": 0.003, "weight_decay": 0.1, "momentum": 0.9}
     assert run.configuration.known() == known
-    assert run.max_steps == 110
+    assert run.max_steps == 130
     assert sum(found.findings.formats.values()) == 1
 
 

@@ -193,7 +193,7 @@ def test_a_hugging_face_run_is_its_last_checkpoint(tmp_path: Path) -> None:
 def test_means_over_steps_are_pointed_out(tmp_path: Path) -> None:
     folder = hugging_face(tmp_path, logging_steps=5, logging_first_step=True)
     sweep = read_sweep([folder])
-    np.testing.assert_array_equal(sweep.runs[0].loss.steps, [5, 10, 15, 20])
+    np.testing.assert_array_equal(sweep.runs[0].loss.steps, [1, 5, 10, 15, 20])
     assert sweep.findings.remarks == {AVERAGED: (1, str(folder))}
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from grokpredict.logs import Columns, LogError, read_hparams, read_run, with_hparams
+from grokpredict.logs import Columns, LogError, read_hparams, read_run
 from grokpredict.runs.labels import LabelRule
 
 ROWS = "0,1.0\n1,0.5\n2,0.25\n"
@@ -243,8 +243,8 @@ def test_configuration_beside_the_log(tmp_path: Path) -> None:
     (tmp_path / "a.yaml").write_text("lr: 2\nmax_steps: 1e4\n")
     run = read_run(log)
     assert (run.hparams["lr"], run.max_steps) == (2, 10_000)
-    assert with_hparams(run, {"lr": 5, "max_steps": 7}).configuration.learning_rate == 5
-    assert with_hparams(run, {"lr": 5, "max_steps": 7}).max_steps == 7
+    run = read_run(log, Columns(hparams={"lr": 5, "max_steps": 7}))
+    assert (run.configuration.learning_rate, run.max_steps) == (5, 7)
 
 
 def test_yaml_tags_neither_execute_nor_lose_the_run(tmp_path: Path) -> None:

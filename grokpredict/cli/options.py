@@ -120,19 +120,23 @@ def column_options(command: Command) -> Command:
         loss_column: str | None,
         step_column: str | None,
         val_acc_column: str | None,
+        step_unit: str | None,
+        split_column: str | None,
         **kwargs: Any,
     ) -> Any:
         from grokpredict.logs import Columns
 
-        columns = Columns(loss_column, step_column, val_acc_column)
+        columns = Columns(loss_column, step_column, val_acc_column, step_unit, split_column)
         return command(*args, columns=columns, **kwargs)
 
-    for name, content in (
-        ("--val-acc-column", "validation accuracy"),
-        ("--step-column", "optimiser step"),
-        ("--loss-column", "training loss"),
+    for name, metavar, what in (
+        ("--split-column", "NAME", "Column that tells several runs apart."),
+        ("--step-unit", "UNIT", "What steps count: step, epoch, row, or N steps each."),
+        ("--val-acc-column", "NAME", "Column with the validation accuracy."),
+        ("--step-column", "NAME", "Column with the optimiser step."),
+        ("--loss-column", "NAME", "Column with the training loss."),
     ):
-        option = click.option(name, metavar="NAME", help=f"Column with the {content}.")
+        option = click.option(name, metavar=metavar, help=what)
         with_columns = option(with_columns)
     return with_columns  # type: ignore[return-value]
 

@@ -80,9 +80,12 @@ def score(
 
 
 def _read_for_scoring(paths: Sequence[str], hparams: str | None, columns: Columns) -> list[Run]:
-    from grokpredict.logs import LogError, read_hparams, read_sweep, with_hparams
+    from dataclasses import replace
 
-    configuration = {} if hparams is None else read_hparams(hparams)
+    from grokpredict.logs import LogError, read_hparams, read_sweep
+
+    if hparams is not None:
+        columns = replace(columns, hparams=read_hparams(hparams))
     runs: list[Run] = []
     for path in paths:
         sweep = read_sweep(path, columns)
@@ -91,7 +94,7 @@ def _read_for_scoring(paths: Sequence[str], hparams: str | None, columns: Column
         warn_left_out(sweep.left_out)
         print_notes(sweep.findings)
         runs.extend(sweep.runs)
-    return [with_hparams(run, configuration) for run in runs] if configuration else runs
+    return runs
 
 
 def _check_plot(plot: str, runs: Sequence[Run]) -> None:

@@ -12,7 +12,7 @@ import numpy as np
 
 from grokpredict.features.metrics import Evaluations
 from grokpredict.live.monitor import GrokMonitor, serving_grid
-from grokpredict.logs import Columns, PathLike, read_run, with_hparams
+from grokpredict.logs import Columns, PathLike, read_run
 from grokpredict.model.classifier import GrokClassifier, load_classifier
 from grokpredict.model.verdict import Verdict, summary
 from grokpredict.runs.curve import UnsuitableRunError, check_window
@@ -64,7 +64,6 @@ def score(
     classifier: str | Path | GrokClassifier = "default",
     *,
     columns: Columns | None = None,
-    hparams: Mapping[str, Any] | None = None,
     budget: int | None = None,
     max_false_abort: float = 0.05,
 ) -> Score:
@@ -78,9 +77,8 @@ def score(
     classifier : str, Path or GrokClassifier
         ``"default"``, a classifier file, or a classifier.
     columns : Columns, optional
-        Names of columns, where they are not recognised.
-    hparams : mapping, optional
-        The run's configuration. It takes precedence over what the log says.
+        Names of columns, where they are not recognised, and what is known of the configuration
+        besides. Only for a path.
     budget : int, optional
         Step by which the run has to generalise, by default the steps that it was planned for,
         else :data:`DEFAULT_BUDGET`.
@@ -102,8 +100,6 @@ def score(
     """
     if not isinstance(run, Run):
         run = read_run(run, columns)
-    if hparams:
-        run = with_hparams(run, hparams)
     classifier = load_classifier(classifier)
     budget = budget or run.max_steps or DEFAULT_BUDGET
     loss = run.loss

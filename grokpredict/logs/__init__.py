@@ -1,7 +1,7 @@
 """From log files to runs, with one module for each format.
 
 A format is a module with ``recognises(path)`` and ``read(path, columns)``, listed in
-:data:`grokpredict.logs.reading.FILE_FORMATS` or ``FOLDER_FORMATS``. What all formats promise
+:data:`grokpredict.logs.formats.FILE_FORMATS` or ``FOLDER_FORMATS``. What all formats promise
 is written in ``docs/formats.md``.
 """
 
@@ -11,7 +11,6 @@ from grokpredict.logs.errors import LogError
 from grokpredict.logs.hparams import read_hparams
 from grokpredict.logs.left_out import by_reason, notes, require_all, sentence
 from grokpredict.logs.reading import PathLike, Paths, read_run, read_sweep
-from grokpredict.logs.table import with_hparams
 
 __all__ = [
     "Columns",
@@ -26,6 +25,5 @@ __all__ = [
     "read_sweep",
     "require_all",
     "sentence",
-    "with_hparams",
     "write_bundle",
 ]

@@ -32,10 +32,12 @@ from numpy.typing import ArrayLike, NDArray
 from grokpredict._util.atomic import replacing
 from grokpredict._util.npz import NUMBERS, read_arrays
 from grokpredict._util.opening import unpacked_limit
+from grokpredict.logs.arrays import sweep_of_arrays
+from grokpredict.logs.assembly import in_shares, is_percent, make_run
 from grokpredict.logs.columns import Columns
 from grokpredict.logs.errors import LogError
+from grokpredict.logs.hparams import hparams_beside
 from grokpredict.logs.source import opened
-from grokpredict.logs.table import make_run
 from grokpredict.runs.curve import Curve
 from grokpredict.runs.run import CHANNELS, Run
 from grokpredict.runs.sweep import LeftOut, Sweep
@@ -92,8 +94,18 @@ def recognises(path: Path) -> bool:
 
 
 def read(path: Path, columns: Columns) -> Sweep:
-    """Read all runs of a file; the names of its arrays are fixed, so ``columns`` is not used."""
-    return read_bundle(path)
+    """Read all runs of a file: of a bundle, or of arrays with names and steps of their own."""
+    arrays = _load(path)
+    if _is_bundle(arrays):
+        return _read(path, arrays, columns)
+    return sweep_of_arrays(arrays, columns, hparams_beside(path), str(path))
+
+
+def _is_bundle(arrays: Mapping[str, NDArray[Any]]) -> bool:
+    """Say whether a file keeps to the names above, and says which step its losses are of."""
+    return "train_loss" in arrays and any(
+        name in arrays for name in ("train_loss_steps", "n_steps", "hparams", "names")
+    )
 
 
 def write_bundle(
@@ -210,7 +222,12 @@ def read_bundle(path: str | os.PathLike[str]) -> Sweep:
     LogError
         If the file cannot be read, or its arrays do not fit together.
     """
-    arrays = _load(path)
+    return _read(path, _load(path), Columns())
+
+
+def _read(
+    path: str | os.PathLike[str], arrays: Mapping[str, NDArray[Any]], columns: Columns
+) -> Sweep:
     if "train_loss" not in arrays:
         raise LogError(f"a bundle must hold an array train_loss, {path} holds {_listed(arrays)}")
     n_runs, n_losses = np.atleast_2d(arrays["train_loss"]).shape[-2:]
@@ -223,6 +240,12 @@ def read_bundle(path: str | os.PathLike[str]) -> Sweep:
     n_steps = _column(path, arrays, "n_steps", n_runs)
     hparams = _column(path, arrays, "hparams", n_runs)
     names = _column(path, arrays, "names", n_runs)
+    percent = any(
+        is_percent(Curve(table[0], row))
+        for key, table in tables.items()
+        if key.endswith("_acc")
+        for row in table[1]
+    )
     runs: list[Run] = []
     left_out: list[LeftOut] = []
     for row in range(n_runs):
@@ -233,8 +256,12 @@ def read_bundle(path: str | os.PathLike[str]) -> Sweep:
             # The evaluation after the last update carries that update's number.
             ends = {key: end if end is None or key == "train_loss" else end + 1 for key in tables}
             curves = {key: _cut(*table, row, ends[key]) for key, table in tables.items()}
-            runs.append(make_run(curves, told, name))
-        except LogError as error:
+            curves = {
+                key: own if key == "train_loss" else _told(own) for key, own in curves.items()
+            }
+            shares = in_shares(curves, percent=percent)
+            runs.append(make_run(shares, {**told, **columns.hparams}, name))
+        except ValueError as error:
             left_out.append(LeftOut(name, str(error)))
     return Sweep(runs, left_out)
 
@@ -266,6 +293,13 @@ def _table(
         raise LogError(
             f"{name} in {path} must be numbers of shape ({n_runs}, n), "
             f"got {arrays[name].dtype} of shape {arrays[name].shape}"
+        )
+    losses = arrays["train_loss"]
+    if f"{name}_steps" not in arrays and values.shape[1] != losses.shape[-1]:
+        raise LogError(
+            f"a channel must be as long as its steps, in {path} {name} has {values.shape[1]} "
+            f"values a run beside {losses.shape[-1]} losses; put its steps beside it as "
+            f"{name}_steps"
         )
     steps = arrays.get(f"{name}_steps", np.arange(values.shape[1]))
     if steps.shape != (values.shape[1],):
@@ -303,6 +337,12 @@ def _cut(steps: NDArray[np.int64], values: NDArray[Any], row: int, end: int | No
         told = np.flatnonzero(~np.isnan(line))
         n = int(told[-1]) + 1 if told.size else 0
     return Curve(steps[:n], line[:n])
+
+
+def _told(curve: Curve) -> Curve:
+    """Leave out the evaluations that were not made."""
+    told = ~np.isnan(curve.values)
+    return curve if told.all() else Curve(curve.steps[told], curve.values[told])
 
 
 def _parse(line: str) -> dict[str, Any]:

@@ -7,8 +7,8 @@ import os
 from pathlib import Path
 
 from grokpredict._util.opening import open_regular
+from grokpredict.logs.formats import SeveralFiles, format_of
 from grokpredict.logs.hparams import configuration_files
-from grokpredict.logs.reading import SeveralFiles, format_of
 
 _BLOCK = 2**20
 

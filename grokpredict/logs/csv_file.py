@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import csv
 import io
+import re
+from collections.abc import Sequence
 from operator import itemgetter
 from pathlib import Path
 
-from grokpredict.logs.columns import Columns
+from grokpredict.logs.assembly import sweep_of_table
+from grokpredict.logs.columns import STEP_NAMES, Columns, normalised
 from grokpredict.logs.errors import LogError
 from grokpredict.logs.hparams import hparams_beside, plain_value
 from grokpredict.logs.source import STDIN, read_text, shown, suffix
-from grokpredict.logs.table import Table, sweep_of_table
+from grokpredict.logs.table import Table, is_nothing, is_number
 from grokpredict.runs.sweep import Sweep
 
 NAME = "CSV"
@@ -29,12 +32,12 @@ def read(path: Path, columns: Columns) -> Sweep:
 
 def read_parsed(text: str, path: Path, columns: Columns, name: str) -> Sweep:
     """Read a run from the text of a file, with the configuration that lies beside ``path``."""
-    table = parse(text, name)
+    table, remarks = parse(text, name)
     hparams = {} if path == STDIN else hparams_beside(path)
-    return sweep_of_table(table, columns, hparams, name)
+    return sweep_of_table(table, columns, hparams, name, remarks)
 
 
-def parse(text: str, name: str) -> Table:
+def parse(text: str, name: str) -> tuple[Table, list[str]]:
     """Split a text into columns of cells.
 
     Parameters
@@ -44,6 +47,12 @@ def parse(text: str, name: str) -> Table:
         Delimiter: the comma, semicolon or tab that the first line has most of.
     name : str
         Of the file, for messages.
+
+    Returns
+    -------
+    table : Table
+    remarks : list of str
+        What had to be left out.
 
     Raises
     ------
@@ -56,17 +65,102 @@ def parse(text: str, name: str) -> Table:
     if columns is None:
         columns = _split_by_rows(text, delimiter, name)
     header = [column[0].strip() for column in columns]
-    headless = len(header) == 1 and _is_number(header[0])
+    headless = len(header) == 1 and is_number(header[0])
     if headless:
         header = ["loss"]
-    elif all(_is_number(cell) for cell in header):
+    elif all(map(is_number, header)):
         raise LogError(
             f"a CSV file with several columns must have a header with their names, {name} "
             f"begins with {first.strip()[:40]!r}"
         )
     before = 0 if headless else 1
-    cells = {title: column[before:] for title, column in zip(header, columns, strict=True)}
-    return Table(cells, lambda row: _line_of(text, delimiter, row + before), _constants(cells))
+    kept, remarks = _whole_rows([column[before:] for column in columns], header, text)
+    cells: dict[str, list[str]] = {}
+    twice = set()
+    for title, column in zip(header, kept[1], strict=True):
+        if title in cells and cells[title] != column:
+            twice.add(title)
+        cells.setdefault(title, column)
+    table = Table(
+        cells,
+        lambda row: _line_of(text, delimiter, int(kept[0][row]) + before),
+        _constants(cells),
+        frozenset(twice),
+    )
+    return table, remarks
+
+
+def _whole_rows(
+    columns: list[list[str]], header: list[str], text: str
+) -> tuple[tuple[Sequence[int], list[list[str]]], list[str]]:
+    """Leave out headers in the middle, and a last row that breaks off in its last number.
+
+    Returns
+    -------
+    kept : (sequence of int, list of list of str)
+        The numbers of the rows that stay, and their cells.
+    remarks : list of str
+    """
+    rows: Sequence[int] = range(len(columns[0]))
+    remarks = []
+    again = (
+        {i for i, cell in enumerate(columns[0]) if cell.strip() == header[0]} if header[0] else {}
+    )
+    again = {i for i in again if [column[i].strip() for column in columns] == header}
+    if again:
+        rows = [i for i in rows if i not in again]
+        remarks.append(
+            "its header is there again in the middle: it goes on in the same file; if steps were "
+            "repeated, what was written later counts"
+        )
+        rows = _resumed(columns, header, rows)
+    if not text.endswith(("\n", "\r")) and len(rows) > 1 and _breaks_off(columns[-1], rows):
+        rows = rows[:-1]
+        remarks.append("its last line breaks off in the last number and is not read")
+    if len(rows) == len(columns[0]):
+        return (rows, columns), remarks
+    return (rows, [[column[i] for i in rows] for column in columns]), remarks
+
+
+def _resumed(columns: list[list[str]], header: list[str], rows: list[int]) -> list[int]:
+    """Drop the rows that a resumed run wrote once more."""
+    at = next((i for i, name in enumerate(header) if normalised(name) in STEP_NAMES), None)
+    if at is None or not all(is_number(columns[at][i]) for i in rows):
+        return rows
+    kept: list[int] = []
+    for i in rows:
+        step = float(columns[at][i])
+        while kept and float(columns[at][kept[-1]]) > step:
+            kept.pop()
+        kept.append(i)
+    return kept
+
+
+def _breaks_off(column: list[str], rows: Sequence[int]) -> bool:
+    """Say whether the last number of a file without an end of line lacks digits.
+
+    A number that was cut is written in another way than those above it: it is shorter than any,
+    or has no exponent where all have one. ``1.2345678e-05`` cut to ``1.2345678`` is a number too.
+    """
+    last = column[rows[-1]].strip()
+    if is_nothing(last):
+        return False
+    if not is_number(last):
+        return re.match(r"[-+]?[\d.]+[eE]?[-+]?$|[-+]?(n|na|i|in)$", last) is not None
+    others = [column[i].strip() for i in rows[:-1]]
+    others = [cell for cell in others if is_number(cell)]
+    if len(others) < _FEW:
+        return False
+    lacks = sum(_written(cell) == _written(last) for cell in others) == 0
+    return lacks or len(last) < min(map(len, others))
+
+
+#: Numbers above one from which it can be told how a column is written.
+_FEW = 8
+
+
+def _written(cell: str) -> tuple[bool, bool]:
+    return "e" in cell.lower(), "." in cell
 
 
 def _split_at_once(text: str, delimiter: str, n_columns: int) -> list[list[str]] | None:
@@ -115,16 +209,11 @@ def _constants(cells: dict[str, list[str]]) -> dict[str, object]:
 def _line_of(text: str, delimiter: str, row: int) -> int:
     reader = csv.reader(io.StringIO(text), delimiter=delimiter)
     seen = -1
-    for cells in reader:
-        seen += bool(cells)
-        if seen == row:
-            break
-    return reader.line_num
-
-
-def _is_number(cell: str) -> bool:
     try:
-        float(cell)
-    except ValueError:
-        return False
-    return True
+        for cells in reader:
+            seen += bool(cells)
+            if seen == row:
+                break
+    except csv.Error:  # a cell longer than csv takes; the number of the row has to do
+        return row + 1
+    return reader.line_num

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -18,6 +17,31 @@ from grokpredict.logs.source import read_configuration
 #: Looked for beside a log, after a file that is named like the log itself.
 BESIDE = ("hparams.yaml", "hparams.yml", "hparams.json", "config.yaml", "config.yml", "config.json")
 
+#: What a configuration that is named like its log ends in.
+KINDS = (".yaml", ".yml", ".json")
+
+#: What a log may end in; what else follows a dot belongs to its name.
+EXTENSIONS = frozenset(
+    [
+        "csv",
+        "tsv",
+        "txt",
+        "log",
+        "jsonl",
+        "ndjson",
+        "jl",
+        "json",
+        "parquet",
+        "pq",
+        "wandb",
+        "npz",
+        "npy",
+        "db",
+        "sqlite",
+        "sqlite3",
+    ]
+)
+
 #: Where Hydra keeps the configuration of a job, and how many folders above the log it may be:
 #: that of ``0/lightning_logs/version_0/metrics.csv`` is ``0/.hydra/config.yaml``.
 HYDRA = Path(".hydra", "config.yaml")
@@ -29,6 +53,10 @@ _KINDS = frozenset({"_target_", "class_path", "name", "type"})
 
 #: Keys under which people nest the configuration in a metadata object.
 NESTED = ("hparams", "hyperparameters", "hyper_parameters", "config", "args", "params")
+
+
+#: Levels of sections; a section that holds itself has no end.
+DEEPEST = 50
 
 
 # libyaml reads ten thousand files in a second, the Python parser in ten; both are safe.
@@ -81,7 +109,8 @@ def read_hparams(path: str | Path) -> dict[str, Any]:
         told = parse_json(text) if path.suffix == ".json" else parse_yaml(text, _PlainLoader)
     except LogError:
         raise
-    except (yaml.YAMLError, json.JSONDecodeError, RecursionError, ValueError) as error:
+    # PyYAML raises its own kinds and, on odd keys and dates, Python's.
+    except (yaml.YAMLError, RecursionError, ValueError, TypeError, AttributeError) as error:
         told_where = " ".join(str(error).split())
         raise LogError(
             f"hyperparameters must be YAML or JSON, {path} is not: {told_where}"
@@ -109,9 +138,10 @@ def hparams_beside(log: Path) -> dict[str, Any]:
     Parameters
     ----------
     log : Path
-        ``runs/a.csv`` takes ``runs/a.yaml`` or ``runs/a.json``, else ``runs/hparams.yaml`` or
-        ``runs/config.yaml`` (or ``.yml``, ``.json``). What these do not tell, the
-        ``.hydra/config.yaml`` in the folder of the log, or the nearest one above, tells.
+        ``runs/a.b.csv`` takes ``runs/a.b.yaml`` or ``runs/a.b.json``, never ``runs/a.json``,
+        else ``runs/hparams.yaml`` or ``runs/config.yaml`` (or ``.yml``, ``.json``). What these
+        do not tell, the ``.hydra/config.yaml`` in the folder of the log, or the nearest one
+        above, tells.
     """
     found: dict[str, Any] = {}
     for path in configuration_files(log):
@@ -119,10 +149,17 @@ def hparams_beside(log: Path) -> dict[str, Any]:
     return found
 
 
+def run_name(log: Path) -> str:
+    """Return the name of a log without what tells its format: ``wd0.5`` of ``wd0.5.csv.gz``."""
+    name = log.name[:-3] if log.name.lower().endswith(".gz") else log.name
+    stem, dot, extension = name.rpartition(".")
+    return stem if dot and extension.lower() in EXTENSIONS else name
+
+
 def configuration_files(log: Path) -> list[Path]:
     """Return the files that :func:`hparams_beside` reads; what a later one says goes first."""
-    stem = log.name.split(".")[0]
-    own = [f"{stem}.yaml", f"{stem}.yml", f"{stem}.json"]
+    stem = run_name(log)
+    own = [f"{name}{kind}" for name in dict.fromkeys((stem, log.name)) for kind in KINDS]
     candidates = (log.with_name(name) for name in (*own, *BESIDE))
     beside = next((path for path in candidates if path != log and path.is_file()), None)
     above = (folder / HYDRA for folder in list(log.absolute().parents)[: HYDRA_ABOVE + 1])
@@ -170,19 +207,13 @@ def _leaves(
     for key, value in told.items():
         path = (*above, *re.split(r"[/.]", str(key)))
         if isinstance(value, Mapping):
+            if len(path) > DEEPEST:
+                raise LogError(
+                    f"a configuration may have {DEEPEST} levels of sections, one has more"
+                )
             yield from _leaves(value, path)
         else:
             yield path, value
-
-
-def planned_steps(hparams: Mapping[str, Any]) -> int | None:
-    """Return ``max_steps``, the steps that a run was planned for; None if it does not say."""
-    value = hparams.get("max_steps")
-    # YAML 1.1 takes 1e4 for text.
-    number = plain_value(value) if isinstance(value, str) else value
-    if isinstance(number, bool) or not isinstance(number, int | float) or not 0 < number < 2**62:
-        return None
-    return int(number)
 
 
 def plain_value(text: str) -> Any:

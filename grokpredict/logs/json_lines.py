@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from grokpredict.logs.columns import KNOWN_NAMES, Columns, normalised
+from grokpredict.logs.arrays import sweep_of_arrays
+from grokpredict.logs.assembly import sweep_of_table
+from grokpredict.logs.columns import CHANNEL_NAMES, Columns, normalised
 from grokpredict.logs.errors import LogError
 from grokpredict.logs.hparams import hparams_beside, unnested
 from grokpredict.logs.source import STDIN, read_text, shown, suffix
-from grokpredict.logs.table import Table, constant, sweep_of_table
+from grokpredict.logs.table import Table, constant
 from grokpredict.runs.sweep import Sweep
 
 NAME = "JSON Lines"
-
-_CHANNEL_NAMES = frozenset(name for names in KNOWN_NAMES.values() for name in names)
 
 
 def recognises(path: Path) -> bool:
@@ -32,12 +33,20 @@ def read(path: Path, columns: Columns) -> Sweep:
 def read_parsed(text: str, path: Path, columns: Columns, name: str) -> Sweep:
     """Read a run from the text of a file, with the configuration that lies beside ``path``."""
     hparams = {} if path == STDIN else hparams_beside(path)
-    metadata, table = parse(text, columns, name)
-    return sweep_of_table(table, columns, hparams | metadata, name)
+    metadata, rows, lines = parse(text, columns, name)
+    if len(rows) == 1 and any(_is_list(own) for own in rows[0].values()):
+        return sweep_of_arrays(rows[0], columns, hparams | metadata, name)
+    return sweep_of_table(table_of(rows, lines, text), columns, hparams | metadata, name)
 
 
-def parse(text: str, columns: Columns, name: str) -> tuple[dict[str, Any], Table]:
-    """Split a text into its metadata and columns of values.
+def _is_list(value: Any) -> bool:
+    return isinstance(value, list) and len(value) > 1
+
+
+def parse(
+    text: str, columns: Columns, name: str
+) -> tuple[dict[str, Any], list[dict[str, Any]], list[int]]:
+    """Split a text into its metadata and rows.
 
     Parameters
     ----------
@@ -49,6 +58,13 @@ def parse(text: str, columns: Columns, name: str) -> tuple[dict[str, Any], Table
     name : str
         Of the file, for messages.
 
+    Returns
+    -------
+    metadata : dict
+    rows : list of dict
+    lines : list of int
+        The line of each row.
+
     Raises
     ------
     LogError
@@ -59,21 +75,78 @@ def parse(text: str, columns: Columns, name: str) -> tuple[dict[str, Any], Table
     given = {columns.loss, columns.val_acc} - {None}
 
     def is_row(each: Mapping[str, Any]) -> bool:
-        return any(key in given or normalised(key) in _CHANNEL_NAMES for key in each)
+        cells = flat(each)
+        if any(key in given or normalised(key) in CHANNEL_NAMES for key in cells):
+            return True
+        # One metric a row: {"metric": "train_loss", "value": 1.0}.
+        return "value" in cells and any(
+            isinstance(own, str) and normalised(own) in CHANNEL_NAMES for own in cells.values()
+        )
 
     start = next((i for i, each in enumerate(rows) if is_row(each)), len(rows))
     metadata: dict[str, Any] = {}
     for each in rows[:start]:
         metadata.update(unnested(each))
-    body = rows[start:]
-    if not body:
+    if start == len(rows):
         raise LogError(
             f"a run must have rows with the training loss, {name} has none; "
             "name its column with --loss-column"
         )
-    header = list(dict.fromkeys(key for each in body for key in each))
-    cells = {key: [each.get(key) for each in body] for key in header}
-    return metadata, Table(cells, lambda row: numbered[start + row][0], constant(cells))
+    return metadata, rows[start:], [number for number, _ in numbered[start:]]
+
+
+def flat(row: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return a row with the objects in it taken apart: ``{"train": {"loss": 1}}``."""
+    if not any(isinstance(own, dict) for own in row.values()):
+        return row
+    found: dict[str, Any] = {}
+    for key, own in row.items():
+        if isinstance(own, dict):
+            found.update({f"{key}/{inner}": value for inner, value in own.items()})
+        else:
+            found[key] = own
+    return found
+
+
+def table_of(rows: Sequence[Mapping[str, Any]], lines: Sequence[int], text: str) -> Table:
+    """Return rows as columns; names that one object has twice are marked."""
+    flats = [flat(each) for each in rows]
+    counts: Counter[str] = Counter()
+    for each in flats:
+        counts.update(each.keys())
+    # Python keeps the last value of a name that an object has twice.
+    twice = [
+        key
+        for key, number in counts.items()
+        if normalised(key) in CHANNEL_NAMES and _written(text, key) > number
+    ]
+    cells = {key: [each.get(key) for each in flats] for key in counts}
+    constants = constant(cells)
+    return Table(cells, lines.__getitem__, constants, frozenset(twice) & _doubled(text, twice))
+
+
+def _written(text: str, key: str) -> int:
+    return text.count(f"{json.dumps(key)}:") + text.count(f"{json.dumps(key)} :")
+
+
+def _doubled(text: str, keys: Sequence[str]) -> set[str]:
+    """Return the names that really are twice in one object, and not in an object inside it."""
+    if not keys:
+        return set()
+    found: set[str] = set()
+
+    def pairs(items: list[tuple[str, Any]]) -> dict[str, Any]:
+        seen = Counter(key for key, _ in items)
+        found.update(key for key in keys if seen[key] > 1)
+        return dict(items)
+
+    decoder = json.JSONDecoder(object_pairs_hook=pairs)
+    for part in (text, *text.split("\n")):  # one document, or one a line
+        try:
+            decoder.decode(part)
+        except (ValueError, RecursionError):
+            continue
+    return found
 
 
 def _objects(numbered: list[tuple[int, str]], name: str, *, whole: bool) -> list[dict[str, Any]]:

@@ -41,10 +41,21 @@ def require_all(left_out: Sequence[LeftOut], n_runs: int) -> None:
 
 def notes(findings: Findings) -> list[str]:
     """Return a line for each remark: of how many runs it is true, and one of them."""
-    return [
+    groups: dict[str, tuple[int, str, str]] = {}
+    for text, (number, example) in findings.remarks.items():
+        # Remarks that differ in their numbers alone are one.
+        key = re.sub(r"[\d.]+", "0", text)
+        before, first, shown = groups.get(key, (0, example, text))
+        groups[key] = (before + number, first, shown)
+    found = [
         f"note on {number} run{'' if number == 1 else 's'}, such as {example}: {text}"
-        for text, (number, example) in findings.remarks.items()
+        for number, example, text in groups.values()
     ]
+    if findings.unread:
+        kinds = ", ".join(f"{number} {kind}" for kind, (number, _) in findings.unread.items())
+        example = next(iter(findings.unread.values()))[1]
+        found.append(f"not read, since they are no logs: {kinds}, such as {example}")
+    return found
 
 
 def sentence(left_out: LeftOut) -> str:

@@ -11,11 +11,13 @@ from pathlib import Path
 
 import numpy as np
 
+from grokpredict.logs.assembly import sweep_of_series
 from grokpredict.logs.columns import Columns
 from grokpredict.logs.errors import LogError
 from grokpredict.logs.hparams import plain_value, read_hparams, unnested
 from grokpredict.logs.source import read_configuration, read_text
-from grokpredict.logs.table import Series, sweep_of_series
+from grokpredict.logs.table import Series
+from grokpredict.runs.curve import checked_counts
 from grokpredict.runs.sweep import Sweep
 
 NAME = "MLflow file store"
@@ -56,11 +58,16 @@ def _files(folder: Path) -> Iterator[tuple[str, Path]]:
 
 
 def _series(file: Path) -> Series:
-    rows = [line.split() for line in read_text(file).splitlines() if line.strip()]
+    lines = read_text(file).splitlines(keepends=True)
+    if not lines[-1].endswith("\n"):
+        lines.pop()  # MLflow ends every line: the run was killed while it wrote this one
+    rows = [line.split() for line in lines if line.strip()]
     try:
-        steps = np.array([int(row[2]) for row in rows], dtype=np.int64)
+        steps = checked_counts([int(row[2]) for row in rows])
         values = np.array([float(row[1]) for row in rows])
-    except (ValueError, IndexError) as error:
+    except IndexError as error:
         raise LogError(f"a line must be a time, a value and a step, {file} has others") from error
+    except ValueError as error:
+        raise LogError(f"{file}: {error}") from error
     order = np.argsort(steps, kind="stable")
     return Series(steps[order], values[order])

@@ -13,11 +13,13 @@ from pathlib import Path
 
 import numpy as np
 
+from grokpredict.logs.assembly import sweep_of_series
 from grokpredict.logs.columns import Columns
 from grokpredict.logs.errors import LogError
 from grokpredict.logs.hparams import plain_value, unnested
 from grokpredict.logs.source import MAX_CONFIGURATION, check_regular
-from grokpredict.logs.table import Series, sweep_of_series
+from grokpredict.logs.table import Series
+from grokpredict.runs.curve import checked_counts
 from grokpredict.runs.run import Run
 from grokpredict.runs.sweep import Findings, LeftOut, Sweep
 
@@ -46,10 +48,15 @@ def recognises(path: Path) -> bool:
     if path.suffix.lower() not in _SUFFIXES:
         return False
     try:
+        with path.open("rb") as file:
+            if file.read(len(MAGIC)) != MAGIC:
+                return False
         with _opened(path) as database:
             return _is_mlflow(database)
-    except LogError:
+    except OSError:
         return False
+    except LogError:
+        return True  # a damaged database; its reading says so
 
 
 def files(path: Path) -> list[Path]:
@@ -68,7 +75,7 @@ def read(path: Path, columns: Columns) -> Sweep:
             name = f"{path}[{run}]"
             try:
                 found = _run(database, run, columns, name)
-            except LogError as error:
+            except (ValueError, sqlite3.Error) as error:
                 left_out.append(LeftOut(name, str(error)))
             else:
                 runs.extend(found.runs)
@@ -98,11 +105,23 @@ def _is_mlflow(database: sqlite3.Connection) -> bool:
 def _run(database: sqlite3.Connection, run: str, columns: Columns, name: str) -> Sweep:
     rows: dict[str, list[tuple[int, float]]] = {}
     for key, step, value in database.execute(_METRICS, (run,)):
-        rows.setdefault(key, []).append((step, np.nan if value is None else value))
+        number = np.nan if value is None else value
+        # SQLite keeps what it was given, whatever the type of a column.
+        if not (isinstance(key, str) and isinstance(step, int) and isinstance(number, float | int)):
+            raise LogError(
+                f"a metric must have a name, a step and a number, {name} has {key!r}, {step!r} and "
+                f"{value!r}"
+            )
+        rows.setdefault(key, []).append((step, float(number)))
     series = {}
     for key, own in rows.items():
-        steps, values = (np.array(column) for column in zip(*own, strict=True))
+        steps = checked_counts([step for step, _ in own])
+        values = np.array([value for _, value in own])
         values = np.where(np.abs(values) == _LARGEST, np.copysign(np.inf, values), values)
         series[key] = Series(steps, values.astype(np.float64))
-    hparams = {key: plain_value(value) for key, value in database.execute(_PARAMS, (run,))}
+    hparams = {
+        key: plain_value(value)
+        for key, value in database.execute(_PARAMS, (run,))
+        if isinstance(key, str) and isinstance(value, str)
+    }
     return sweep_of_series(series, columns, unnested(hparams), name)

@@ -7,12 +7,13 @@ from pathlib import Path
 from typing import Any
 
 from grokpredict._util.opening import unpacked_limit
+from grokpredict.logs.assembly import sweep_of_table
 from grokpredict.logs.columns import Columns
 from grokpredict.logs.errors import LogError
 from grokpredict.logs.hparams import hparams_beside
 from grokpredict.logs.needed import needed
 from grokpredict.logs.source import opened, too_large
-from grokpredict.logs.table import Table, constant, sweep_of_table
+from grokpredict.logs.table import Table, constant
 from grokpredict.runs.sweep import Sweep
 
 NAME = "Parquet"
@@ -31,8 +32,11 @@ def read(path: Path, columns: Columns) -> Sweep:
     with opened(path) as raw:
         try:
             with parquet.ParquetFile(raw) as file:
-                plain = {field.name: field.type for field in file.schema_arrow}
-                plain = {name: kind for name, kind in plain.items() if _is_plain(kind)}
+                schema = list(file.schema_arrow)
+                plain = {field.name: field.type for field in schema if _is_plain(field.type)}
+                names = [field.name for field in schema]
+                if any(names.count(name) > 1 for name in plain):
+                    raise LogError(f"a column must be there once, {path} has one twice")
                 size = _unpacked(file.metadata, len(plain))
             texts = [name for name, kind in plain.items() if _is_text(kind)]
             limit = unpacked_limit(os.fstat(raw.fileno()).st_size)

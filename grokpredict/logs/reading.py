@@ -2,29 +2,20 @@
 
 from __future__ import annotations
 
+import json
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from itertools import chain, islice
 from pathlib import Path
-from typing import Protocol, runtime_checkable
 
 from grokpredict._util.parallel import results
-from grokpredict.logs import (
-    bundle,
-    csv_file,
-    json_lines,
-    lightning,
-    mlflow_files,
-    mlflow_sqlite,
-    parquet,
-    tensorboard,
-    trainer_state,
-    wandb_run,
-)
+from grokpredict.logs import csv_file, json_file, json_lines
 from grokpredict.logs.columns import Columns
 from grokpredict.logs.errors import LogError
-from grokpredict.logs.source import STDIN, read_text, shown
+from grokpredict.logs.formats import Format, format_of
+from grokpredict.logs.search import Search
+from grokpredict.logs.source import STDIN, read_text, shown, suffix
 from grokpredict.runs.run import Run
 from grokpredict.runs.sweep import Findings, LeftOut, Sweep
 
@@ -33,46 +24,6 @@ PathLike = str | os.PathLike[str]
 #: One path, or several.
 Paths = PathLike | Iterable[PathLike]
 
-
-class Format(Protocol):
-    """What a module that reads one format offers."""
-
-    NAME: str
-
-    def recognises(self, path: Path) -> bool:
-        """Say whether a path in a sweep folder is in this format, reading as little as it can."""
-
-    def read(self, path: Path, columns: Columns) -> Sweep:
-        """Read all runs of a path, or raise LogError."""
-
-
-@runtime_checkable
-class SeveralFiles(Protocol):
-    """A format of which a run is more than one file, beside those with its configuration."""
-
-    def files(self, path: Path) -> list[Path]:
-        """Return what :meth:`Format.read` reads of a path."""
-
-
-class FolderFormat(Format, SeveralFiles, Protocol):
-    """A format of which a run is a folder."""
-
-    #: Whether all that is in the folder is that one run; else folders in it are searched too.
-    WHOLE: bool
-
-
-#: Formats of which a run is a folder; asked in this order.
-FOLDER_FORMATS: tuple[FolderFormat, ...] = (lightning, trainer_state, mlflow_files, tensorboard)
-
-#: Formats of which a run, or many runs, are a file.
-FILE_FORMATS: tuple[Format, ...] = (
-    bundle,
-    csv_file,
-    json_lines,
-    parquet,
-    wandb_run,
-    mlflow_sqlite,
-)
 
 #: Runs that one task of a parallel reader takes, so that starting it does not cost more.
 CHUNK = 32
@@ -153,7 +104,9 @@ def iter_sweeps(
 ) -> Iterator[Sweep]:
     """Yield what :func:`read_sweep` gathers, one log after the other, for bounded memory."""
     columns = columns or Columns()
-    found = find(paths)
+    logs = find(paths)
+    found = logs.paths
+    yield Sweep([], logs.left_out, Findings(unread=logs.unread))
     if jobs == 1 or len(found) <= CHUNK:
         tracked = track(found, len(found)) if track else found
         for path in tracked:
@@ -173,7 +126,26 @@ def iter_sweeps(
         yield arriving.pop(path)
 
 
-def find(paths: Paths) -> list[Path]:
+@dataclass(frozen=True)
+class Logs:
+    """What a search found.
+
+    Attributes
+    ----------
+    paths : list of Path
+        Logs, each once.
+    left_out : list of LeftOut
+        Folders that could not be searched.
+    unread : mapping of str to (int, str)
+        As :class:`~grokpredict.runs.sweep.Findings` has it.
+    """
+
+    paths: list[Path]
+    left_out: list[LeftOut]
+    unread: Mapping[str, tuple[int, str]]
+
+
+def find(paths: Paths) -> Logs:
     """List the logs under one or more paths, each once.
 
     Raises
@@ -181,71 +153,72 @@ def find(paths: Paths) -> list[Path]:
     LogError
         If a path does not exist or a folder holds no log.
     """
-    found: dict[str, Path] = {}
+    search = Search()
     # A string is one path, not its letters.
     for given in [paths] if isinstance(paths, (str, os.PathLike)) else paths:
         path = Path(given)
         if os.fspath(given) == "-":
-            found["-"] = path
+            search.logs["-"] = path
             continue
         if path == STDIN:
             path = path.absolute()  # "./-" is a file
         if not path.exists():
             raise LogError(f"No file or folder {str(path)!r}.")
-        if path.is_dir():
-            here = list(_search(path))
-            if not here:
-                raise LogError(
-                    f"No logs under {str(path)!r}; docs/formats.md lists the formats that are read."
-                )
-        else:
-            here = [path]
-        for log in here:
-            found.setdefault(os.path.realpath(log), log)
-    return list(found.values())
-
-
-def _search(folder: Path) -> Iterator[Path]:
-    form = next((form for form in FOLDER_FORMATS if form.recognises(folder)), None)
-    if form is not None:
-        yield folder
-        if form.WHOLE:
-            return
-    for entry in sorted(folder.iterdir(), key=lambda path: path.name):
-        if entry.name.startswith("."):
+        if not path.is_dir():
+            search.add(path)
             continue
-        if entry.is_dir() and not entry.is_symlink():
-            yield from _search(entry)
-        elif form is not None:
-            continue  # what other loggers write beside a run's log is that run again
-        elif entry.is_file() and any(each.recognises(entry) for each in FILE_FORMATS):
-            yield entry
+        before = search.seen
+        search.walk(path)
+        if search.seen == before:
+            raise LogError(_nothing_in(path, search))
+    return Logs(list(search.logs.values()), search.left_out, search.unread)
+
+
+def _nothing_in(folder: Path, search: Search) -> str:
+    if search.left_out:
+        reason = search.left_out[0].reason
+        return f"No logs under {str(folder)!r}, which cannot be searched: {reason}"
+    kinds = ", ".join(f"{number} {kind}" for kind, (number, _) in search.unread.items())
+    there = f", only {kinds}" if kinds else ""
+    return f"No logs under {str(folder)!r}{there}; docs/formats.md lists the formats that are read."
 
 
 def read_log(path: Path, columns: Columns) -> Sweep:
-    """Read one log; what is wrong with it becomes a :class:`~grokpredict.runs.sweep.LeftOut`."""
+    """Read one log; what is wrong with it becomes a :class:`~grokpredict.runs.sweep.LeftOut`.
+
+    Nothing that one log holds ends the reading of the others, whatever it raises.
+    """
     try:
         form, found = _read(path, columns)
-    except LogError as error:
+    except ValueError as error:  # LogError is one
         return Sweep([], [LeftOut(shown(path), str(error))])
+    except Exception as error:
+        return Sweep([], [LeftOut(shown(path), unexpected(error))])
     by_format = Findings(formats={form.NAME: len(found.runs)})
     return replace(found, findings=found.findings + by_format)
 
 
-def format_of(path: Path) -> Format | None:
-    """Return the format that a log has by its name; None if the name says little."""
-    formats = (*FOLDER_FORMATS, *FILE_FORMATS)
-    return next((form for form in formats if form.recognises(path)), None)
+def unexpected(error: Exception) -> str:
+    """Return what is said of a run whose reading failed in a way that was not foreseen."""
+    told = " ".join(str(error).split())[:200]
+    return f"it cannot be read: {type(error).__name__}{f': {told}' if told else ''}"
 
 
 def _read(path: Path, columns: Columns) -> tuple[Format, Sweep]:
     form = format_of(path)
-    if form not in (None, csv_file, json_lines):
+    if form not in (None, csv_file, json_lines, json_file):
         return form, form.read(path, columns)
     # The name says little (".log", ".txt", standard input); the first character says all.
     text = read_text(path)
-    parser = json_lines if text.lstrip().startswith("{") else csv_file
-    return parser, parser.read_parsed(text, path, columns, shown(path))
+    if not text.lstrip().startswith(("{", "[")):
+        return csv_file, csv_file.read_parsed(text, path, columns, shown(path))
+    try:
+        document = json.loads(text)
+    except (ValueError, RecursionError):
+        document = None
+    if suffix(path) == ".json" or json_file.holds_runs(document, columns):
+        return json_file, json_file.read_parsed(text, path, columns, shown(path))
+    return json_lines, json_lines.read_parsed(text, path, columns, shown(path))
 
 
 def _read_chunk(paths: Sequence[Path], columns: Columns) -> list[tuple[Path, Sweep]]:

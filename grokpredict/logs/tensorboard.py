@@ -3,43 +3,78 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from grokpredict.logs.columns import Columns
+from grokpredict.logs.assembly import sweep_of_series, sweep_of_table
+from grokpredict.logs.columns import Columns, normalised, split_of
 from grokpredict.logs.errors import LogError
 from grokpredict.logs.hparams import hparams_beside, unnested
 from grokpredict.logs.needed import needed
 from grokpredict.logs.source import check_regular
-from grokpredict.logs.table import Series, sweep_of_series
+from grokpredict.logs.table import Series, Table
+from grokpredict.runs.curve import checked_counts
 from grokpredict.runs.sweep import Sweep
 
 NAME = "TensorBoard"
+
+RESUMED = (
+    "its steps go back, as after a resume: what was logged later counts; if two runs write into "
+    "one folder, give each a folder of its own"
+)
 
 #: Folders in it may be further runs.
 WHOLE = False
 
 EVENTS = "events.out.tfevents.*"
 
+_TIME = re.compile(r"\d{9,}\.\d+$")
+
 _READER = "tensorboard.backend.event_processing.event_file_loader"
 
 
 def recognises(path: Path) -> bool:
     """Say whether a path is a folder with event files of a run, or one such file."""
-    if path.is_dir():
-        return _has_events(path) and not _is_session(path)
-    return path.match(EVENTS)
+    if not path.is_dir():
+        return path.match(EVENTS)
+    if _is_session(path) or (_part_of(path) is not None and recognises(path.parent)):
+        return False
+    return _has_events(path) or any(split == "train" for _, split in _parts(path))
 
 
 def files(path: Path) -> list[Path]:
     """Return what is read of a run, the earliest first."""
+    return [file for file, _ in _files(path)]
+
+
+def _files(path: Path) -> list[tuple[Path, str]]:
+    """Return the event files of a run, and what goes before the names of their metrics."""
     if not path.is_dir():
-        return [path]
+        return [(path, "")]
     sessions = filter(_is_session, path.iterdir())
-    folders = (path, *sorted(sessions))
-    return [file for folder in folders for file in sorted(folder.glob(EVENTS), key=_when)]
+    folders = [(path, ""), *((own, "") for own in sorted(sessions)), *_parts(path)]
+    return [
+        (file, before)
+        for folder, before in folders
+        for file in sorted(folder.glob(EVENTS), key=_when)
+    ]
+
+
+def _parts(path: Path) -> list[tuple[Path, str]]:
+    """Return the folders of training and validation that Keras and ``add_scalars`` make in a run.
+
+    Keras makes ``train`` and ``validation``; ``add_scalars("loss", {"train": ..., "val": ...})``
+    makes ``loss_train`` and ``loss_val``, in which both curves are called ``loss``.
+    """
+    found = [(own, _part_of(own)) for own in sorted(path.iterdir()) if own.is_dir()]
+    return [(own, split) for own, split in found if split is not None and _has_events(own)]
+
+
+def _part_of(folder: Path) -> str | None:
+    return split_of(re.split(r"[_\W]+", folder.name)[-1])
 
 
 def read(path: Path, columns: Columns) -> Sweep:
@@ -50,14 +85,32 @@ def read(path: Path, columns: Columns) -> Sweep:
     counts from there on. Values are float32, as the files hold them.
     """
     events = _Events()
-    found = files(path)
-    for file in found:
-        events.read(file)
+    found = _files(path)
+    for file, before in found:
+        events.read(file, before)
     series = {tag: _without_orphans(*zip(*own, strict=True)) for tag, own in events.scalars.items()}
     if not series:
         raise LogError(f"a run must have scalars, the event files of {path} have none")
-    hparams = {**unnested(events.hparams), **hparams_beside(found[0])}
-    return sweep_of_series(series, columns, hparams, str(path))
+    hparams = {**unnested(events.hparams), **hparams_beside(found[0][0])}
+    again = [
+        tag for tag, own in events.scalars.items() if own and series[tag].steps.size < len(own)
+    ]
+    remarks = [RESUMED] if again else []
+    if all(normalised(tag).startswith(("epoch_", "train_epoch", "val_epoch")) for tag in series):
+        # Keras counts epochs; as rows of a table they are placed like any other epochs.
+        return sweep_of_table(_epochs(series), columns, hparams, str(path), remarks)
+    return sweep_of_series(series, columns, hparams, str(path), remarks)
+
+
+def _epochs(series: Mapping[str, Series]) -> Table:
+    epochs = np.unique(np.concatenate([own.steps for own in series.values()]))
+    cells: dict[str, list[Any]] = {"epoch": epochs.tolist()}
+    for tag, own in series.items():
+        column: list[Any] = [None] * epochs.size
+        for i, value in zip(np.searchsorted(epochs, own.steps), own.values.tolist(), strict=True):
+            column[int(i)] = value
+        cells[tag] = column
+    return Table(cells, lambda row: row + 1)
 
 
 def _when(file: Path) -> list[int]:
@@ -70,12 +123,11 @@ def _has_events(path: Path) -> bool:
 
 
 def _is_session(path: Path) -> bool:
-    """Say whether this is the folder, named by the time, that ``add_hparams`` made in a run's."""
-    try:
-        float(path.name)
-    except ValueError:
-        return False
-    return path.is_dir() and _has_events(path.parent)
+    """Say whether this is the folder, named by the time, that ``add_hparams`` made in a run's.
+
+    Its name is what Python says of the time in seconds; 0, 1 and 2 are runs.
+    """
+    return bool(_TIME.match(path.name)) and path.is_dir() and _has_events(path.parent)
 
 
 class _Events:
@@ -85,13 +137,15 @@ class _Events:
         self.scalars: dict[str, list[tuple[int, float]]] = {}
         self.hparams: dict[str, Any] = {}
         self._tensors: set[str] = set()
+        self._before = ""
         self._loader = needed(_READER, "tensorboard").LegacyEventFileLoader
         self._plugin = needed("tensorboard.plugins.hparams.plugin_data_pb2", "tensorboard")
         self._ndarray = needed("tensorboard.util.tensor_util", "tensorboard").make_ndarray
 
-    def read(self, file: Path) -> None:
-        """Add what is in a file, up to where it breaks off."""
+    def read(self, file: Path, before: str = "") -> None:
+        """Add what is in a file, up to where it breaks off; ``before`` goes before the names."""
         check_regular(file)
+        self._before = before
         try:
             for event in self._loader(str(file)).Load():
                 for value in event.summary.value:
@@ -108,18 +162,22 @@ class _Events:
             for key, own in told.session_start_info.hparams.items():
                 self.hparams[key] = getattr(own, own.WhichOneof("kind"))
         elif kind == "simple_value":
-            self.scalars.setdefault(value.tag, []).append((step, value.simple_value))
+            self._add(step, value.tag, value.simple_value)
         elif kind == "tensor":  # TensorFlow 2 and JAX; only the first event says what it is
             if plugin.plugin_name == "scalars":
                 self._tensors.add(value.tag)
             if value.tag in self._tensors:
-                number = float(self._ndarray(value.tensor))
-                self.scalars.setdefault(value.tag, []).append((step, number))
+                self._add(step, value.tag, float(self._ndarray(value.tensor)))
+
+    def _add(self, step: int, tag: str, number: float) -> None:
+        first = normalised(tag).partition("_")[0]
+        named = tag if not self._before or split_of(first) else f"{self._before}_{tag}"
+        self.scalars.setdefault(named, []).append((step, number))
 
 
 def _without_orphans(steps: tuple[int, ...], values: tuple[float, ...]) -> Series:
     """Drop what was logged at and after the step of a checkpoint that was gone back to."""
-    own = np.array(steps, dtype=np.int64)
+    own = checked_counts(steps)
     # Where steps go back, that step ends all that was before; elsewhere nothing ends.
     ends = np.where(np.diff(own, append=own[-1]) < 0, np.roll(own, -1), own.max() + 1)
     kept = own < np.minimum.accumulate(ends[::-1])[::-1]

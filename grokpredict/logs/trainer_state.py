@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
+from grokpredict.logs.assembly import sweep_of_table
 from grokpredict.logs.columns import Columns
 from grokpredict.logs.errors import LogError
 from grokpredict.logs.hparams import hparams_beside
 from grokpredict.logs.source import read_text
-from grokpredict.logs.table import Table, sweep_of_table
+from grokpredict.logs.table import Table
 from grokpredict.runs.sweep import Sweep
 
 NAME = "Hugging Face trainer_state.json"
@@ -27,6 +31,10 @@ ROUNDED_TO = 4
 ROUNDED = (
     f"the losses are rounded to {ROUNDED_TO} decimals, which hides small oscillations from a "
     "classifier; log with transformers 5 or newer"
+)
+ZERO = (
+    "a loss of exactly 0 may be one that was not a number: logging_nan_inf_filter of Transformers "
+    "writes 0 for it; train with logging_nan_inf_filter=False"
 )
 AVERAGED = (
     "each loss is the mean over the steps since the last one, as Hugging Face logs it, and not "
@@ -56,13 +64,15 @@ def read(path: Path, columns: Columns) -> Sweep:
     try:
         state = json.loads(text)
         # The last entry sums the training up, under names that the losses could have.
-        rows = [row for row in state["log_history"] if "train_runtime" not in row]
-        header = list(dict.fromkeys(key for row in rows for key in row))
+        rows = state["log_history"]
+        if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
+            raise TypeError
     except (ValueError, TypeError, KeyError, RecursionError) as error:
         raise LogError(f"{file} must be a JSON object with a log_history of rows") from error
+    # The last entry sums the training up, under names that the losses could have.
+    rows = [_with_divergence(row) for row in rows if "train_runtime" not in row]
+    header = list(dict.fromkeys(key for row in rows for key in row))
     losses = [row for row in rows if isinstance(row.get("loss"), float)]
-    if len(losses) > 1 and losses[0].get("step") == 1 and losses[1].get("step") != 2:
-        rows.remove(losses.pop(0))  # logging_first_step, which is on no grid with the others
     cells = {key: [row.get(key) for row in rows] for key in header}
     hparams = {**_configuration(state, cells.get("learning_rate", ())), **hparams_beside(file)}
     table = Table(cells, lambda row: row + 1)
@@ -89,10 +99,22 @@ def _configuration(state: dict[str, Any], rates: Sequence[Any]) -> dict[str, Any
     return {key: value for key, value in told.items() if value is not None}
 
 
+def _with_divergence(row: dict[str, Any]) -> dict[str, Any]:
+    """Return an entry with the loss that ``logging_nan_inf_filter`` made 0 out of NaN."""
+    norm = row.get("grad_norm")
+    if row.get("loss") != 0 or not isinstance(norm, float) or math.isfinite(norm):
+        return row
+    return {**row, "loss": math.nan}
+
+
 def _remarks(losses: Sequence[dict[str, Any]]) -> list[str]:
     found = []
-    if losses and all(row["loss"] == round(row["loss"], ROUNDED_TO) for row in losses):
+    if any(row["loss"] == 0 for row in losses):
+        found.append(ZERO)
+    finite = [row["loss"] for row in losses if math.isfinite(row["loss"])]
+    if finite and all(loss == round(loss, ROUNDED_TO) for loss in finite):
         found.append(ROUNDED)
-    if len(losses) > 1 and losses[1].get("step") != losses[0].get("step", 0) + 1:
+    steps = [row["step"] for row in losses if type(row.get("step")) is int]
+    if len(steps) > 1 and np.median(np.diff(steps)) > 1:
         found.append(AVERAGED)
     return found

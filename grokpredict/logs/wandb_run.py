@@ -14,12 +14,13 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+from grokpredict.logs.assembly import sweep_of_table
 from grokpredict.logs.columns import Columns
 from grokpredict.logs.errors import LogError
 from grokpredict.logs.hparams import hparams_beside, unnested
 from grokpredict.logs.needed import needed
 from grokpredict.logs.source import opened
-from grokpredict.logs.table import Table, constant, sweep_of_table
+from grokpredict.logs.table import Table, constant
 from grokpredict.runs.sweep import Sweep
 
 NAME = "W&B run file"
@@ -46,15 +47,21 @@ def read(path: Path, columns: Columns) -> Sweep:
     schema = needed("wandb.proto.wandb_internal_pb2", "wandb")
     hparams: dict[str, Any] = {}
     rows: list[dict[str, Any]] = []
-    for data in _records(_content(path), path):
-        record = schema.Record.FromString(data)
-        kind = record.WhichOneof("record_type")
-        if kind == "history":
-            rows.append(_told(record.history.item))
-        elif kind == "run":
-            hparams.update(_told(record.run.config.update))
-        elif kind == "config":
-            hparams.update(_told(record.config.update))
+    try:
+        for data in _records(_content(path), path):
+            record = schema.Record.FromString(data)
+            kind = record.WhichOneof("record_type")
+            if kind == "history":
+                rows.append(_told(record.history.item))
+            elif kind == "run":
+                hparams.update(_told(record.run.config.update))
+            elif kind == "config":
+                hparams.update(_told(record.config.update))
+    except LogError:
+        raise
+    # protobuf and json each raise their own kinds on a record that does not decode.
+    except Exception as error:
+        raise LogError(f"{path} holds a record that W&B cannot decode: {error}") from error
     header = dict.fromkeys(key for row in rows for key in row)
     cells = {key: [row.get(key) for row in rows] for key in header}
     table = Table(cells, lambda row: row + 1, constant(cells))

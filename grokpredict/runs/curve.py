@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from grokpredict._util.errors import GrokpredictError
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
+
+
+#: Steps beyond this are no steps, and a float64 does not hold them.
+MAX_STEP = 2**53
 
 
 class UnsuitableRunError(GrokpredictError):
@@ -31,22 +36,20 @@ class Curve:
     Raises
     ------
     ValueError
-        If the shapes differ, are not one-dimensional, or the steps do not increase.
+        If the shapes differ, are not one-dimensional, or :func:`checked_steps` refuses the steps.
     """
 
     steps: IntArray
     values: FloatArray
 
     def __post_init__(self) -> None:
-        steps = np.array(self.steps, dtype=np.int64)
+        steps = checked_steps(self.steps)
         values = np.array(self.values, dtype=np.float64)
         if steps.ndim != 1 or steps.shape != values.shape:
             raise ValueError(
                 "steps and values of a curve must be one-dimensional and equally long, "
                 f"got shapes {steps.shape} and {values.shape}"
             )
-        if steps.size and (steps[0] < 0 or np.any(np.diff(steps) <= 0)):
-            raise ValueError("steps of a curve must be non-negative and strictly increasing")
         steps.flags.writeable = values.flags.writeable = False
         object.__setattr__(self, "steps", steps)
         object.__setattr__(self, "values", values)
@@ -61,12 +64,72 @@ class Curve:
 
     @property
     def stride(self) -> int:
-        """Steps between two samples, from the first two; 1 for a shorter curve.
+        """Steps between two samples: the most frequent difference; 1 for a shorter curve.
 
-        A log that begins with step 0 and goes on with 50, 100, ... has stride 50, and so has
-        Lightning's 49, 99, ....
+        A log that begins with step 0 and goes on with 50, 100, ... has stride 50, and so have
+        Lightning's 49, 99, ... and 1, 50, 100, .... Of equally frequent ones the smallest counts.
         """
-        return int(self.steps[1] - self.steps[0]) if len(self) > 1 else 1
+        return self._cadence[0]
+
+    @property
+    def even(self) -> bool:
+        """Whether all samples are one stride apart."""
+        return self._cadence[1]
+
+    @cached_property
+    def _cadence(self) -> tuple[int, bool]:
+        if len(self) < 2:
+            return 1, True
+        gaps = np.diff(self.steps)
+        if gaps[0] == gaps[-1] and np.all(gaps == gaps[0]):
+            return int(gaps[0]), True
+        values, counts = np.unique(gaps, return_counts=True)
+        return int(values[np.argmax(counts)]), False
+
+
+def checked_counts(steps: ArrayLike) -> IntArray:
+    """Return steps in any order as whole numbers: the one place where their size is checked.
+
+    Parameters
+    ----------
+    steps : array_like, shape (n,)
+        Whole numbers from 0 to :data:`MAX_STEP`.
+
+    Raises
+    ------
+    ValueError
+        If they are not, with the first that is wrong.
+    """
+    limits = "a step must be a whole number from 0 up to 2 ** 53"
+    try:
+        given = np.array(steps)
+    except OverflowError as error:
+        raise ValueError(f"{limits}, one is greater") from error
+    if given.size and given.dtype.kind not in "iuf":
+        raise ValueError(f"{limits}, got {given.dtype}")
+    wrong = ~((given >= 0) & (given <= MAX_STEP))
+    if given.dtype.kind == "f":
+        wrong |= given != np.floor(given)
+    if wrong.any():
+        raise ValueError(f"{limits}, got {given[wrong][0]}")
+    return given.astype(np.int64)
+
+
+def checked_steps(steps: ArrayLike) -> IntArray:
+    """Return steps as :func:`checked_counts`, which increase.
+
+    Raises
+    ------
+    ValueError
+        Also where they do not, with the first that does not.
+    """
+    given = checked_counts(steps)
+    if given.ndim != 1:
+        return given
+    back = np.flatnonzero(np.diff(given) <= 0)
+    if back.size:
+        raise ValueError(f"steps must increase, after {given[back[0]]} comes {given[back[0] + 1]}")
+    return given
 
 
 def check_window(curve: Curve, horizon: int, stride: int) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import Enum
@@ -105,9 +106,25 @@ def rule_of(run: Run) -> LabelRule:
 
     Validation accuracy 0.95, or, for a run that says ``generalised_at_val_loss`` in its
     hyperparameters (a regression), a validation loss at or under that.
+
+    Raises
+    ------
+    ValueError
+        If that level is no number.
     """
     level = run.hparams.get("generalised_at_val_loss")
-    return LabelRule() if level is None else LabelRule("val_loss", float(level))
+    if level is None:
+        return LabelRule()
+    try:
+        threshold = float(level)
+    except (TypeError, ValueError):
+        threshold = math.nan
+    if not math.isfinite(threshold):
+        raise ValueError(
+            f"generalised_at_val_loss must be a number, the configuration of {run.name} has "
+            f"{str(level)[:40]!r}"
+        )
+    return LabelRule("val_loss", threshold)
 
 
 NEVER_ENDS = np.iinfo(np.int64).max

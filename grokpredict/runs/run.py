@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from types import MappingProxyType
 from typing import Any
 
@@ -45,6 +45,12 @@ class Run:
         Steps for which the run was planned, its budget.
     name : str
         Shown to people: a path, or a path and a row.
+    budget_source : str
+        Where ``max_steps`` comes from, such as ``num_steps`` of the configuration.
+    step_unit : str
+        What the steps count: ``step`` (of the optimiser), else ``epoch``, ``call`` or ``row``.
+    notes : tuple of str
+        What is not certain about how the run was read, with the remedy; shown with every result.
 
     Raises
     ------
@@ -57,6 +63,9 @@ class Run:
     hparams: Mapping[str, Any] = field(default_factory=dict)
     max_steps: int | None = None
     name: str = "run"
+    budget_source: str = ""
+    step_unit: str = "step"
+    notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if "train_loss" not in self.channels or len(self.channels["train_loss"]) == 0:
@@ -66,14 +75,8 @@ class Run:
 
     def __reduce__(self) -> tuple[Any, ...]:
         # Runs travel between worker processes, and a mapping proxy cannot be pickled.
-        parts = (
-            dict(self.channels),
-            self.configuration,
-            dict(self.hparams),
-            self.max_steps,
-            self.name,
-        )
-        return Run, parts
+        proxied = {"channels": dict(self.channels), "hparams": dict(self.hparams)}
+        return Run, tuple(proxied.get(own.name, getattr(self, own.name)) for own in fields(self))
 
     def __repr__(self) -> str:
         budget = "" if self.max_steps is None else f", budget {self.max_steps}"

@@ -36,11 +36,15 @@ class Findings:
         Runs by channel and the column that was taken for it; ``"step"`` counts as a channel.
     remarks : mapping of str to (int, str)
         What a user should know of the data: how many runs it is true of, and the name of one.
+    unread : mapping of str to (int, str)
+        Files of the folders that were searched and that are no logs: how many by their kind, and
+        the name of one.
     """
 
     formats: Mapping[str, int] = field(default_factory=dict)
     columns: Mapping[tuple[str, str], int] = field(default_factory=dict)
     remarks: Mapping[str, tuple[int, str]] = field(default_factory=dict)
+    unread: Mapping[str, tuple[int, str]] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the findings as what :func:`json.dumps` takes."""
@@ -51,16 +55,34 @@ class Findings:
             {"runs": number, "path": example, "remark": text}
             for text, (number, example) in self.remarks.items()
         ]
-        return {"formats": dict(self.formats), "columns": columns, "remarks": remarks}
+        unread = [
+            {"files": number, "path": example, "kind": kind}
+            for kind, (number, example) in self.unread.items()
+        ]
+        return {
+            "formats": dict(self.formats),
+            "columns": columns,
+            "remarks": remarks,
+            "unread": unread,
+        }
 
     def __add__(self, other: Findings) -> Findings:
-        remarks = dict(self.remarks)
-        for text, (number, example) in other.remarks.items():
-            before, first = remarks.get(text, (0, example))
-            remarks[text] = (before + number, first)
         return Findings(
-            _sums(self.formats, other.formats), _sums(self.columns, other.columns), remarks
+            _sums(self.formats, other.formats),
+            _sums(self.columns, other.columns),
+            _joined(self.remarks, other.remarks),
+            _joined(self.unread, other.unread),
         )
+
+
+def _joined(
+    one: Mapping[str, tuple[int, str]], other: Mapping[str, tuple[int, str]]
+) -> dict[str, tuple[int, str]]:
+    both = dict(one)
+    for text, (number, example) in other.items():
+        before, first = both.get(text, (0, example))
+        both[text] = (before + number, first)
+    return both
 
 
 def _sums(one: Mapping[Key, int], other: Mapping[Key, int]) -> dict[Key, int]:

@@ -10,7 +10,7 @@ from grokpredict._util.cache import Cache, key_of
 from grokpredict._util.parallel import results
 from grokpredict.logs import Columns, Paths
 from grokpredict.logs.content import content_digest
-from grokpredict.logs.reading import find, read_log
+from grokpredict.logs.reading import find, read_log, unexpected
 from grokpredict.logs.source import STDIN
 from grokpredict.model.classifier import DEFAULT_HORIZONS, GrokClassifier
 from grokpredict.runs.labels import LabelRule
@@ -91,13 +91,18 @@ def gather(
         If a path does not exist or a folder holds no log.
     """
     columns, recipe = columns or Columns(), recipe or Recipe()
-    found = find(paths)
+    logs = find(paths)
+    found = logs.paths
     gathered = _gather(found, columns, recipe, jobs, track, cache)
     wide = wider(recipe, gathered.digest)
     if wide is not None:
         # Only now is it known that one run is on a grid that others would serve too.
         gathered = replace(_gather(found, columns, wide, jobs, track, cache), recipe=recipe)
-    return gathered
+    return replace(
+        gathered,
+        left_out=(*logs.left_out, *gathered.left_out),
+        findings=Findings(unread=logs.unread) + gathered.findings,
+    )
 
 
 def train(
@@ -282,7 +287,12 @@ def _work(
 
     def digest_waiting() -> None:
         # Many runs at once: a call for one costs as much as for a hundred.
-        digest = digest_runs([run for _, runs, _, _ in waiting for run in runs], recipe)
+        try:
+            digest = digest_runs([run for _, runs, _, _ in waiting for run in runs], recipe)
+        except Exception:
+            # One bad run must not end a sweep; which it is, only they alone tell.
+            waiting[:] = [_digestible(*each, recipe) for each in waiting]
+            digest = digest_runs([run for _, runs, _, _ in waiting for run in runs], recipe)
         first = 0
         for log, runs, left_out, findings in waiting:
             part = Part(log, digest.between(first, first + len(runs)), left_out, findings)
@@ -304,6 +314,21 @@ def _work(
             digest_waiting()
     digest_waiting()
     return [parts[log] for log in logs]
+
+
+def _digestible(
+    log: Path, runs: list[Run], left_out: Sequence[LeftOut], findings: Findings, recipe: Recipe
+) -> tuple[Path, list[Run], Sequence[LeftOut], Findings]:
+    """Leave out the runs of a log whose digest fails."""
+    kept, failed = [], []
+    for run in runs:
+        try:
+            digest_runs([run], recipe)
+        except Exception as error:
+            failed.append(LeftOut(run.name, unexpected(error)))
+        else:
+            kept.append(run)
+    return log, kept, [*left_out, *failed], findings
 
 
 def _key(log: Path, columns: Columns, recipe: Recipe) -> str:
