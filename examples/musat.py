@@ -5,8 +5,9 @@
 The claim: after memorisation, gradient descent with weight decay minimises the norm on the manifold
 of zero training loss. There the update should point along - theta, projected on the null space of
 the Jacobian J of all outputs on the training set. The network is small enough for J itself
-(a + b mod 7, squared error). Printed and drawn: the cosine of the actual update with that direction, with - theta
-itself, and with minus the gradient of the loss, for gradient descent and for AdamW.
+(a + b mod 7, squared error). Printed and drawn: the cosine of the actual update with that
+direction, with - theta itself, and with minus the gradient of the loss, for gradient descent and
+for AdamW.
 """
 
 import argparse

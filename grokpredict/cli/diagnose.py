@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from grokpredict.cli.options import COUNT, column_options, json_option, one_sentence
-from grokpredict.cli.output import Steps, drawable, print_json, say_notes
+from grokpredict.cli.output import Steps, drawable, print_json, print_notes
 
 if TYPE_CHECKING:
     from grokpredict.diagnosis.network import Diagnosis
@@ -104,7 +104,7 @@ def _read(path: str, row: int | None, hparams: str | None, columns: Columns) -> 
         raise LogError(f"a diagnosis is of one run, {path} holds {number}; choose one with --row")
     if row is not None and row >= number:
         raise LogError(f"{path} holds {number} runs, there is no row {row}")
-    say_notes(found.findings)
+    print_notes(found.findings)
     run = found.runs[row or 0]
     return run if hparams is None else with_hparams(run, read_hparams(hparams))
 
