@@ -18,8 +18,7 @@ from torch import nn
 
 from grokpredict import TrajectoryProbe, diagnose
 from grokpredict.diagnosis.network import Diagnosis
-from grokpredict.reporting.diagnosis_figure import diagnosis_figure
-from grokpredict.reporting.diagnosis_text import diagnosis_text
+from grokpredict.reporting import diagnosis_figure, diagnosis_text
 
 RUNS = {
     "grokked": {"train_fraction": 0.8, "weight_decay": 1.0},

@@ -20,8 +20,7 @@ from torch import nn
 
 from grokpredict import diagnose
 from grokpredict.diagnosis.network import Diagnosis
-from grokpredict.reporting.diagnosis_figure import diagnosis_figure
-from grokpredict.reporting.diagnosis_text import diagnosis_text
+from grokpredict.reporting import diagnosis_figure, diagnosis_text
 
 LOSS = nn.CrossEntropyLoss()
 

@@ -20,7 +20,7 @@ from torch import nn
 
 from grokpredict.diagnosis.norm import ReducedLandscape, fixed_norm, reduced_landscape
 from grokpredict.diagnosis.run import RunDiagnosis, diagnose_run
-from grokpredict.reporting.diagnosis_text import run_diagnosis_text
+from grokpredict.reporting import run_diagnosis_text
 
 LOSS = nn.MSELoss()
 LARGE = 8.0

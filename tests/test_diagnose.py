@@ -18,8 +18,12 @@ from grokpredict import Configuration, Curve, Run, TrajectoryProbe, diagnose
 from grokpredict.cli import main
 from grokpredict.diagnosis.run import diagnose_run
 from grokpredict.diagnosis.snapshots import Snapshot, read_checkpoint
-from grokpredict.reporting.diagnosis_figure import diagnosis_figure, run_diagnosis_figure
-from grokpredict.reporting.diagnosis_text import diagnosis_text, run_diagnosis_text
+from grokpredict.reporting import (
+    diagnosis_figure,
+    diagnosis_text,
+    run_diagnosis_figure,
+    run_diagnosis_text,
+)
 from grokpredict.runs.labels import Phase
 
 FACTORY = """

@@ -68,13 +68,13 @@ def diagnose(
     if factory is None:
         found = diagnose_run(logged, budget=budget, goldilocks=goldilocks)
         if target is not None:
-            from grokpredict.reporting.diagnosis_figure import run_diagnosis_figure
+            from grokpredict.reporting import run_diagnosis_figure
 
             run_diagnosis_figure(found).savefig(target)
         if as_json:
             print_json(found.to_dict())
         else:
-            from grokpredict.reporting.diagnosis_text import run_diagnosis_text
+            from grokpredict.reporting import run_diagnosis_text
 
             click.echo(run_diagnosis_text(found))
         return
@@ -82,13 +82,13 @@ def diagnose(
         logged, checkpoints, factory, budget=budget, goldilocks=goldilocks, noise=noise
     )
     if target is not None:
-        from grokpredict.reporting.diagnosis_figure import diagnosis_figure
+        from grokpredict.reporting import diagnosis_figure
 
         diagnosis_figure(whole).savefig(target)
     if as_json:
         print_json(whole.to_dict())
     else:
-        from grokpredict.reporting.diagnosis_text import diagnosis_text
+        from grokpredict.reporting import diagnosis_text
 
         click.echo(diagnosis_text(whole))
 
