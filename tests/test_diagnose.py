@@ -316,7 +316,7 @@ def test_command_line_from_logs_loads_no_torch(trained, factory: Path) -> None:
         (["--checkpoint", "x", "--module", "network_of_mine:nothing"], "must return (module, loss"),
         (["--checkpoint", "x", "--module", "network_of_mine:everything"], "No such file"),
         (["--row", "3"], "there is no row 3"),
-        (["-o", "no/such/folder.png"], "must be a file in an existing folder"),
+        (["-o", "no/such/folder.png"], "must lie in an existing folder"),
     ],
 )
 def test_bad_input_is_one_sentence(

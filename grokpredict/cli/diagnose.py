@@ -69,8 +69,9 @@ def diagnose(
         found = diagnose_run(logged, budget=budget, goldilocks=goldilocks)
         if target is not None:
             from grokpredict.reporting import run_diagnosis_figure
+            from grokpredict.reporting.figure_file import write_figure
 
-            run_diagnosis_figure(found).savefig(target)
+            write_figure(run_diagnosis_figure(found), target)
         if as_json:
             print_json(found.to_dict())
         else:
@@ -83,8 +84,9 @@ def diagnose(
     )
     if target is not None:
         from grokpredict.reporting import diagnosis_figure
+        from grokpredict.reporting.figure_file import write_figure
 
-        diagnosis_figure(whole).savefig(target)
+        write_figure(diagnosis_figure(whole), target)
     if as_json:
         print_json(whole.to_dict())
     else:
