@@ -12,6 +12,8 @@ from grokpredict._util.lazy import lazily
 
 if TYPE_CHECKING:
     from grokpredict._util.errors import GrokpredictError as GrokpredictError
+    from grokpredict.diagnosis import TrajectoryProbe as TrajectoryProbe
+    from grokpredict.diagnosis import diagnose as diagnose
     from grokpredict.evaluation import Evaluation as Evaluation
     from grokpredict.evaluation import Score as Score
     from grokpredict.evaluation import evaluate as evaluate
@@ -56,9 +58,11 @@ _HOMES = {
     "Score": "evaluation",
     "Sweep": "runs",
     "TrainingReport": "training",
+    "TrajectoryProbe": "diagnosis",
     "UnsuitableRunError": "runs",
     "UnsuitableSweepError": "runs",
     "Verdict": "model",
+    "diagnose": "diagnosis",
     "evaluate": "evaluation",
     "load_classifier": "model",
     "read_bundle": "logs",

@@ -38,6 +38,27 @@ def test_example(
     assert said in output_of(example, short_classifier_file, tmp_path, *arguments)
 
 
+@pytest.mark.parametrize(
+    ("example", "said", "figures"),
+    [
+        ("ravines.py", "lambda_max / lambda_min at the minimum 2508", ["ravines"]),
+        ("musat.py", "cosine with - theta on the null space", ["musat"]),
+        ("omnigrok.py", "w_c = ", ["omnigrok"]),
+        ("notsawo.py", "lambda_max went from", ["notsawo-30", "notsawo-80", "notsawo-changes"]),
+    ],
+)
+def test_example_of_a_paper(example: str, said: str, figures: list[str], tmp_path: Path) -> None:
+    assert said in example_output(example, tmp_path, "--quick")
+    for name in figures:
+        assert (tmp_path / f"{name}.png").stat().st_size > 10_000
+
+
+def test_example_of_a_diagnosis(tmp_path: Path) -> None:
+    said = example_output("diagnose_demo.py", tmp_path, "--max-steps", "40")
+    assert said.count("lambda_max went from") == 2
+    assert (tmp_path / "diagnose-grokked.png").exists()
+
+
 def test_example_of_training(tmp_path: Path) -> None:
     runs = [run(seed) for seed in range(160)]
     channels = {

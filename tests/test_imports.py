@@ -24,16 +24,18 @@ MAY_IMPORT = {
     "training": {"_util", "runs", "features", "model", "logs"},
     "live": {"_util", "runs", "features", "model", "logs"},
     "evaluation": {"_util", "runs", "features", "model", "logs", "training", "live"},
+    "diagnosis": {"_util", "runs", "live"},
     "sweeps": {"_util", "runs", "logs"},
-    "reporting": {"_util", "runs", "features", "model", "logs", "training", "live", "evaluation"},
+    "reporting": {"_util", "runs", "features", "model", "logs", "training", "live", "evaluation"}
+    | {"diagnosis"},
     "cli": {"_util", "runs", "features", "model", "logs", "training", "evaluation", "reporting"}
-    | {"sweeps"},
+    | {"diagnosis", "sweeps"},
     "__main__": {"cli"},
 }
 
 #: Only these may import the package on the left.
 ONLY_IN = {
-    "torch": {"live", "sweeps"},
+    "torch": {"live", "diagnosis", "sweeps"},
     "pytorch_lightning": {"live"},
     "lightning": {"live"},
     "matplotlib": {"reporting"},

@@ -10,10 +10,12 @@ from laws import fractions, powers
 from maps import maps
 from norms import norms
 from runs import make_all
+from signature import signatures
 
 if __name__ == "__main__":
     make_all()
     powers()
     fractions()
     maps()
+    signatures()
     norms()

@@ -31,13 +31,13 @@ def writable(path: str) -> Path:
     return target
 
 
-def drawable(path: str) -> Path:
+def drawable(path: str, option: str = "--plot") -> Path:
     """Return the path of a figure; raise if it cannot be drawn or written."""
     from importlib.util import find_spec
 
     if find_spec("matplotlib") is None:
         raise ValueError(
-            "--plot needs matplotlib, which is not installed; "
+            f"{option} needs matplotlib, which is not installed; "
             "install it with pip install 'grokpredict[plot]'"
         )
     target = writable(path)

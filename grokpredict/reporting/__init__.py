@@ -10,6 +10,10 @@ from typing import TYPE_CHECKING
 from grokpredict._util.lazy import lazily
 
 if TYPE_CHECKING:
+    from grokpredict.reporting.diagnoses import diagnosis_text as diagnosis_text
+    from grokpredict.reporting.diagnoses import run_diagnosis_text as run_diagnosis_text
+    from grokpredict.reporting.diagnosis_panels import diagnosis_figure as diagnosis_figure
+    from grokpredict.reporting.diagnosis_panels import run_diagnosis_figure as run_diagnosis_figure
     from grokpredict.reporting.evaluation_panels import evaluation_figure as evaluation_figure
     from grokpredict.reporting.evaluations import evaluation_text as evaluation_text
     from grokpredict.reporting.score_panels import score_figure as score_figure
@@ -17,8 +21,12 @@ if TYPE_CHECKING:
     from grokpredict.reporting.training import training_text as training_text
 
 _HOMES = {
+    "diagnosis_figure": "diagnosis_panels",
+    "diagnosis_text": "diagnoses",
     "evaluation_figure": "evaluation_panels",
     "evaluation_text": "evaluations",
+    "run_diagnosis_figure": "diagnosis_panels",
+    "run_diagnosis_text": "diagnoses",
     "score_figure": "score_panels",
     "score_text": "scores",
     "training_text": "training",
