@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from grokpredict.features.profile import N_LEVELS, PER_OCTAVE
+from grokpredict.features.profile import N_LEVELS, PER_OCTAVE, PROFILED
 from grokpredict.runs.curve import FloatArray, IntArray
-from grokpredict.runs.run import CHANNELS
 
 #: Channels of which the level itself is read. A norm's depends on the size of the network.
 _LEVELLED = ("train_loss", "val_loss", "train_acc", "val_acc")
@@ -37,7 +36,7 @@ BUDGET_COLUMN = "budget_left"
 
 COLUMNS: tuple[str, ...] = (
     *(f"{channel}_level" for channel in _LEVELLED),
-    *(f"{channel}_{name}" for channel in CHANNELS for name in _OF_A_CHANNEL),
+    *(f"{channel}_{name}" for channel in PROFILED for name in _OF_A_CHANNEL),
     *_BETWEEN,
     BUDGET_COLUMN,
 )
@@ -71,13 +70,13 @@ def columns(profiles: FloatArray, look: IntArray | FloatArray, budget: FloatArra
 
     Examples
     --------
-    >>> flat = np.zeros((1, 6, 24))
+    >>> flat = np.zeros((1, 5, 24))
     >>> dict(zip(COLUMNS, columns(flat, np.array([400]), np.array([1600.0]))[0]))["budget_left"]
     2.0
     """
     n = len(profiles)
-    per_channel = np.empty((n, len(CHANNELS), len(_OF_A_CHANNEL)))
-    for channel in range(len(CHANNELS)):
+    per_channel = np.empty((n, len(PROFILED), len(_OF_A_CHANNEL)))
+    for channel in range(len(PROFILED)):
         per_channel[:, channel] = _of_a_channel(profiles[:, channel])
     left = np.log2(np.asarray(budget, dtype=float) / look)
     return np.column_stack(

@@ -14,7 +14,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from grokpredict.runs.curve import Curve, FloatArray, IntArray
-from grokpredict.runs.run import CHANNELS
+
+#: Channels with a profile, in the order of its rows. The gradient norm was tried and told nothing
+#: that the others do not (docs/classifier.md).
+PROFILED = ("train_loss", "val_loss", "train_acc", "val_acc", "weight_norm")
 
 #: The first look, in steps; the others are at every factor of sqrt 2.
 FIRST_LOOK = 200
@@ -79,7 +82,6 @@ _SCALES: dict[str, Callable[[FloatArray], FloatArray]] = {
     "train_acc": _log_odds,
     "val_acc": _log_odds,
     "weight_norm": _log_norm,
-    "grad_norm": _log_norm,
 }
 
 
@@ -170,10 +172,10 @@ def profiles(channels: Mapping[str, Bins], looks: Sequence[int]) -> FloatArray:
     Returns
     -------
     ndarray, shape (n_looks, n_channels, N_LEVELS)
-        Channels as :data:`CHANNELS`; NaN throughout where a look sees too little of one.
+        Channels as :data:`PROFILED`; NaN throughout where a look sees too little of one.
     """
-    found = np.full((len(looks), len(CHANNELS), N_LEVELS), np.nan)
-    for row, channel in enumerate(CHANNELS):
+    found = np.full((len(looks), len(PROFILED), N_LEVELS), np.nan)
+    for row, channel in enumerate(PROFILED):
         bins = channels.get(channel)
         if bins is None:
             continue

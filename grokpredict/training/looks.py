@@ -1,0 +1,270 @@
+"""Fits the model that reads whatever a run has: table with channels left out, and thresholds."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from grokpredict.features.columns import BUDGET_COLUMN, COLUMNS, columns
+from grokpredict.features.profile import LOOKS, N_LEVELS, PROFILED, Bins, looks_before, profiles
+from grokpredict.model.looks import VALIDATION, LookModel, Reads, all_reads, only
+from grokpredict.model.thresholds import independent_scores
+from grokpredict.runs.curve import Curve, FloatArray, IntArray
+from grokpredict.runs.labels import BoolArray
+from grokpredict.runs.run import Run
+from grokpredict.training.fit import fit_trees
+
+#: Strides that a log may have, one of which is drawn for every other run; 0 is a log of eight
+#: samples an octave. The model has to know what the coarse ones look like.
+CADENCES = (10, 50, 100, 200, 500, 1000, 0)
+_AN_OCTAVE = 8
+
+#: A log is not thinned so much that fewer samples of its training loss are left than this.
+_FEWEST_LEFT = 40
+
+#: Chance that a row of the table has these channels; both validation channels go together, or one
+#: of them alone does.
+_WITH_VALIDATION, _ONE_OF_BOTH = 0.75, 0.25
+_WITH_TRAIN_ACC, _WITH_WEIGHT_NORM = 0.7, 0.45
+
+#: Budgets that a look is asked about besides the run's own, and the nearest as a share of its step.
+EXTRA_BUDGETS = 2
+_NEAREST_BUDGET = 1.1
+
+
+def binned(run: Run, draw: int) -> dict[str, Bins]:
+    """Return a run's channels as they are, or for every other run as a coarser log has them.
+
+    Parameters
+    ----------
+    run : Run
+        With its curves.
+    draw : int
+        Any number, of which the choice is made; the same for the same run.
+    """
+    cadence = CADENCES[draw // 2 % len(CADENCES)] if draw % 2 else 1
+    loss = run.loss
+    if _kept(loss.steps, cadence).sum() < min(_FEWEST_LEFT, len(loss)):
+        cadence = 1
+    found = {}
+    for name in PROFILED:
+        curve = run.channels.get(name)
+        if curve is not None and len(curve):
+            kept = _kept(curve.steps, cadence)
+            found[name] = Bins.of(name, Curve(curve.steps[kept], curve.values[kept]))
+    return found
+
+
+def _kept(steps: IntArray, cadence: int) -> BoolArray:
+    """Return which samples a log of this cadence has: the last of each group of steps."""
+    if cadence == 1:
+        return np.ones(steps.size, dtype=np.bool_)
+    updates = steps + 1
+    group = np.floor(np.log2(updates) * _AN_OCTAVE) if cadence == 0 else updates // cadence
+    # The first sample of a group that began: at updates 50, 100, ... of every step.
+    begins = np.diff(group, prepend=group[:1] if cadence == 0 else 0) > 0
+    return np.asarray(begins, dtype=np.bool_)
+
+
+@dataclass(frozen=True, eq=False)
+class LookTable:
+    """All looks at some runs that had not generalised by then.
+
+    Attributes
+    ----------
+    profiles : ndarray, shape (n_looks, n_channels, N_LEVELS)
+    step : ndarray of int, shape (n_looks,)
+        Where each look is.
+    run : ndarray of int, shape (n_looks,)
+        Whose it is, ascending.
+    t4, budget : ndarray, shape (n_runs,)
+        When each run generalised, infinite if it did not; by when it had to.
+    """
+
+    profiles: FloatArray
+    step: IntArray
+    run: IntArray
+    t4: FloatArray
+    budget: FloatArray
+
+    @classmethod
+    def of(
+        cls, runs: Sequence[Mapping[str, Bins]], t4: FloatArray, budget: FloatArray
+    ) -> LookTable:
+        """Take every look before each run's budget at which it had not generalised."""
+        parts, steps, owner = [], [], []
+        for i, channels in enumerate(runs):
+            at = looks_before(min(t4[i], budget[i]))
+            levels = profiles(channels, range(at.size))
+            read = np.isfinite(levels[:, 0, 0])  # the training loss: no look is without it
+            parts.append(levels[read].astype(np.float32))
+            steps.append(at[read])
+            owner.append(np.full(int(read.sum()), i))
+        empty = np.empty((0, len(PROFILED), N_LEVELS), dtype=np.float32)
+        return cls(
+            profiles=np.concatenate([empty, *parts]),
+            step=np.concatenate([LOOKS[:0], *steps]),
+            run=np.concatenate([LOOKS[:0], *owner]),
+            t4=t4,
+            budget=budget,
+        )
+
+    def among(self, runs: BoolArray) -> LookTable:
+        """Return the looks at the runs that are marked; runs keep their numbers."""
+        kept = runs[self.run]
+        return LookTable(self.profiles[kept], self.step[kept], self.run[kept], self.t4, self.budget)
+
+    @property
+    def good(self) -> BoolArray:
+        """Whether each run generalised by its budget."""
+        return np.asarray(self.t4 <= self.budget, dtype=np.bool_)
+
+
+def rows_of(table: LookTable, rng: np.random.Generator) -> tuple[FloatArray, BoolArray]:
+    """Return columns and outcomes to fit to: each look with some channels, by several budgets.
+
+    A run's own budget is one; the others are spread over the logarithm of the steps from the
+    look to it. Of later ones only the outcome of good runs is known.
+    """
+    levels = table.profiles.copy()
+    levels[_left_out(table, rng)] = np.nan
+    own = table.budget[table.run]
+    nearest = np.minimum(_NEAREST_BUDGET * table.step, own)
+    spread = (np.arange(EXTRA_BUDGETS) + rng.random((table.step.size, EXTRA_BUDGETS))) / max(
+        EXTRA_BUDGETS, 1
+    )
+    others = np.maximum(
+        nearest[:, None] * (own / nearest)[:, None] ** spread, table.step[:, None] + 1
+    )
+    budgets = np.column_stack([own, others])
+    x = columns(levels.astype(float), table.step, own)
+    x = np.repeat(x, EXTRA_BUDGETS + 1, axis=0)
+    x[:, COLUMNS.index(BUDGET_COLUMN)] = np.log2(budgets / table.step[:, None]).ravel()
+    y = table.t4[table.run][:, None] <= budgets
+    return x, np.asarray(y.ravel(), dtype=np.bool_)
+
+
+def _left_out(table: LookTable, rng: np.random.Generator) -> BoolArray:
+    """Return which channels each look goes without, the same at all looks at a run."""
+    n = table.t4.size
+    validation = rng.random(n) < _WITH_VALIDATION
+    alone = np.where(rng.random(n) < _ONE_OF_BOTH, rng.integers(1, 3, n), 0)
+    keep = np.column_stack(
+        [
+            np.ones(n, dtype=np.bool_),
+            validation & (alone != 2),
+            rng.random(n) < _WITH_TRAIN_ACC,
+            validation & (alone != 1),
+            rng.random(n) < _WITH_WEIGHT_NORM,
+        ]
+    )
+    return np.asarray(~keep[table.run], dtype=np.bool_)
+
+
+def fit_looks(table: LookTable, *, seed: int) -> LookModel:
+    """Fit the ensemble; the model has no thresholds yet.
+
+    Raises
+    ------
+    ValueError
+        If all looks, or none, are at runs that generalised.
+    """
+    x, y = rows_of(table, np.random.default_rng(seed))
+    if y.all() or not y.any():
+        raise ValueError("a fit needs looks at runs of both outcomes")
+    n_runs = np.unique(table.run).size
+    trees = fit_trees(x, y, COLUMNS, rows_per_run=len(y) / n_runs, seed=seed)
+    whole = columns(table.profiles.astype(float), table.step, table.budget[table.run])
+    known = np.isfinite(whole).any(axis=0)
+    full = np.where(known, whole, 0.0)
+    low, high = np.nanmin(full, axis=0), np.nanmax(full, axis=0)
+    return LookModel(trees, {}, low, high)
+
+
+def held_out_probability(
+    table: LookTable,
+    splits: Sequence[tuple[BoolArray, BoolArray]],
+    reads: Sequence[Reads],
+    *,
+    seed: int,
+) -> dict[Reads, FloatArray]:
+    """Return the probability at each look by a model that did not see the run's network.
+
+    Parameters
+    ----------
+    table : LookTable
+        Looks to fit to and to score.
+    splits : sequence of (ndarray of bool, ndarray of bool)
+        Masks over the runs: which to fit to, and which to score.
+    reads : sequence of Reads
+        Channels to read; a look that lacks one of them is not scored.
+    seed : int
+        Of the fits.
+
+    Returns
+    -------
+    dict of Reads to ndarray, shape (n_looks,)
+        NaN where a look was not scored.
+    """
+    found = {own: np.full(table.step.size, np.nan) for own in reads}
+    there = np.isfinite(table.profiles[:, :, 0])
+    for fit, held in splits:
+        fitted, out = table.among(fit), held[table.run]
+        if not out.any() or not _both_outcomes(fitted):
+            continue
+        model = fit_looks(fitted, seed=seed)
+        for own, scores in found.items():
+            needed = [name in own for name in PROFILED]
+            scored = np.flatnonzero(out & there[:, needed].all(axis=1))
+            if scored.size:
+                levels = only(table.profiles[scored].astype(float), own)
+                x = columns(levels, table.step[scored], table.budget[table.run[scored]])
+                scores[scored] = model.trees.probability(x)
+    return found
+
+
+def _both_outcomes(table: LookTable) -> bool:
+    good = table.good[np.unique(table.run)]
+    return bool(good.any() and not good.all())
+
+
+def lowest_of(table: LookTable, probability: FloatArray) -> FloatArray:
+    """Return the lowest probability at any look at each run; NaN where there was none."""
+    lowest = np.full(table.t4.size, np.inf)
+    known = np.isfinite(probability)
+    np.minimum.at(lowest, table.run[known], probability[known])
+    return np.where(np.isfinite(lowest), lowest, np.nan)
+
+
+def train_looks(
+    table: LookTable,
+    splits: Sequence[tuple[BoolArray, BoolArray]],
+    configuration: IntArray,
+    network: IntArray,
+    *,
+    seed: int,
+) -> LookModel:
+    """Fit the model on all runs, and its thresholds on scores of models that did not see them.
+
+    Parameters
+    ----------
+    table : LookTable
+        All looks.
+    splits : sequence of (ndarray of bool, ndarray of bool)
+        As for :func:`held_out_probability`, of whole networks.
+    configuration, network : ndarray of int, shape (n_runs,)
+        As for :func:`grokpredict.model.thresholds.independent_scores`.
+    seed : int
+        Of the fits.
+    """
+    reads = [own for own in all_reads() if set(own) & set(VALIDATION)]
+    scores = {}
+    for own, probability in held_out_probability(table, splits, reads, seed=seed).items():
+        lowest = lowest_of(table, probability)
+        known = np.isfinite(lowest) & table.good
+        if known.any():
+            scores[own] = independent_scores(lowest[known], configuration[known], network[known])
+    model = fit_looks(table, seed=seed)
+    return LookModel(model.trees, scores, model.low, model.high)
