@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from grokpredict._util.parallel import results
 from grokpredict.features.columns import BUDGET_COLUMN, COLUMNS, columns
 from grokpredict.features.profile import LOOKS, N_LEVELS, PROFILED, Bins, looks_before, profiles
 from grokpredict.model.looks import VALIDATION, LookModel, Reads, all_reads, only
@@ -28,6 +29,9 @@ _FEWEST_LEFT = 40
 #: of them alone does.
 _WITH_VALIDATION, _ONE_OF_BOTH = 0.75, 0.25
 _WITH_TRAIN_ACC, _WITH_WEIGHT_NORM = 0.7, 0.45
+
+#: Share of the runs of either outcome that must have a validation metric.
+VALIDATED_SHARE = 0.5
 
 #: Budgets that a look is asked about besides the run's own, and the nearest as a share of its step.
 EXTRA_BUDGETS = 2
@@ -189,6 +193,7 @@ def held_out_probability(
     reads: Sequence[Reads],
     *,
     seed: int,
+    jobs: int = 1,
 ) -> dict[Reads, FloatArray]:
     """Return the probability at each look by a model that did not see the run's network.
 
@@ -202,27 +207,53 @@ def held_out_probability(
         Channels to read; a look that lacks one of them is not scored.
     seed : int
         Of the fits.
+    jobs : int
+        Processes, as joblib counts them.
 
     Returns
     -------
     dict of Reads to ndarray, shape (n_looks,)
         NaN where a look was not scored.
     """
+    from joblib import delayed
+
     found = {own: np.full(table.step.size, np.nan) for own in reads}
-    there = np.isfinite(table.profiles[:, :, 0])
-    for fit, held in splits:
-        fitted, out = table.among(fit), held[table.run]
-        if not out.any() or not _both_outcomes(fitted):
-            continue
-        model = fit_looks(fitted, seed=seed)
-        for own, scores in found.items():
-            needed = [name in own for name in PROFILED]
-            scored = np.flatnonzero(out & there[:, needed].all(axis=1))
-            if scored.size:
-                levels = only(table.profiles[scored].astype(float), own)
-                x = columns(levels, table.step[scored], table.budget[table.run[scored]])
-                scores[scored] = model.trees.probability(x)
+    used = [
+        (table.among(fit), np.flatnonzero(held[table.run]))
+        for fit, held in splits
+        if held[table.run].any() and _both_outcomes(table.among(fit))
+    ]
+    tasks = (delayed(_fit_and_score)(fitted, _at(table, out), reads, seed) for fitted, out in used)
+    for (_, out), scores in zip(used, results(tasks, jobs), strict=True):
+        for own, values in zip(reads, scores, strict=True):
+            found[own][out] = values
     return found
+
+
+def _fit_and_score(
+    fitted: LookTable, scored: LookTable, reads: Sequence[Reads], seed: int
+) -> list[FloatArray]:
+    """Return the probability at each look for each combination of channels."""
+    model = fit_looks(fitted, seed=seed)
+    there = np.isfinite(scored.profiles[:, :, 0])
+    found = []
+    for own in reads:
+        scores = np.full(scored.step.size, np.nan)
+        rows = np.flatnonzero(there[:, [name in own for name in PROFILED]].all(axis=1))
+        if rows.size:
+            part = _at(scored, rows)
+            levels = only(part.profiles.astype(float), own)
+            x = columns(levels, part.step, part.budget[part.run])
+            scores[rows] = model.trees.probability(x)
+        found.append(scores)
+    return found
+
+
+def _at(table: LookTable, looks: IntArray) -> LookTable:
+    """Return some looks; runs keep their numbers."""
+    return LookTable(
+        table.profiles[looks], table.step[looks], table.run[looks], table.t4, table.budget
+    )
 
 
 def _both_outcomes(table: LookTable) -> bool:
@@ -245,7 +276,8 @@ def train_looks(
     network: IntArray,
     *,
     seed: int,
-) -> LookModel:
+    jobs: int = 1,
+) -> LookModel | None:
     """Fit the model on all runs, and its thresholds on scores of models that did not see them.
 
     Parameters
@@ -256,15 +288,37 @@ def train_looks(
         As for :func:`held_out_probability`, of whole networks.
     configuration, network : ndarray of int, shape (n_runs,)
         As for :func:`grokpredict.model.thresholds.independent_scores`.
-    seed : int
-        Of the fits.
+    seed, jobs : int
+        As for :func:`held_out_probability`.
+
+    Returns
+    -------
+    LookModel or None
+        None if less than half of the runs of an outcome have a look at a validation metric. Of
+        fewer little is known, and somebody chose which.
     """
+    if not _validated(table):
+        return None
     reads = [own for own in all_reads() if set(own) & set(VALIDATION)]
     scores = {}
-    for own, probability in held_out_probability(table, splits, reads, seed=seed).items():
+    held_out = held_out_probability(table, splits, reads, seed=seed, jobs=jobs)
+    for own, probability in held_out.items():
         lowest = lowest_of(table, probability)
         known = np.isfinite(lowest) & table.good
         if known.any():
             scores[own] = independent_scores(lowest[known], configuration[known], network[known])
     model = fit_looks(table, seed=seed)
     return LookModel(model.trees, scores, model.low, model.high)
+
+
+def _validated(table: LookTable) -> bool:
+    rows = [PROFILED.index(name) for name in VALIDATION]
+    there = np.isfinite(table.profiles[:, rows, 0]).any(axis=1)
+    seen = np.zeros(table.t4.size, dtype=np.bool_)
+    seen[table.run[there]] = True
+    looked = np.zeros(table.t4.size, dtype=np.bool_)
+    looked[table.run] = True
+    return all(
+        (looked & outcome).any() and seen[looked & outcome].mean() >= VALIDATED_SHARE
+        for outcome in (table.good, ~table.good)
+    )
