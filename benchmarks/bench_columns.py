@@ -8,9 +8,10 @@
 
 *Lost* is the share of the runs that would have generalised, had a look before they did, and were
 stopped; *saved* the steps of doomed runs after they were stopped, as a share of stopping all of
-them at step 200. Thresholds are those that keep 95 % of the good runs of the *other* kinds of task,
-scored by models that have seen neither; "hindsight" is the threshold that loses 5 % of these very
-runs. AUROC is the mean over thirds of the logarithm of the budget, at the first look in each.
+them at step 200. Thresholds are those of `train-classifier`, from scores of the *other* kinds
+of task by models that have not seen them: no more than 5 % of their good runs lost with 95 %
+confidence, nor of any one kind's in expectation. "Hindsight" is the threshold that loses 5 % of
+these very runs. AUROC is the mean over thirds of the logarithm of the budget, at the first look in each.
 
 Rivals: EarlyStopping on the validation loss with the patience chosen on the other kinds of task to
 lose 5 % of them, and in hindsight; the last validation accuracy with a conformal rank (the rule of
@@ -33,7 +34,8 @@ from grokpredict.features.configuration import CONTEXT_TERMS, context_terms
 from grokpredict.features.profile import LOOKS, PROFILED, Bins, looks_before, profiles
 from grokpredict.features.signal import hjorth
 from grokpredict.logs import read_sweep
-from grokpredict.model.looks import only
+from grokpredict.model.looks import Calibration, only
+from grokpredict.model.thresholds import independent_scores
 from grokpredict.runs.curve import Curve, UnsuitableRunError
 from grokpredict.runs.run import window
 from grokpredict.training.fit import fit_trees
@@ -107,6 +109,19 @@ class Known:
         lowest = np.sort(self.lowest(scores)[among & self.good & self.looked])
         lowest = lowest[np.isfinite(lowest)]
         return lowest[int(SHARE * lowest.size)] if lowest.size else -np.inf
+
+    def shipped(self, scores, among):
+        """Return the limit that `train-classifier` would set on the runs that are marked."""
+        lowest = self.lowest(scores)
+        used = np.flatnonzero(among & self.good & np.isfinite(lowest))
+        own, configuration, kind = lowest[used], self.runs.configuration[used], self.family[used]
+        independent = independent_scores(own, configuration, self.runs.network[used])
+        by_kind = tuple(
+            independent_scores(own[here], configuration[here], configuration[here])
+            for here in (kind == name for name in np.unique(kind))
+        )
+        limit = Calibration(independent, by_kind).threshold(SHARE) if own.size else None
+        return -np.inf if limit is None else limit
 
     def area(self, scores, among):
         """Return the area over thirds of the log of the budget, at the first look in each."""
@@ -224,7 +239,7 @@ def by_scores(name, known, scores, kinds):
     stops = np.full(known.n, np.inf)
     for kind in kinds:
         own = known.family == kind
-        stops[own] = known.stops(scores, known.limit(scores, ~own))[own]
+        stops[own] = known.stops(scores, known.shipped(scores, ~own))[own]
     hindsight = known.stops(scores, known.limit(scores, everyone))
     print_row(name, known, stops, hindsight, known.area(scores, everyone), kinds)
 
@@ -287,7 +302,7 @@ def elsewhere(sources):
         late = known.stops(scores, known.limit(scores, mine))
         print_row("configuration alone", known, late, late, known.area(scores, mine), kinds)
         scores = last_value(known)
-        stops = known.stops(scores, judged.limit(last_value(judged), everyone))
+        stops = known.stops(scores, judged.shipped(last_value(judged), everyone))
         late = known.stops(scores, known.limit(scores, mine))
         print_row("last validation accuracy", known, stops, late, known.area(scores, mine), kinds)
         for name, make in (("EarlyStopping(val_loss)", patience), ("fixed stop", fixed)):
@@ -298,7 +313,7 @@ def elsewhere(sources):
 
 
 def left_out_limits(train, judged):
-    """Return the limit of each reading: 5 % lost where kinds of task are left out, in fifths."""
+    """Return the limit of each reading, from kinds of task left out in fifths."""
     kinds = np.array(sorted(set(judged.family)))
     scores = {name: np.full(judged.table.step.size, np.nan) for name in READS}
     for part in range(5):
@@ -308,7 +323,7 @@ def left_out_limits(train, judged):
         for name, reads in READS.items():
             scores[name][own] = scored(model, judged, reads)[own]
     everyone = np.ones(judged.n, dtype=bool)
-    return {name: judged.limit(own, everyone) for name, own in scores.items()}
+    return {name: judged.shipped(own, everyone) for name, own in scores.items()}
 
 
 def cadence():

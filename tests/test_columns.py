@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,7 @@ from grokpredict.features.profile import (
     PLACES,
     PROFILED,
     Bins,
+    Sums,
     looks_before,
     profiles,
 )
@@ -253,3 +255,24 @@ def test_real_runs_look_alike_at_every_cadence() -> None:
     assert apart[50] < 0.02
     assert apart[100] < 0.05
     assert apart[200] < 0.1
+
+
+@pytest.mark.parametrize("at_once", [1, 7, 1000])
+def test_a_live_run_and_its_log_have_the_same_bins(at_once: int) -> None:
+    """To the last bit, however the samples come, and after a resume."""
+    rng = np.random.default_rng(at_once)
+    steps = np.arange(5000)
+    loss = np.exp(rng.standard_normal(steps.size))
+    loss[rng.random(steps.size) < 0.01] = np.nan
+    live = Sums("train_loss")
+    for first in range(0, steps.size, at_once):
+        part = slice(first, first + at_once)
+        live.take(steps[part], loss[part])
+        if first == 7 * (3000 // 7 // at_once) * at_once:
+            resumed = Sums("train_loss")
+            resumed.restore(json.loads(json.dumps(live.state())))
+            live = resumed
+    logged, own = Bins.of("train_loss", Curve(steps, loss)), live.bins()
+    for name in ("index", "count", "when", "level"):
+        np.testing.assert_array_equal(getattr(logged, name), getattr(own, name))
+    assert own.index.size < 60

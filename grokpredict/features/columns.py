@@ -71,7 +71,7 @@ def columns(profiles: FloatArray, look: IntArray | FloatArray, budget: FloatArra
     Examples
     --------
     >>> flat = np.zeros((1, 5, 24))
-    >>> dict(zip(COLUMNS, columns(flat, np.array([400]), np.array([1600.0]))[0]))["budget_left"]
+    >>> columns(flat, np.array([400]), np.array([1600.0]))[0, -1].item()
     2.0
     """
     n = len(profiles)

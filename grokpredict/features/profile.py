@@ -115,23 +115,9 @@ class Bins:
         >>> int(bins.count.sum()), bins.level.tolist()
         (7, [0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0])
         """
-        finite = np.isfinite(curve.values)
-        updates = curve.steps[finite] + 1
-        values = _SCALES[channel](curve.values[finite])
-        # Samples are in order, so a bin is a slice, and its sum one step of reduceat.
-        ends = np.searchsorted(updates, EDGES, side="right")
-        count = np.diff(ends)
-        index = np.flatnonzero(count)
-        if not index.size:
-            return cls(index, count[index], np.empty(0), np.empty(0))
-        last = ends[index[-1] + 1]
-        starts, count = ends[index], count[index]
-        return cls(
-            index=index,
-            count=count,
-            when=np.add.reduceat(np.log2(updates[:last]), starts) / count,
-            level=np.add.reduceat(values[:last], starts) / count,
-        )
+        sums = Sums(channel)
+        sums.take(curve.steps, curve.values)
+        return sums.bins()
 
     def profile(self, look: int) -> FloatArray | None:
         """Return the levels that a look sees, the latest first; None if it sees too little.
@@ -157,6 +143,75 @@ class Bins:
         levels = np.interp(asked, self.when[:n], self.level[:n])
         levels[asked < self.when[0] - 1 / PER_OCTAVE] = np.nan
         return np.asarray(levels)
+
+
+class Sums:
+    """One channel of a run as it trains: the sums of its bins, and no more.
+
+    Samples are added one after the other, so that a live run and its finished log give the same
+    :class:`Bins` to the last digit, however many samples come at a time.
+
+    Parameters
+    ----------
+    channel : str
+        One of :data:`PROFILED`.
+
+    Examples
+    --------
+    >>> live = Sums("val_loss")
+    >>> for step in range(49, 400, 50):
+    ...     live.take(np.array([step]), np.array([1.0]))
+    >>> live.bins().count.tolist()
+    [1, 1, 1, 1, 1, 1, 2]
+    """
+
+    def __init__(self, channel: str) -> None:
+        self._scale = _SCALES[channel]
+        self._count = np.zeros(_BINS, dtype=np.int64)
+        self._when = np.zeros(_BINS)
+        self._level = np.zeros(_BINS)
+
+    def take(self, steps: IntArray, values: FloatArray) -> None:
+        """Take samples that follow those before; one that is not finite is missing.
+
+        Parameters
+        ----------
+        steps : ndarray of int, shape (n,)
+            Optimiser steps, increasing.
+        values : ndarray, shape (n,)
+            As they were logged.
+        """
+        updates = steps + 1
+        place = np.searchsorted(EDGES, updates, side="left") - 1
+        kept = np.isfinite(values) & (place >= 0) & (place < _BINS)
+        place = place[kept]
+        self._count += np.bincount(place, minlength=_BINS)
+        np.add.at(self._when, place, np.log2(updates[kept]))
+        np.add.at(self._level, place, self._scale(values[kept]))
+
+    def bins(self) -> Bins:
+        """Return what has been summed up so far."""
+        index = np.flatnonzero(self._count)
+        count = self._count[index]
+        return Bins(index, count, self._when[index] / count, self._level[index] / count)
+
+    def state(self) -> dict[str, list[float]]:
+        """Return the sums in plain Python objects, for :meth:`restore`."""
+        index = np.flatnonzero(self._count)
+        sums = (index, self._count[index], self._when[index], self._level[index])
+        names = ("index", "count", "when", "level")
+        return {name: own.tolist() for name, own in zip(names, sums, strict=True)}
+
+    def restore(self, state: Mapping[str, Sequence[float]]) -> None:
+        """Go on from the sums of :meth:`state`."""
+        index = np.asarray(state["index"], dtype=np.int64)
+        for total, name in (
+            (self._count, "count"),
+            (self._when, "when"),
+            (self._level, "level"),
+        ):
+            total[:] = 0
+            total[index] = state[name]
 
 
 def profiles(channels: Mapping[str, Bins], looks: Sequence[int]) -> FloatArray:

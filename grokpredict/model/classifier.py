@@ -392,7 +392,7 @@ class GrokClassifier:
                 [told, stride]
                 for told, stride in (self.validated.lowest_scores if self.validated else ())
             ],
-            "look_reads": [list(own) for own in self.looks.lowest_scores] if self.looks else [],
+            "look_reads": [list(own) for own in self.looks.calibrations] if self.looks else [],
             "card": dict(self.card),
         }
         parts: dict[str, Mapping[str, NDArray[np.generic]]] = {

@@ -1,4 +1,20 @@
-"""The model that reads whatever channels a run has, at any cadence, to the end of its budget."""
+"""The model that reads whatever channels a run has, at any cadence, to the end of its budget.
+
+One path for a live run, a finished log, and a thousand of them:
+
+- keep :class:`~grokpredict.features.profile.Sums` of each channel as it trains, or take
+  :meth:`Bins.of <grokpredict.features.profile.Bins.of>` a curve: both give the same to the last
+  digit, at any cadence, and are bounded;
+- looks are at :func:`~grokpredict.features.profile.looks_before` the budget; look number i is at
+  ``LOOKS[i]``. :func:`~grokpredict.features.profile.profiles` makes its levels;
+- :func:`read_by` says which channels a look can read. The first look decides for the run: later
+  ones read :func:`only` these and are skipped where one is missing, since a threshold is for
+  all looks that read the same;
+- :meth:`LookModel.look` takes the profiles of any number of looks, of one run or many, and returns
+  the probability of each and why it must not be judged;
+- :meth:`LookModel.threshold` is the probability below which a run that is read like this may be
+  stopped; None if none may.
+"""
 
 from __future__ import annotations
 
@@ -13,15 +29,16 @@ from numpy.typing import NDArray
 
 from grokpredict.features.columns import BUDGET_COLUMN, COLUMNS, columns
 from grokpredict.features.profile import PROFILED
-from grokpredict.model.thresholds import abort_threshold
+from grokpredict.model.thresholds import abort_threshold, check_max_false_abort
 from grokpredict.model.trees import Trees
 from grokpredict.runs.curve import FloatArray, IntArray
 
 #: Channels that a look reads, in the order of :data:`PROFILED`.
 Reads = tuple[str, ...]
 
-#: A column may leave the training range by this share of the range's width.
-RANGE_MARGIN = 0.5
+#: A column may leave the training range by this share of the range's width, and by at least this
+#: much: columns are decades or octaves, and one may have been constant in training.
+RANGE_MARGIN, LEAST_MARGIN = 0.5, 0.5
 
 #: One of these must be read for a run to be stopped. The ranking of the others on tasks that were
 #: not trained on is near to chance (docs/classifier.md).
@@ -77,6 +94,43 @@ class Seen:
 
 
 @dataclass(frozen=True, eq=False)
+class Calibration:
+    """Scores of good runs behind the threshold of one combination of channels.
+
+    Parameters
+    ----------
+    independent : ndarray, shape (n_independent,)
+        For configurations that generalised and that the fit did not see, the lowest probability
+        at any look before they did; ascending, as many as are independent of each other
+        (:func:`grokpredict.model.thresholds.independent_scores`).
+    by_kind : tuple of ndarray
+        The same for each kind of task that the fit left out whole, all configurations.
+    """
+
+    independent: FloatArray
+    by_kind: tuple[FloatArray, ...] = ()
+
+    def threshold(self, max_false_abort: float) -> float | None:
+        """Return the probability below which a run may be stopped; None if none may.
+
+        No more than that share of the good runs lie below it, with 95 % confidence over all
+        configurations, and in expectation in every kind of task: the rank of a conformal quantile,
+        floor(share (n + 1)), in each that has enough good runs to have one. What a new kind
+        loses is so as good as what the worst of the known ones did when it was new.
+        """
+        check_max_false_abort(max_false_abort)
+        limit = abort_threshold(self.independent, max_false_abort)
+        if limit is None:
+            return None
+        limits = [limit]
+        for scores in self.by_kind:
+            rank = int(np.floor(max_false_abort * (scores.size + 1)))
+            if rank:
+                limits.append(float(scores[rank - 1]))
+        return min(limits)
+
+
+@dataclass(frozen=True, eq=False)
 class LookModel:
     """One ensemble for all channels that a run may or may not have, with a threshold for each case.
 
@@ -84,23 +138,22 @@ class LookModel:
     ----------
     trees : Trees
         Read :data:`~grokpredict.features.columns.COLUMNS`, NaN where a channel is missing.
-    lowest_scores : mapping of Reads to ndarray
-        By the channels read: for configurations that generalised and that the fit did not see,
-        the lowest probability at any look before they did, as many as are independent.
+    calibrations : mapping of Reads to Calibration
+        By the channels read. What has none is never stopped.
     low, high : ndarray, shape (n_columns,)
         Range of each column in training.
     """
 
     trees: Trees
-    lowest_scores: Mapping[Reads, FloatArray]
+    calibrations: Mapping[Reads, Calibration]
     low: FloatArray
     high: FloatArray
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "lowest_scores", MappingProxyType(dict(self.lowest_scores)))
+        object.__setattr__(self, "calibrations", MappingProxyType(dict(self.calibrations)))
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return type(self), (self.trees, dict(self.lowest_scores), self.low, self.high)
+        return type(self), (self.trees, dict(self.calibrations), self.low, self.high)
 
     def look(self, profiles: FloatArray, step: IntArray, budget: FloatArray) -> Seen:
         """Say how likely runs are to generalise.
@@ -131,17 +184,19 @@ class LookModel:
             Channels that all looks at the run read.
         max_false_abort : float
             Largest share of the generalising runs that may be lost over the whole sequence of
-            looks, with 95 % confidence.
+            looks, see :meth:`Calibration.threshold`.
         """
-        return abort_threshold(self.scores(reads), max_false_abort)
+        check_max_false_abort(max_false_abort)
+        own = self.calibrations.get(reads)
+        return None if own is None else own.threshold(max_false_abort)
 
-    def scores(self, reads: Reads) -> FloatArray:
-        """Return the calibration scores of one combination of channels; none if it has none."""
-        return self.lowest_scores.get(reads, np.empty(0))
+    def n_calibration(self, reads: Reads) -> int:
+        """Return how many independent good configurations the threshold rests on."""
+        return self.calibrations[reads].independent.size if reads in self.calibrations else 0
 
     def _reasons(self, x: FloatArray) -> tuple[str | None, ...]:
         """Say of each look which column lies far outside the training runs'."""
-        margin = RANGE_MARGIN * (self.high - self.low)
+        margin = np.maximum(RANGE_MARGIN * (self.high - self.low), LEAST_MARGIN)
         # A short budget is no stranger: the probability falls with it, and is right to.
         low = np.where(np.array(COLUMNS) == BUDGET_COLUMN, -np.inf, self.low - margin)
         outside = np.less(x, low) | np.greater(x, self.high + margin)
@@ -162,12 +217,14 @@ class LookModel:
         return tuple(found)
 
     def arrays(self) -> dict[str, NDArray[np.generic]]:
-        """Return all numbers by name; :attr:`lowest_scores` in the order of its keys."""
+        """Return all numbers by name; :attr:`calibrations` in the order of its keys."""
         found: dict[str, NDArray[np.generic]] = {"low": self.low, "high": self.high}
         found |= {f"trees.{name}": array for name, array in self.trees.arrays().items()}
-        return found | {
-            f"scores.{i}": scores for i, scores in enumerate(self.lowest_scores.values())
-        }
+        for i, own in enumerate(self.calibrations.values()):
+            found[f"scores.{i}"] = own.independent
+            found[f"kinds.{i}"] = np.concatenate([np.empty(0), *own.by_kind])
+            found[f"sizes.{i}"] = np.array([part.size for part in own.by_kind], dtype=np.int64)
+        return found
 
     @classmethod
     def from_arrays(
@@ -180,7 +237,7 @@ class LookModel:
         arrays : mapping of str to ndarray
             As they were read from a file.
         reads : sequence of sequence of str
-            Keys of the lowest scores, in the order of the arrays.
+            Keys of the calibrations, in the order of the arrays.
         """
         known = set(all_reads())
         keys = [tuple(own) for own in reads]
@@ -194,10 +251,23 @@ class LookModel:
             for name, array in arrays.items()
             if name.startswith("trees.")
         }
-        scores = {}
+        found = {}
         for i, key in enumerate(keys):
-            own = arrays[f"scores.{i}"].astype(np.float64)
-            if own.ndim != 1 or not np.all((own >= 0) & (own <= 1)):
-                raise ValueError("calibration scores must be probabilities")
-            scores[key] = own
-        return cls(Trees.from_arrays(trees, len(COLUMNS)), scores, low, high)
+            sizes = arrays[f"sizes.{i}"].astype(np.int64)
+            joined = _ascending(arrays[f"kinds.{i}"], sizes)
+            found[key] = Calibration(_ascending(arrays[f"scores.{i}"])[0], joined)
+        return cls(Trees.from_arrays(trees, len(COLUMNS)), found, low, high)
+
+
+def _ascending(array: NDArray[np.generic], sizes: IntArray | None = None) -> tuple[FloatArray, ...]:
+    """Return calibration scores out of a file; ValueError unless they are sorted probabilities."""
+    scores = array.astype(np.float64)
+    if scores.ndim != 1 or not np.all((scores >= 0) & (scores <= 1)):
+        raise ValueError("calibration scores must be probabilities")
+    sizes = np.array([scores.size]) if sizes is None else sizes
+    if sizes.ndim != 1 or np.any(sizes < 0) or sizes.sum() != scores.size:
+        raise ValueError("kinds of task must share out the calibration scores")
+    parts = tuple(np.split(scores, np.cumsum(sizes)[:-1])) if sizes.size else ()
+    if any(np.any(np.diff(part) < 0) for part in parts):
+        raise ValueError("calibration scores must be in order")
+    return parts

@@ -10,7 +10,7 @@ import numpy as np
 from grokpredict._util.parallel import results
 from grokpredict.features.columns import BUDGET_COLUMN, COLUMNS, columns
 from grokpredict.features.profile import LOOKS, N_LEVELS, PROFILED, Bins, looks_before, profiles
-from grokpredict.model.looks import VALIDATION, LookModel, Reads, all_reads, only
+from grokpredict.model.looks import VALIDATION, Calibration, LookModel, Reads, all_reads, only
 from grokpredict.model.thresholds import independent_scores
 from grokpredict.runs.curve import Curve, FloatArray, IntArray
 from grokpredict.runs.labels import BoolArray
@@ -29,6 +29,9 @@ _FEWEST_LEFT = 40
 #: of them alone does.
 _WITH_VALIDATION, _ONE_OF_BOTH = 0.75, 0.25
 _WITH_TRAIN_ACC, _WITH_WEIGHT_NORM = 0.7, 0.45
+
+#: Parts in which kinds of task are left out, and the fewest that are.
+KIND_FOLDS = 5
 
 #: Share of the runs of either outcome that must have a validation metric.
 VALIDATED_SHARE = 0.5
@@ -274,6 +277,7 @@ def train_looks(
     splits: Sequence[tuple[BoolArray, BoolArray]],
     configuration: IntArray,
     network: IntArray,
+    kind: IntArray | None = None,
     *,
     seed: int,
     jobs: int = 1,
@@ -285,9 +289,11 @@ def train_looks(
     table : LookTable
         All looks.
     splits : sequence of (ndarray of bool, ndarray of bool)
-        As for :func:`held_out_probability`, of whole networks.
+        As for :func:`held_out_probability`, of whole kinds of task or whole networks.
     configuration, network : ndarray of int, shape (n_runs,)
         As for :func:`grokpredict.model.thresholds.independent_scores`.
+    kind : ndarray of int, shape (n_runs,), optional
+        Kinds of task, where the splits leave out whole ones.
     seed, jobs : int
         As for :func:`held_out_probability`.
 
@@ -300,15 +306,40 @@ def train_looks(
     if not _validated(table):
         return None
     reads = [own for own in all_reads() if set(own) & set(VALIDATION)]
-    scores = {}
+    found = {}
     held_out = held_out_probability(table, splits, reads, seed=seed, jobs=jobs)
     for own, probability in held_out.items():
         lowest = lowest_of(table, probability)
         known = np.isfinite(lowest) & table.good
         if known.any():
-            scores[own] = independent_scores(lowest[known], configuration[known], network[known])
+            places = (configuration[known], network[known])
+            found[own] = Calibration(
+                independent_scores(lowest[known], *places),
+                () if kind is None else _by_kind(lowest[known], places[0], kind[known]),
+            )
     model = fit_looks(table, seed=seed)
-    return LookModel(model.trees, scores, model.low, model.high)
+    return LookModel(model.trees, found, model.low, model.high)
+
+
+def _by_kind(lowest: FloatArray, configuration: IntArray, kind: IntArray) -> tuple[FloatArray, ...]:
+    """Return the lowest score of each configuration, ascending, one array a kind of task."""
+    _, first, own = np.unique(configuration, return_index=True, return_inverse=True)
+    scores = np.full(first.size, np.inf)
+    np.minimum.at(scores, own, lowest)
+    return tuple(np.sort(scores[kind[first] == which]) for which in np.unique(kind[first]))
+
+
+def kind_folds(kind: IntArray, good: BoolArray) -> list[tuple[BoolArray, BoolArray]]:
+    """Return (fit, held out) masks over the runs that leave out whole kinds of task, by fifths.
+
+    None where fewer than five kinds have runs of both outcomes: then networks are left out.
+    """
+    kinds = np.unique(kind)
+    both = [which for which in kinds if 0 < good[kind == which].mean() < 1]
+    if len(both) < KIND_FOLDS:
+        return []
+    outs = [np.isin(kind, kinds[part::KIND_FOLDS]) for part in range(KIND_FOLDS)]
+    return [(np.asarray(~out), out) for out in outs]
 
 
 def _validated(table: LookTable) -> bool:

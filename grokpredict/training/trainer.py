@@ -34,7 +34,7 @@ from grokpredict.training.cross_validation import (
     table_for,
 )
 from grokpredict.training.digest import Digest, Recipe
-from grokpredict.training.looks import LookTable, train_looks
+from grokpredict.training.looks import LookTable, kind_folds, train_looks
 from grokpredict.training.table import (
     METRIC_COLUMNS,
     Counts,
@@ -131,7 +131,17 @@ def train_digest(
     fitted = _fit(runs, rows, seed, jobs)
     tell(folded)(1, 1)
     table = LookTable.of([known.bins[i] for i in kept], some.t4, some.budget)
-    looks = train_looks(table, splits, some.configuration, some.network, seed=seed, jobs=jobs)
+    kind = np.unique([str(name) for name in some.family], return_inverse=True)[1]
+    kinds = kind_folds(kind, some.generalised)
+    looks = train_looks(
+        table,
+        kinds or splits,
+        some.configuration,
+        some.network,
+        kind if kinds else None,
+        seed=seed,
+        jobs=jobs,
+    )
     lowest = {name: _lowest_scores(some, windows, scores[name], READS[name][0]) for name in fitted}
     finest = min(grid.stride for grid in grids)
     own = [i for i, grid in enumerate(grids) if grid.stride == finest]
