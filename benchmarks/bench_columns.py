@@ -11,7 +11,8 @@ stopped; *saved* the steps of doomed runs after they were stopped, as a share of
 them at step 200. Thresholds are those of `train-classifier`, from scores of the *other* kinds
 of task by models that have not seen them: no more than 5 % of their good runs lost with 95 %
 confidence, nor of any one kind's in expectation. "Hindsight" is the threshold that loses 5 % of
-these very runs. AUROC is the mean over thirds of the logarithm of the budget, at the first look in each.
+these very runs. AUROC is the mean over thirds of the logarithm of the budget, at the first look in
+each.
 
 Rivals: EarlyStopping on the validation loss with the patience chosen on the other kinds of task to
 lose 5 % of them, and in hindsight; the last validation accuracy with a conformal rank (the rule of

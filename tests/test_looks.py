@@ -12,6 +12,7 @@ from grokpredict.features.columns import BUDGET_COLUMN, COLUMNS
 from grokpredict.features.profile import LOOKS, PROFILED, Bins, looks_before, profiles
 from grokpredict.model.looks import VALIDATION, Calibration, LookModel, all_reads, only, read_by
 from grokpredict.model.thresholds import abort_threshold
+from grokpredict.model.verdict import Verdict, judge_look
 from grokpredict.runs.curve import Curve
 from grokpredict.runs.run import Run
 from grokpredict.training.looks import (
@@ -267,3 +268,50 @@ def test_a_broken_file_is_refused(model: LookModel, name: str, value: np.ndarray
         LookModel.from_arrays(arrays, list(model.calibrations))
     with pytest.raises(ValueError, match="channels that this version reads"):
         LookModel.from_arrays(dict(model.arrays()), [("train_loss", "momentum")])
+
+
+def judged(model: LookModel, run: Run, look: int, **options: object) -> Verdict:
+    levels = profiles({name: Bins.of(name, own) for name, own in run.channels.items()}, [look])
+    reads = read_by(levels)[0]
+    kwargs = {"reads": reads, "budget": BUDGET, **options}
+    return judge_look(model, levels[0], look, **kwargs)  # type: ignore[arg-type]
+
+
+def test_a_verdict_says_what_was_read_and_why(model: LookModel, runs: list[Run]) -> None:
+    limit = model.threshold(PROFILED, 0.05)
+    assert limit is not None
+    verdicts = [judged(model, run, 9) for run in runs]
+    for verdict in verdicts:
+        assert verdict.probability is not None
+        assert verdict.reads == PROFILED
+        assert verdict.threshold == limit
+        assert (verdict.action == "abort") == (verdict.probability < limit)
+        assert verdict.reason.startswith("After 4525 steps, P(generalises by 6400) = ")
+        assert verdict.reason.endswith(
+            "Read: train_loss, val_loss, train_acc, val_acc, weight_norm."
+        )
+    stopped = [verdict.action == "abort" for verdict in verdicts]
+    assert np.mean(stopped[::2]) <= 0.05
+    assert np.mean(stopped[1::2]) > 0.5
+
+
+def test_nothing_is_stopped_without_validation_or_good_runs(
+    model: LookModel, runs: list[Run]
+) -> None:
+    for run in runs[1:20:2]:
+        blind = judged(model, run, 9, reads=("train_loss", "weight_norm"))
+        assert blind.action == "continue"
+        assert "without a validation loss or accuracy" in blind.reason
+        strict = judged(model, run, 9, max_false_abort=0.001)
+        assert strict.action == "continue"
+        assert "nothing is stopped: 80 good runs" in strict.reason
+
+
+def test_a_look_without_a_new_sample_is_skipped(model: LookModel, runs: list[Run]) -> None:
+    channels = {name: Bins.of(name, own) for name, own in runs[1].channels.items()}
+    early = runs[1].channels["val_loss"]
+    channels["val_loss"] = Bins.of("val_loss", Curve(early.steps[:40], early.values[:40]))
+    levels = profiles(channels, [9])[0]
+    verdict = judge_look(model, levels, 9, reads=PROFILED, budget=BUDGET)
+    assert verdict.action == "continue"
+    assert verdict.reason == "no sample of val_loss since step 3200; look skipped"
