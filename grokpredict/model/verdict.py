@@ -13,7 +13,7 @@ from grokpredict.features.columns import COLUMNS
 from grokpredict.features.metrics import Evaluations
 from grokpredict.features.profile import LOOKS, PROFILED
 from grokpredict.model.classifier import GrokClassifier, Looks
-from grokpredict.model.forecast import generalisation_steps
+from grokpredict.model.forecast import generalisation_steps, look_steps
 from grokpredict.model.looks import VALIDATION, LookModel, Reads, only
 from grokpredict.model.thresholds import (
     CONFIDENCE,
@@ -132,7 +132,15 @@ def judge_look(
     limit = model.threshold(reads, max_false_abort)
     action, reason = _decide_look(model, seen.stranger[0], chance, limit, step, reads, budget)
     row = zip(COLUMNS, seen.columns[0].tolist(), strict=True)
+    even, early, median, late = (None,) * 4
+    if action != "abstain":
+        even = _whole_steps(look_steps(model, seen, step, budget))[1]
+        early, median, late = _whole_steps(look_steps(model, seen, step, budget, if_at_all=True))
     return Verdict(
+        even_step=even,
+        median_step=median,
+        early_step=early,
+        late_step=late,
         action=action,
         reason=f"{reason} Read: {', '.join(reads)}.",
         horizon=step,
@@ -275,7 +283,11 @@ def _steps(classifier: GrokClassifier, looks: Looks) -> tuple[int | None, ...]:
     """Return the even step of the first look, and its quartiles if it generalises at all."""
     even = generalisation_steps(classifier, looks)[0, 1:2]
     quartiles = generalisation_steps(classifier, looks, if_at_all=True)[0]
-    return tuple(round(float(step)) if np.isfinite(step) else None for step in (*even, *quartiles))
+    return _whole_steps(np.concatenate([even, quartiles]))
+
+
+def _whole_steps(steps: FloatArray) -> tuple[int | None, ...]:
+    return tuple(round(step) if np.isfinite(step) else None for step in steps.tolist())
 
 
 def _decide(
