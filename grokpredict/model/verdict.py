@@ -82,6 +82,9 @@ class Verdict:
     late_step: int | None = None
     reads: tuple[str, ...] = ()
 
+    def __repr__(self) -> str:
+        return f"<Verdict: {summary(self)}>"
+
 
 def judge_look(
     model: LookModel,
@@ -174,9 +177,6 @@ def _decide_look(
     if chance < limit:
         return "abort", f"{says}, below the abort threshold of {100 * limit:.1f} %."
     return "continue", f"{says}; the abort threshold is {100 * limit:.1f} %."
-
-    def __repr__(self) -> str:
-        return f"<Verdict: {summary(self)}>"
 
 
 def summary(verdict: Verdict) -> str:
