@@ -492,7 +492,7 @@ def test_a_large_sweep_is_drawn_from_by_whole_configurations(
     sweep = planted_sweep(60, repetitions=2, seed=1)
     runs, _ = known_runs(sweep, None, LabelRule())
     grids = extract_grids(runs, [(200, 1), (400, 1)], SignalSettings())
-    some, windows = training_table.drawn(runs, grids, 0)
+    some, windows = training_table.drawn(runs, grids, training_table.some_networks(runs, 0))
     assert 56 <= len(some) <= 60
     kept = np.isin(runs.configuration, some.configuration)
     np.testing.assert_array_equal(runs.t4[kept], some.t4)

@@ -96,8 +96,12 @@ def diagnose(
 
 
 def _read(path: str, row: int | None, hparams: str | None, columns: Columns) -> Run:
-    from grokpredict.logs import LogError, read_hparams, read_sweep, with_hparams
+    from dataclasses import replace
 
+    from grokpredict.logs import LogError, read_hparams, read_sweep
+
+    if hparams is not None:
+        columns = replace(columns, hparams=read_hparams(hparams))
     found = read_sweep([path], columns)
     if not found.runs:
         raise LogError(found.left_out[0].reason if found.left_out else f"{path} holds no run")
@@ -107,8 +111,7 @@ def _read(path: str, row: int | None, hparams: str | None, columns: Columns) -> 
     if row is not None and row >= number:
         raise LogError(f"{path} holds {number} runs, there is no row {row}")
     print_notes(found.findings)
-    run = found.runs[row or 0]
-    return run if hparams is None else with_hparams(run, read_hparams(hparams))
+    return found.runs[row or 0]
 
 
 def _with_network(

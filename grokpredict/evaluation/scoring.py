@@ -11,9 +11,12 @@ from typing import Any
 import numpy as np
 
 from grokpredict.features.metrics import Evaluations
+from grokpredict.features.profile import FIRST_LOOK
+from grokpredict.live.looks import looks_at
 from grokpredict.live.monitor import GrokMonitor, serving_grid
 from grokpredict.logs import Columns, PathLike, read_run
 from grokpredict.model.classifier import GrokClassifier, load_classifier
+from grokpredict.model.looks import VALIDATION, LookModel
 from grokpredict.model.verdict import Verdict, summary
 from grokpredict.runs.curve import UnsuitableRunError, check_window
 from grokpredict.runs.run import Run
@@ -105,6 +108,8 @@ def score(
     loss = run.loss
     stride = loss.stride
     steps = int(loss.steps[-1] - loss.steps[0]) + stride
+    if classifier.looks is not None and any(len(run.channels.get(c, ())) for c in VALIDATION):
+        return _by_looks(run, classifier, classifier.looks, steps, budget, max_false_abort)
     try:
         monitor = GrokMonitor(
             classifier,
@@ -119,6 +124,25 @@ def score(
     looks = tuple(monitor.verdicts)
     verdict = looks[-1] if looks else Verdict("abstain", reason, None, budget)
     return Score(run.name, steps, verdict, looks)
+
+
+def _by_looks(
+    run: Run,
+    classifier: GrokClassifier,
+    model: LookModel,
+    steps: int,
+    budget: int,
+    max_false_abort: float,
+) -> Score:
+    looks = looks_at(run, model, classifier.rule, budget=budget, max_false_abort=max_false_abort)
+    if looks:
+        return Score(run.name, steps, looks[-1], tuple(looks))
+    reason = (
+        f"the first look is after {FIRST_LOOK} steps; the run has {run.last_step + 1}"
+        if budget > FIRST_LOOK
+        else f"the first look is after {FIRST_LOOK} steps; the budget is {budget}"
+    )
+    return Score(run.name, steps, Verdict("abstain", reason, None, budget), ())
 
 
 def _look_on(monitor: GrokMonitor, run: Run) -> str:
@@ -158,6 +182,7 @@ def _short(verdict: Verdict) -> dict[str, Any]:
     return {
         "probability": verdict.probability,
         "threshold": verdict.threshold,
+        "reads": list(verdict.reads),
         "verdict": verdict.action,
         "reason": verdict.reason,
         "even_step": verdict.even_step,

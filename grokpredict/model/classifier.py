@@ -31,6 +31,7 @@ from grokpredict.model.file import (
     read_archive,
     write_archive,
 )
+from grokpredict.model.looks import LookModel
 from grokpredict.model.thresholds import abort_threshold
 from grokpredict.model.trees import Trees
 from grokpredict.model.validated import ValidatedModels, checked_scores, metric_reasons
@@ -118,6 +119,9 @@ class GrokClassifier:
     validated : ValidatedModels or None
         The same for runs whose validation metrics are known; None if those of too few training
         runs were.
+    looks : LookModel or None
+        Reads a run's validation at any cadence, to the end of its budget; None if too few
+        training runs had any.
     """
 
     grids: tuple[tuple[int, int], ...]
@@ -131,6 +135,7 @@ class GrokClassifier:
     context_fields: tuple[str, ...] = ()
     card: Mapping[str, Any] = field(default_factory=dict)
     validated: ValidatedModels | None = None
+    looks: LookModel | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "lowest_scores", MappingProxyType(dict(self.lowest_scores)))
@@ -387,6 +392,7 @@ class GrokClassifier:
                 [told, stride]
                 for told, stride in (self.validated.lowest_scores if self.validated else ())
             ],
+            "look_reads": [list(own) for own in self.looks.calibrations] if self.looks else [],
             "card": dict(self.card),
         }
         parts: dict[str, Mapping[str, NDArray[np.generic]]] = {
@@ -395,6 +401,7 @@ class GrokClassifier:
             "familiar": self.familiar.arrays(),
             "scores": {str(i): own for i, own in enumerate(self.lowest_scores.values())},
             "validated": self.validated.arrays() if self.validated else {},
+            "looks": self.looks.arrays() if self.looks else {},
         }
         arrays = {f"{part}.{name}": a for part, own in parts.items() for name, a in own.items()}
         write_archive(Path(path), header, arrays)
@@ -464,6 +471,9 @@ def _rebuilt(header: dict[str, Any], arrays: dict[str, NDArray[np.generic]]) -> 
             n_context,
         )
         if "validated" in parts
+        else None,
+        "looks": LookModel.from_arrays(parts["looks"], header["look_reads"])
+        if "looks" in parts
         else None,
     }
 

@@ -24,7 +24,7 @@ from grokpredict._util.opening import in_words, open_regular
 MAGIC = "grokpredict-classifier"
 
 #: Rises whenever the meaning of the file, or of a feature that keeps its name, changes.
-PROTOCOL = 2
+PROTOCOL = 3
 
 #: A classifier unpacks to one or two million bytes; what claims more than this is none.
 MAX_BYTES = 32 * 2**20

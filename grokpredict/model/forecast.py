@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
+from grokpredict.features.columns import BUDGET_COLUMN, COLUMNS
 from grokpredict.features.configuration import GROWING_TERMS
 from grokpredict.model.classifier import GrokClassifier, Looks
+from grokpredict.model.looks import LookModel, Seen
 from grokpredict.runs.curve import FloatArray
 
 #: Probabilities whose steps are told: the middle, and an interval as likely left as kept to.
@@ -52,8 +54,39 @@ def generalisation_steps(
     rows[:, growing] += (asked - budget[:, None]).reshape(-1, 1)
     flags = (np.repeat(own, _N_BUDGETS) for own in (looks.with_context, looks.with_validation))
     chance = classifier.probability(rows, *flags).reshape(asked.shape)
-    found = np.full((len(rows) // _N_BUDGETS, len(QUANTILES)), np.nan)
-    whole = looks.probability if if_at_all else np.ones(len(found))
+    whole = looks.probability if if_at_all else np.ones(len(asked))
+    return _reached(chance, asked, whole)
+
+
+def look_steps(
+    model: LookModel, seen: Seen, step: int, budget: int, *, if_at_all: bool = False
+) -> FloatArray:
+    """Return the same of one look at whatever channels a run has, shape (3,).
+
+    Parameters
+    ----------
+    model : LookModel
+        That took the look.
+    seen : Seen
+        Of one look.
+    step, budget : int
+        Where it was, and the budget that it was asked about.
+    if_at_all : bool
+        As for :func:`generalisation_steps`.
+    """
+    column = COLUMNS.index(BUDGET_COLUMN)
+    longest = max(float(model.high[column]) * np.log10(2), np.log10(budget / step))
+    asked = np.log10(step) + np.linspace(np.log10(_NEAREST), longest, _N_BUDGETS)
+    rows = np.repeat(seen.columns, _N_BUDGETS, axis=0)
+    rows[:, column] = (asked - np.log10(step)) / np.log10(2)
+    chance = model.trees.probability(rows)[None]
+    whole = seen.probability if if_at_all else np.ones(1)
+    return np.asarray(_reached(chance, asked[None], whole)[0])
+
+
+def _reached(chance: FloatArray, asked: FloatArray, whole: FloatArray) -> FloatArray:
+    """Return the steps at which probabilities reach the quantiles of ``whole``."""
+    found = np.full((len(asked), len(QUANTILES)), np.nan)
     for i, (own, steps) in enumerate(zip(chance, asked, strict=True)):
         for j, quantile in enumerate(np.array(QUANTILES) * whole[i]):
             at = int(np.argmax(own >= quantile))

@@ -9,9 +9,12 @@ from typing import Literal
 import numpy as np
 from numpy.typing import ArrayLike
 
+from grokpredict.features.columns import COLUMNS
 from grokpredict.features.metrics import Evaluations
+from grokpredict.features.profile import LOOKS, PROFILED
 from grokpredict.model.classifier import GrokClassifier, Looks
-from grokpredict.model.forecast import generalisation_steps
+from grokpredict.model.forecast import generalisation_steps, look_steps
+from grokpredict.model.looks import VALIDATION, LookModel, Reads, only
 from grokpredict.model.thresholds import (
     CONFIDENCE,
     abort_threshold,
@@ -19,6 +22,7 @@ from grokpredict.model.thresholds import (
     check_max_false_abort,
 )
 from grokpredict.runs.configuration import Configuration
+from grokpredict.runs.curve import FloatArray
 
 Action = Literal["continue", "abort", "abstain"]
 
@@ -30,6 +34,7 @@ __all__ = [
     "calibration_runs_needed",
     "check_max_false_abort",
     "judge",
+    "judge_look",
     "summary",
 ]
 
@@ -60,6 +65,8 @@ class Verdict:
     median_step, early_step, late_step : int or None
         If the run generalises by ``budget``, the steps by which it does with the probabilities
         1/2, 1/4 and 3/4.
+    reads : tuple of str
+        Channels that the look read, where :func:`judge_look` took it.
     """
 
     action: Action
@@ -73,9 +80,103 @@ class Verdict:
     median_step: int | None = None
     early_step: int | None = None
     late_step: int | None = None
+    reads: tuple[str, ...] = ()
 
     def __repr__(self) -> str:
         return f"<Verdict: {summary(self)}>"
+
+
+def judge_look(
+    model: LookModel,
+    levels: FloatArray,
+    look: int,
+    *,
+    reads: Reads,
+    budget: int,
+    max_false_abort: float = 0.05,
+) -> Verdict:
+    """Decide on one look at whatever channels a run has.
+
+    Parameters
+    ----------
+    model : LookModel
+        Of the classifier.
+    levels : ndarray, shape (n_channels, N_LEVELS)
+        The profiles at this look.
+    look : int
+        Number of the look, which is at ``LOOKS[look]``, before the budget.
+    reads : tuple of str
+        Channels to read, the same at all looks at a run: those of
+        :func:`~grokpredict.model.looks.read_by` at its first.
+    budget : int
+        Step by which the run would have to generalise.
+    max_false_abort : float
+        Largest share of the generalising runs that may be lost.
+
+    Returns
+    -------
+    Verdict
+        Continue, with the reason, where a channel is missing at this look, where nothing that is
+        read tells of validation, or where too few good runs set the threshold. Abstain where the
+        run is unlike the training runs.
+    """
+    step = int(LOOKS[look])
+    missing = [name for name in reads if np.isnan(levels[PROFILED.index(name), 0])]
+    if missing or not reads:
+        what = " and ".join(missing) or "any channel"
+        reason = (
+            f"no sample of {what} since step {int(LOOKS[look - 1])}; look skipped"
+            if look
+            else f"too few samples of {what} by step {step}; look skipped"
+        )
+        return Verdict("continue", reason, step, budget, reads=reads)
+    seen = model.look(only(levels[None], reads), LOOKS[[look]], np.array([float(budget)]))
+    chance = float(seen.probability[0])
+    limit = model.threshold(reads, max_false_abort)
+    action, reason = _decide_look(model, seen.stranger[0], chance, limit, step, reads, budget)
+    row = zip(COLUMNS, seen.columns[0].tolist(), strict=True)
+    even, early, median, late = (None,) * 4
+    if action != "abstain":
+        even = _whole_steps(look_steps(model, seen, step, budget))[1]
+        early, median, late = _whole_steps(look_steps(model, seen, step, budget, if_at_all=True))
+    return Verdict(
+        even_step=even,
+        median_step=median,
+        early_step=early,
+        late_step=late,
+        action=action,
+        reason=f"{reason} Read: {', '.join(reads)}.",
+        horizon=step,
+        budget=budget,
+        probability=chance,
+        threshold=limit,
+        features={name: value for name, value in row if np.isfinite(value)},
+        reads=reads,
+    )
+
+
+def _decide_look(
+    model: LookModel,
+    stranger: str | None,
+    chance: float,
+    limit: float | None,
+    step: int,
+    reads: Reads,
+    budget: int,
+) -> tuple[Action, str]:
+    """Return the action and its reason."""
+    if stranger is not None:
+        return "abstain", f"{stranger[0].upper()}{stranger[1:]}."
+    says = f"After {step} steps, P(generalises by {budget}) = {100 * chance:.1f} %"
+    if limit is None:
+        if not set(reads) & set(VALIDATION):
+            why = "nothing is stopped without a validation loss or accuracy"
+        else:
+            why = f"nothing is stopped: {model.n_calibration(reads)} good runs set the threshold"
+        return "continue", f"{says}; {why}."
+    if chance < limit:
+        return "abort", f"{says}, below the abort threshold of {100 * limit:.1f} %."
+    return "continue", f"{says}; the abort threshold is {100 * limit:.1f} %."
 
 
 def summary(verdict: Verdict) -> str:
@@ -182,7 +283,11 @@ def _steps(classifier: GrokClassifier, looks: Looks) -> tuple[int | None, ...]:
     """Return the even step of the first look, and its quartiles if it generalises at all."""
     even = generalisation_steps(classifier, looks)[0, 1:2]
     quartiles = generalisation_steps(classifier, looks, if_at_all=True)[0]
-    return tuple(round(float(step)) if np.isfinite(step) else None for step in (*even, *quartiles))
+    return _whole_steps(np.concatenate([even, quartiles]))
+
+
+def _whole_steps(steps: FloatArray) -> tuple[int | None, ...]:
+    return tuple(round(step) if np.isfinite(step) else None for step in steps.tolist())
 
 
 def _decide(

@@ -16,11 +16,13 @@ from numpy.typing import NDArray
 from grokpredict.features import signal as loss_features
 from grokpredict.features.conditioning import SignalSettings
 from grokpredict.features.metrics import METRIC_TERMS, Evaluations, metric_terms
+from grokpredict.features.profile import Bins
 from grokpredict.model.classifier import DEFAULT_HORIZONS, DEFAULT_STRIDES
 from grokpredict.runs.configuration import Configuration
 from grokpredict.runs.curve import IntArray, UnsuitableRunError, check_window
 from grokpredict.runs.labels import LabelRule, Outcome, outcome
 from grokpredict.runs.run import Run, window
+from grokpredict.training.looks import binned
 
 #: Hyperparameters that name the kind of task, for leaving one out.
 FAMILY_KEYS = ("family", "task")
@@ -124,10 +126,14 @@ class Digest:
         One a run.
     windows : mapping of (int, int) to Windows
         By horizon and stride. Runs without an outcome have none.
+    bins : tuple of (mapping of str to Bins)
+        One a run: its channels, every other run's as a coarser log has them. Empty for runs
+        without an outcome.
     """
 
     facts: tuple[Facts, ...]
     windows: Mapping[Pair, Windows]
+    bins: tuple[Mapping[str, Bins], ...]
 
     def __len__(self) -> int:
         return len(self.facts)
@@ -139,7 +145,7 @@ class Digest:
             a, b = np.searchsorted(own.run, (first, end))
             if b > a:
                 windows[pair] = Windows(own.run[a:b] - first, own.features[a:b].copy())
-        return Digest(self.facts[first:end], windows)
+        return Digest(self.facts[first:end], windows, self.bins[first:end])
 
 
 def digest_runs(runs: Sequence[Run], recipe: Recipe) -> Digest:
@@ -151,7 +157,11 @@ def digest_runs(runs: Sequence[Run], recipe: Recipe) -> Digest:
         found = windows_of([runs[i] for i in labelled], pair, recipe.settings)
         if found.run.size:
             windows[pair] = Windows(labelled[found.run], found.features)
-    return Digest(facts, windows)
+    bins = tuple(
+        binned(run, int.from_bytes(own.sha256[:4], "big")) if own.outcome else {}
+        for run, own in zip(runs, facts, strict=True)
+    )
+    return Digest(facts, windows, bins)
 
 
 def pairs_of(horizons: Iterable[int], strides: Iterable[int]) -> list[Pair]:
@@ -188,6 +198,7 @@ def _features(runs: Sequence[Run], pair: Pair, settings: SignalSettings) -> NDAr
 def join(digests: list[Digest]) -> Digest:
     """Return one digest of the runs of many, in order; the list is emptied to save memory."""
     facts = tuple(fact for digest in digests for fact in digest.facts)
+    bins = tuple(own for digest in digests for own in digest.bins)
     first = np.cumsum([0, *map(len, digests)])[:-1]
     parts = [dict(digest.windows) for digest in digests]
     digests.clear()
@@ -198,7 +209,7 @@ def join(digests: list[Digest]) -> Digest:
             np.concatenate([at + part.run for at, part in own]),
             np.concatenate([part.features for _, part in own]),
         )
-    return Digest(facts, windows)
+    return Digest(facts, windows, bins)
 
 
 def _by_stride(pair: Pair) -> Pair:

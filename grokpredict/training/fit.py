@@ -8,10 +8,14 @@ import numpy as np
 from sklearn.ensemble import HistGradientBoostingClassifier
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]  # it has no stubs
 
+from grokpredict.features.columns import BUDGET_COLUMN
 from grokpredict.features.configuration import GROWING_TERMS
 from grokpredict.model.trees import Trees
 from grokpredict.runs.curve import FloatArray
 from grokpredict.runs.labels import BoolArray
+
+#: Columns along which P may not fall.
+_GROWING = {*GROWING_TERMS, BUDGET_COLUMN}
 
 N_TREES = 150
 LEARNING_RATE = 0.06
@@ -54,8 +58,7 @@ def fit_trees(
     y : ndarray of bool, shape (n_rows,)
         Both classes.
     names : sequence of str
-        Names of the columns; those of
-        :data:`~grokpredict.features.configuration.GROWING_TERMS` are constrained.
+        Names of the columns; those that grow with the budget are constrained.
     rows_per_run : float
         Rows that a run has on average, which are not independent of each other.
     seed : int
@@ -82,7 +85,7 @@ def fit_trees(
         min_samples_leaf=max(1, round(min(RUNS_IN_A_LEAF * rows_per_run, _LARGEST_LEAF * len(x)))),
         l2_regularization=L2,
         max_bins=MAX_BINS,
-        monotonic_cst=[int(name in GROWING_TERMS) for name in names],
+        monotonic_cst=[int(name in _GROWING) for name in names],
         early_stopping=False,
         random_state=seed,
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -16,6 +16,7 @@ from grokpredict.features.configuration import (
     has_context,
 )
 from grokpredict.features.metrics import METRIC_TERMS
+from grokpredict.features.profile import Bins
 from grokpredict.model.classifier import DEFAULT_STRIDES, all_feature_names
 from grokpredict.runs.configuration import Configuration
 from grokpredict.runs.curve import FloatArray, IntArray
@@ -239,6 +240,8 @@ class Known:
         Of these runs.
     grids : list of Grid
         Their windows.
+    bins : tuple of (mapping of str to Bins)
+        Their channels.
     lost : dict of str to int
         How many other runs there are, by the reason.
     """
@@ -246,6 +249,7 @@ class Known:
     runs: Runs
     facts: tuple[Facts, ...]
     grids: list[Grid]
+    bins: tuple[Mapping[str, Bins], ...]
     lost: dict[str, int]
 
 
@@ -284,7 +288,8 @@ def known_windows(digest: Digest, recipe: Recipe, budget: int | None) -> Known:
             used = place[own.run] >= 0
             if used.any():
                 grids.append(_grid(runs, *pair, place[own.run[used]], own.features[used]))
-    return Known(runs, tuple(digest.facts[i] for i in kept), grids, lost)
+    facts = tuple(digest.facts[i] for i in kept)
+    return Known(runs, facts, grids, tuple(digest.bins[i] for i in kept), lost)
 
 
 def _known(facts: Sequence[Facts], budget: int | None) -> tuple[list[int], Runs, dict[str, int]]:
@@ -394,15 +399,10 @@ def _grid(runs: Runs, horizon: int, stride: int, index: IntArray, features: Floa
     return Grid(horizon, stride, index[used], loss[used], metrics[used], index, index[finite])
 
 
-def drawn(runs: Runs, grids: Sequence[Grid], seed: int) -> tuple[Runs, list[Grid]]:
-    """Return all runs, or whole networks at random, of :data:`MAX_RUNS` runs at most."""
-    if len(runs) <= MAX_RUNS:
+def drawn(runs: Runs, grids: Sequence[Grid], kept: IntArray) -> tuple[Runs, list[Grid]]:
+    """Return some of the runs, with their windows."""
+    if kept.size == len(runs):
         return runs, list(grids)
-    sizes = np.bincount(runs.network)
-    order = np.random.default_rng(seed).permutation(sizes.size)
-    chosen = np.zeros(sizes.size, dtype=np.bool_)
-    chosen[order[np.cumsum(sizes[order]) <= MAX_RUNS]] = True
-    kept = np.flatnonzero(chosen[runs.network])
     place = np.full(len(runs), -1)
     place[kept] = np.arange(kept.size)
     fewer = replace(
@@ -416,6 +416,17 @@ def drawn(runs: Runs, grids: Sequence[Grid], seed: int) -> tuple[Runs, list[Grid
         family=tuple(runs.family[i] for i in kept),
     )
     return fewer, [_among(grid, place) for grid in grids]
+
+
+def some_networks(runs: Runs, seed: int) -> IntArray:
+    """Return all runs, or those of networks at random, of :data:`MAX_RUNS` runs at most."""
+    if len(runs) <= MAX_RUNS:
+        return np.arange(len(runs))
+    sizes = np.bincount(runs.network)
+    order = np.random.default_rng(seed).permutation(sizes.size)
+    chosen = np.zeros(sizes.size, dtype=np.bool_)
+    chosen[order[np.cumsum(sizes[order]) <= MAX_RUNS]] = True
+    return np.flatnonzero(chosen[runs.network])
 
 
 def _among(grid: Grid, place: IntArray) -> Grid:

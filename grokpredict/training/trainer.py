@@ -34,6 +34,7 @@ from grokpredict.training.cross_validation import (
     table_for,
 )
 from grokpredict.training.digest import Digest, Recipe
+from grokpredict.training.looks import LookTable, kind_folds, train_looks
 from grokpredict.training.table import (
     METRIC_COLUMNS,
     Counts,
@@ -43,6 +44,7 @@ from grokpredict.training.table import (
     Runs,
     drawn,
     known_windows,
+    some_networks,
     training_rows,
 )
 
@@ -117,7 +119,8 @@ def train_digest(
             f"by then, none of {', '.join(map(str, recipe.horizons))} has; add runs or name "
             "earlier ones"
         )
-    some, windows = drawn(runs, grids, seed)
+    kept = some_networks(runs, seed)
+    some, windows = drawn(runs, grids, kept)
     splits = list(folds(some, FOLDS, seed))
     folded, left = (
         len(model_columns()) * number for number in (len(splits), len(list(family_folds(some))))
@@ -127,6 +130,18 @@ def train_digest(
     rows = training_rows(runs, grids, np.ones(len(runs), bool), np.random.default_rng(seed))
     fitted = _fit(runs, rows, seed, jobs)
     tell(folded)(1, 1)
+    table = LookTable.of([known.bins[i] for i in kept], some.t4, some.budget)
+    kind = np.unique([str(name) for name in some.family], return_inverse=True)[1]
+    kinds = kind_folds(kind, some.generalised)
+    looks = train_looks(
+        table,
+        kinds or splits,
+        some.configuration,
+        some.network,
+        kind if kinds else None,
+        seed=seed,
+        jobs=jobs,
+    )
     lowest = {name: _lowest_scores(some, windows, scores[name], READS[name][0]) for name in fitted}
     finest = min(grid.stride for grid in grids)
     own = [i for i, grid in enumerate(grids) if grid.stride == finest]
@@ -158,6 +173,7 @@ def train_digest(
         lowest_scores=_keyed(lowest, "loss", "both"),
         validated=_validated(fitted, lowest, rows),
         context_fields=_always_known(runs),
+        looks=looks,
         card={
             "report": report.to_dict(),
             "seed": seed,
