@@ -14,8 +14,10 @@ from typing import Any
 import numpy as np
 from numpy.random import Generator
 
-from grokpredict.sweeps import draws, tasks
+from grokpredict.sweeps import draws, regimes, tasks
 from grokpredict.sweeps.config import RunConfig
+from grokpredict.sweeps.kinds import REGIMES
+from grokpredict.sweeps.regimes import Regime
 
 #: Runs of a shard, and how many of them have a configuration of their own: the others repeat
 #: one with another seed, which shows how much of an outcome is luck.
@@ -53,8 +55,10 @@ class Family:
     seldom: bool = False
 
 
-def draw_shard(family: Family, shard: int, seed: int) -> list[RunConfig]:
+def draw_shard(family: Family | Regime, shard: int, seed: int) -> list[RunConfig]:
     """Draw the configurations of one shard; the same three arguments give the same ones."""
+    if isinstance(family, Regime):
+        return regimes.draw_shard(family, shard, seed)
     rng = np.random.default_rng([seed, zlib.crc32(family.name.encode()), shard])
     stage = draws.Stage.of(shard, seldom=family.seldom)
     near = family.seldom and stage >= draws.Stage.NEAR
@@ -85,7 +89,7 @@ _POWER = "Power et al. 2022, arXiv 2201.02177"
 _OMNIGROK = "Liu, Michaud, Tegmark 2023, arXiv 2210.01117"
 _PHASES = "Liu et al. 2022, arXiv 2205.10343"
 
-FAMILIES: dict[str, Family] = {
+FAMILIES: dict[str, Family | Regime] = {
     family.name: family
     for family in (
         Family(
@@ -202,5 +206,6 @@ FAMILIES: dict[str, Family] = {
             draws.polynomial,
             draws.large_start,
         ),
+        *REGIMES,
     )
 }
