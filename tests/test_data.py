@@ -9,12 +9,13 @@ import pytest
 import torch
 
 from grokpredict.logs import read_bundle
-from grokpredict.sweeps.config import RunConfig
+from grokpredict.sweeps.config import LATER, RunConfig
 from grokpredict.sweeps.families import FAMILIES, draw_shard
+from grokpredict.sweeps.kinds import REGIMES
 from grokpredict.sweeps.trainer import train_stack
 
 DATA = Path(__file__).parents[1] / "data"
-PARTS = ("sweeps", "heldout", "heldout-1")
+PARTS = ("sweeps", "heldout", "heldout-1", "heldout-2")
 SHARDS = sorted(path for part in PARTS for path in (DATA / part).glob("*.npz"))
 
 #: In no training, with the number of their shards that an earlier report read.
@@ -28,6 +29,12 @@ FIRST_HELD_OUT = HELD_OUT_FAMILIES | {
     "s5": 5,
     "random-labels": 5,
 }
+
+
+#: The same of the second generation: families held out whole, and shards of all others.
+WHOLE = ("gcd", "graphs", "xor-clusters")
+SHARDS_HELD_OUT = (1, 4, 7)
+SECOND = {regime.name for regime in REGIMES}
 
 
 def _card():
@@ -45,6 +52,10 @@ def test_the_cards_counts_agree_with_the_data():
 def test_what_is_held_out_follows_the_rule():
     for path in SHARDS:
         family, _, shard = path.stem.rsplit("-", 2)
+        if family in SECOND:
+            held_out = family in WHOLE or int(shard) in SHARDS_HELD_OUT
+            assert path.parent.name == ("heldout-2" if held_out else "sweeps")
+            continue
         first = FIRST_HELD_OUT.get(family, 14)
         if int(shard) in range(first, first + 3):
             assert path.parent.name == "heldout"
@@ -62,6 +73,7 @@ def test_every_shard_holds_the_configurations_that_its_name_draws(path):
         stored = [json.loads(line) for line in bundle["hparams"]]
     for config, hparams in zip(drawn, stored, strict=True):
         wanted = config.to_dict()
+        assert set(LATER) & set(hparams) == set(LATER) & set(wanted)
         # A full batch is written as its size.
         assert {**wanted, "batch_size": 0} == {**{k: hparams[k] for k in wanted}, "batch_size": 0}
         assert hparams["full_batch"] == (config.batch_size == 0)

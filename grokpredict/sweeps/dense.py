@@ -135,8 +135,8 @@ class OneLayerTransformer:
         sums = torch.cat([weighted, shares], dim=2)
         # The last row is "=", which every sample holds.
         summed = torch.baddbmm(sums[:, -1:], inputs, sums[:, :-1])
-        above = summed[..., :d].unflatten(2, (self.heads, -1))
-        return (above / summed[..., d:].unsqueeze(-1)).flatten(2)
+        above = summed[..., :d].view(n_runs, -1, self.heads, d // self.heads)
+        return torch.flatten(above / summed[..., d:].unsqueeze(-1), 2)
 
     def _normed(self, params: Parameters, name: str, x: Tensor) -> Tensor:
         if not self.norm:

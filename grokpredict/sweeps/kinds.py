@@ -27,8 +27,10 @@ _CHUGHTAI = "Chughtai, Chan, Nanda 2023, arXiv 2302.03025"
 _BOOLEAN = "Bhattamishra et al. 2022, arXiv 2211.12316"
 _OMNIGROK = "Liu, Michaud, Tegmark 2023, arXiv 2210.01117"
 
+#: Learning rate times budget where a task is easy.
+SLOW = (0.3, 30.0)
 PRIMES = (17, 19, 23, 29, 31)
-ADAMW = (("adamw", 0.75), ("adam", 0.09), ("muon", 0.08), ("lion", 0.08))
+ADAMW = (("adamw", 0.85), ("adam", 0.05), ("muon", 0.04), ("lion", 0.06))
 
 
 def _pairs(config: RunConfig) -> tasks.Dataset:
@@ -55,8 +57,8 @@ def public(*operations: str, more: float = 1.0) -> Any:
             "modulus": p,
             **transformer(rng, layer_norm=0.25),
             "batch_size": 0,
-            "train_fraction": min(more * needed(rng, p, 0.8, 1.4), 0.85),
-            "seconds": 4.0,  # in these, generalisation comes late
+            "train_fraction": min(more * needed(rng, p, 0.8, 1.35), 0.92),
+            "seconds": 3.0,  # in these, generalisation comes late
         }
 
     return structure
@@ -80,14 +82,14 @@ def arithmetic(*operations: str, unordered: bool = False, more: float = 1.0) -> 
 
     def structure(rng: Generator, shard: int) -> Drawn:
         p = _prime(rng, shard)
-        fraction = more * needed(rng, p, 0.8, 1.5)
+        fraction = more * needed(rng, p, 0.8, 1.35)
         return {
             "task": "pairs",
             "operation": str(rng.choice(operations)),
             "modulus": p,
             "unordered": unordered,
             **token_network(rng, shard),
-            "train_fraction": min(fraction, 0.85),
+            "train_fraction": min(fraction, 0.92),
         }
 
     return structure
@@ -141,7 +143,7 @@ def three_operands(rng: Generator, shard: int) -> Drawn:
         "operation": str(rng.choice(["sum", "alternating", "mixed"])),
         "modulus": p,
         **token_network(rng, shard),
-        "train_fraction": log_uniform(rng, 0.25, 0.75) if p < 9 else log_uniform(rng, 0.12, 0.5),
+        "train_fraction": log_uniform(rng, 0.5, 0.9) if p < 9 else log_uniform(rng, 0.35, 0.8),
     }
 
 
@@ -168,7 +170,7 @@ def bitwise(rng: Generator, shard: int) -> Drawn:
         "operation": str(rng.choice(["xor", "and", "or"])),
         "modulus": int(rng.choice([16, 32], p=[0.7, 0.3])),
         **token_network(rng, shard),
-        "train_fraction": log_uniform(rng, 0.2, 0.7),
+        "train_fraction": log_uniform(rng, 0.4, 0.88),
     }
 
 
@@ -182,7 +184,7 @@ def groups(choices: tuple[tuple[str, int], ...]) -> Any:
             "operation": operation,
             "modulus": n,
             **token_network(rng, shard),
-            "train_fraction": log_uniform(rng, 0.4, 0.85),
+            "train_fraction": log_uniform(rng, 0.62, 0.92),
         }
 
     return structure
@@ -215,13 +217,13 @@ def boolean(function: str) -> Any:
     """Return what draws an MLP on a Boolean function."""
 
     def structure(rng: Generator, shard: int) -> Drawn:
-        n_bits = int(rng.integers(12, 41))
+        n_bits = int(rng.integers(8, 21) if function == "dnf" else rng.integers(12, 41))
         k = {
             "majority": int(rng.choice([3, 5, 7, 9])),
-            "parity": int(rng.choice([2, 3])),
-            "dnf": int(rng.integers(2, 6)),
+            "parity": int(rng.choice([2, 3, 4], p=[0.3, 0.5, 0.2])),
+            "dnf": int(rng.integers(2, 5)),
         }[function]
-        fractions = {"majority": (0.04, 0.4), "parity": (0.1, 0.5), "dnf": (0.08, 0.6)}[function]
+        fractions = {"majority": (0.03, 0.2), "parity": (0.05, 0.3), "dnf": (0.2, 0.85)}[function]
         return {
             "task": "boolean",
             "operation": function,
@@ -241,8 +243,9 @@ def regression(task: str, low: float, high: float) -> Any:
     def structure(rng: Generator, shard: int) -> Drawn:
         drawn = {
             "task": task,
-            "bits": int(rng.integers(8, 31)),
-            "sparsity": int(rng.integers(1, 5)) + (task == "staircase"),
+            "bits": int(rng.integers(6, 16) if task == "products" else rng.integers(8, 31)),
+            "sparsity": int(rng.integers(1, 3 if task == "products" else 5))
+            + (task == "staircase"),
             "samples": 1500,
             **vectors(rng, shard, regression=True),
             "train_fraction": log_uniform(rng, low, high),
@@ -265,7 +268,7 @@ def linear_teacher(rng: Generator, shard: int) -> Drawn:
         **vectors(rng, shard, regression=True),
         "depth": int(rng.choice([0, 1])),
         "activation": "identity",
-        "train_fraction": dim / 1000 * log_uniform(rng, 0.9, 2.5),
+        "train_fraction": dim / 1000 * log_uniform(rng, 0.75, 1.4),
     }
 
 
@@ -280,7 +283,7 @@ def constant_label(rng: Generator, shard: int) -> Drawn:
         "depth": int(rng.choice([0, 1], p=[0.7, 0.3])),
         "loss": "cross_entropy",
         "bias": True,
-        "train_fraction": dim / 1500 * log_uniform(rng, 1.5, 5.0),
+        "train_fraction": dim / 1500 * log_uniform(rng, 1.0, 2.8),
     }
 
 
@@ -291,7 +294,7 @@ def small_rates(rng: Generator, budget: int) -> Drawn:
     return {
         "optimizer": "sgd",
         "momentum": 0.0,
-        "learning_rate": log_uniform(rng, 3e-3, 0.3),
+        "learning_rate": min(log_uniform(rng, 3.0, 3000.0) / budget, 0.5),
         "weight_decay": 0.0 if rng.random() < 0.4 else log_uniform(rng, 1e-5, 1e-2),
     }
 
@@ -313,7 +316,7 @@ def omnigrok_teacher(rng: Generator, shard: int) -> Drawn:
         "batch_size": int(rng.choice([0, 32])),
         "parametrisation": str(rng.choice(["pytorch", "xavier", "fan_in"])),
         "precision": "float32",
-        "train_fraction": log_uniform(rng, 0.03, 0.15),
+        "train_fraction": log_uniform(rng, 0.015, 0.1),
     }
 
 
@@ -323,7 +326,7 @@ def tabular(rng: Generator, shard: int) -> Drawn:
         shard % 7
     ]
     fractions = {
-        "wine": (0.06, 0.5), "breast_cancer": (0.03, 0.5), "iris": (0.1, 0.7),
+        "wine": (0.12, 0.7), "breast_cancer": (0.03, 0.5), "iris": (0.1, 0.7),
         "digits": (0.05, 0.4), "diabetes": (0.1, 0.8),
     }[name]  # fmt: skip
     return {
@@ -340,8 +343,8 @@ def markov(rng: Generator, shard: int) -> Drawn:
     return {
         "task": "words",
         "modulus": int(rng.choice([4, 6, 8])),
-        "bits": int(rng.choice([6, 8, 10])),
-        "sparsity": int(rng.choice([70, 85, 100])),
+        "bits": int(rng.choice([10, 12, 14])),
+        "sparsity": 100,
         "samples": 1200,
         "data_seed": int(rng.integers(2**31)),
         "architecture": str(rng.choice(["lstm", "gru"])),
@@ -349,7 +352,7 @@ def markov(rng: Generator, shard: int) -> Drawn:
         "width": int(rng.choice([12, 16, 24])),
         "embedding": int(rng.choice([8, 16])),
         "batch_size": int(rng.choice([0, 32, 64], p=[0.3, 0.4, 0.3])),
-        "train_fraction": log_uniform(rng, 0.04, 0.3),
+        "train_fraction": log_uniform(rng, 0.08, 0.4),
     }
 
 
@@ -358,8 +361,8 @@ def graphs(rng: Generator, shard: int) -> Drawn:
     squared = bool(rng.random() < 0.5)
     return {
         "task": "graphs",
-        "bits": int(rng.choice([6, 7, 8])),
-        "sparsity": int(rng.choice([2, 3])),
+        "bits": int(rng.choice([5, 6, 7])),
+        "sparsity": 2,
         "samples": 1000,
         "data_seed": int(rng.integers(2**31)),
         "operation": "energy" if squared else "above_median",
@@ -369,7 +372,7 @@ def graphs(rng: Generator, shard: int) -> Drawn:
         "width": int(rng.choice([12, 16, 24])),
         "batch_size": int(rng.choice([32, 64])),
         "parametrisation": str(rng.choice(["pytorch", "xavier"])),
-        "train_fraction": log_uniform(rng, 0.08, 0.5),
+        "train_fraction": log_uniform(rng, 0.3, 0.85),
         "most_steps": 8000,
     }
 
@@ -380,10 +383,10 @@ def xor_clusters(rng: Generator, shard: int) -> Drawn:
     return {
         "task": "xor_clusters",
         "bits": dim,
-        "sparsity": int(rng.integers(30, 60)),
+        "sparsity": int(rng.integers(28, 45)),
         "samples": 1500,
         **vectors(rng, shard),
-        "train_fraction": dim / 1500 * log_uniform(rng, 1.0, 6.0),
+        "train_fraction": dim / 1500 * log_uniform(rng, 0.5, 2.5),
     }
 
 
@@ -476,19 +479,19 @@ REGIMES: tuple[Regime, ...] = (
         "maximum",
         "max, min, |a - b|; Gross et al. 2024, arXiv 2406.11779",
         _pairs,
-        numbers("maximum", "minimum", "difference", low=0.15, high=0.7),
+        numbers("maximum", "minimum", "difference", low=0.25, high=0.85),
     ),
     Regime(
         "comparison",
         "a < b; Hanna et al. 2023, arXiv 2305.00586",
         _pairs,
-        numbers("less", "next_less", low=0.05, high=0.35),
+        numbers("less", "next_less", low=0.15, high=0.6),
     ),
     Regime(
         "gcd",
         "greatest common divisor; Charton 2023, arXiv 2308.15594",
         _pairs,
-        numbers("gcd", low=0.3, high=0.85),
+        numbers("gcd", low=0.5, high=0.9),
     ),
     Regime(
         "bitwise", f"xor, and, or of numbers of n bits, in the manner of {_POWER}", _pairs, bitwise
@@ -518,6 +521,7 @@ REGIMES: tuple[Regime, ...] = (
         _boolean,
         boolean("majority"),
         large_start,
+        pace=SLOW,
     ),
     Regime(
         "dnf",
@@ -528,28 +532,30 @@ REGIMES: tuple[Regime, ...] = (
     ),
     Regime(
         "sparse-parity",
-        "parity of 2 or 3 of n bits; Barak et al. 2022, arXiv 2207.08799",
+        "parity of 2 to 4 of n bits; Barak et al. 2022, arXiv 2207.08799",
         _boolean,
         boolean("parity"),
+        pace=SLOW,
     ),
     Regime(
         "staircase",
         "x1 + x1 x2 + ...; Abbe et al. 2022, arXiv 2202.08658",
         lambda c: samples.staircase(c.bits, c.sparsity, c.samples, c.data_seed),
         regression("staircase", 0.08, 0.6),
+        pace=SLOW,
     ),
     Regime(
         "sparse-regression",
         "linear in k inputs; Lyu et al. 2023, arXiv 2311.18817",
         lambda c: samples.sparse_linear(c.bits, c.sparsity, c.samples, c.data_seed),
-        regression("sparse_linear", 0.01, 0.06),
+        regression("sparse_linear", 0.02, 0.12),
         large_start,
     ),
     Regime(
         "products",
         "sums of products; in the manner of Kumar et al., arXiv 2310.06110",
         lambda c: samples.products(c.bits, c.sparsity, c.samples, c.data_seed),
-        regression("products", 0.08, 0.6),
+        regression("products", 0.2, 0.85),
         large_start,
     ),
     Regime(
@@ -558,6 +564,7 @@ REGIMES: tuple[Regime, ...] = (
         lambda c: samples.linear_teacher(c.bits, c.samples, c.data_seed),
         linear_teacher,
         small_rates,
+        pace=SLOW,
     ),
     Regime(
         "constant-label",
@@ -565,6 +572,7 @@ REGIMES: tuple[Regime, ...] = (
         lambda c: samples.constant_label(c.bits, c.samples, c.data_seed),
         constant_label,
         small_rates,
+        pace=SLOW,
     ),
     Regime(
         "omnigrok-teacher",
@@ -572,6 +580,7 @@ REGIMES: tuple[Regime, ...] = (
         lambda c: samples.omnigrok_teacher(c.samples, c.data_seed),
         omnigrok_teacher,
         large_start,
+        pace=SLOW,
     ),
     Regime(
         "tables",
@@ -579,13 +588,13 @@ REGIMES: tuple[Regime, ...] = (
         lambda c: samples.table(c.operation),
         tabular,
         large_start,
+        pace=SLOW,
     ),
     Regime(
         "markov",
         f"LSTM or GRU on two Markov chains, IMDb in kind; {_OMNIGROK}",
         lambda c: tables.words(c.samples, c.bits, c.modulus, c.sparsity / 100, c.data_seed),
         markov,
-        large_start,
     ),
     Regime(
         "graphs",
@@ -600,5 +609,6 @@ REGIMES: tuple[Regime, ...] = (
         "four Gaussian clusters; Xu et al. 2023, arXiv 2310.02541",
         lambda c: samples.xor_clusters(c.bits, c.samples, c.sparsity / 10, c.data_seed),
         xor_clusters,
+        pace=SLOW,
     ),
 )

@@ -6,6 +6,7 @@ A run on its own is a stack of one.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import torch
 from torch import Tensor
@@ -36,7 +37,9 @@ def build(config: RunConfig, data: Dataset) -> StackedModel:
         return DenseMLP(config, data) if dense else MLP(config, data)
     if config.architecture == "transformer":
         return OneLayerTransformer(config, data) if data.one_hot else Transformer(config, data)
-    others = {"gru": GRU, "lstm": LSTM, "gcn": GraphNetwork}
+    others: dict[str, Callable[[RunConfig, Dataset], StackedModel]] = {
+        "gru": GRU, "lstm": LSTM, "gcn": GraphNetwork,
+    }  # fmt: skip
     if config.architecture not in others:
         raise ValueError(
             f"architecture must be mlp, transformer, {', '.join(others)}, "

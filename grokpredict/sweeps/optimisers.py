@@ -97,8 +97,7 @@ def muon(
     """
     p.mul_(1 - lr * rows.weight_decay)
     for part in rows.others:
-        parts = (x[:, part] for x in (p, g, first, second))
-        _adam_update(rows, *parts, lr, step)
+        _adam_update(rows, p[:, part], g[:, part], first[:, part], second[:, part], lr, step)
     for part, (fan_in, fan_out) in rows.matrices:
         gradient, buffer = g[:, part], first[:, part]
         buffer.mul_(rows.beta1).add_(gradient)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 from numpy.random import Generator
@@ -11,7 +12,7 @@ from numpy.typing import NDArray
 
 from grokpredict.sweeps.tasks import Dataset
 
-Floats = NDArray[np.float64]
+Floats = NDArray[np.floating[Any]]
 
 
 def _classes(inputs: Floats, targets: NDArray[np.bool_]) -> Dataset:
@@ -52,7 +53,7 @@ def boolean(function: str, n_bits: int, k: int, n_samples: int, seed: int) -> Da
 
 
 def staircase(n_bits: int, k: int, n_samples: int, seed: int) -> Dataset:
-    """Draw a regression on x1 + x1 x2 + ... + x1...xk of random signs; Abbe et al., arXiv 2202.08658."""
+    """Draw a regression on x1 + x1 x2 + ... of random signs; Abbe et al. 2022, arXiv 2202.08658."""
     rng = np.random.default_rng(seed)
     signs = 2.0 * rng.integers(0, 2, (n_samples, n_bits)) - 1.0
     chosen = rng.choice(n_bits, k, replace=False)
@@ -60,7 +61,7 @@ def staircase(n_bits: int, k: int, n_samples: int, seed: int) -> Dataset:
 
 
 def sparse_linear(dim: int, k: int, n_samples: int, seed: int) -> Dataset:
-    """Draw a regression on a linear function of k of the inputs; Lyu et al. 2023, arXiv 2311.18817."""
+    """Draw a regression linear in k of the inputs; Lyu et al. 2023, arXiv 2311.18817."""
     rng = np.random.default_rng(seed)
     inputs = rng.normal(size=(n_samples, dim))
     chosen = rng.choice(dim, k, replace=False)
@@ -68,7 +69,7 @@ def sparse_linear(dim: int, k: int, n_samples: int, seed: int) -> Dataset:
 
 
 def products(dim: int, k: int, n_samples: int, seed: int) -> Dataset:
-    """Draw a regression on a sum of k products of two inputs each; in the manner of arXiv 2310.06110."""
+    """Draw a regression on k products of two inputs; in the manner of arXiv 2310.06110."""
     rng = np.random.default_rng(seed)
     inputs = rng.normal(size=(n_samples, dim))
     chosen = np.stack([rng.choice(dim, 2, replace=False) for _ in range(k)])
@@ -102,7 +103,7 @@ def xor_clusters(dim: int, n_samples: int, distance: float, seed: int) -> Datase
 
 
 def omnigrok_teacher(n_samples: int, seed: int) -> Dataset:
-    """Draw a regression on a 5-100-100-5 tanh network, as large as its student; arXiv 2210.01117."""
+    """Draw a regression on a 5-100-100-5 tanh network; Omnigrok, arXiv 2210.01117."""
     rng = np.random.default_rng(seed)
     x = inputs = rng.normal(size=(n_samples, 5))
     for fan_in, fan_out in ((5, 100), (100, 100)):
@@ -169,4 +170,5 @@ def graphs(nodes: int, kinds: int, n_samples: int, seed: int, *, regression: boo
 
 def _adjacencies(rng: Generator, n_samples: int, nodes: int) -> Floats:
     upper = np.triu(rng.random((n_samples, nodes, nodes)) < 0.35, 1)
-    return (upper | upper.transpose(0, 2, 1)).astype(np.float64)
+    joined: Floats = (upper | upper.transpose(0, 2, 1)).astype(np.float64)
+    return joined

@@ -120,7 +120,7 @@ def _alternating(n: int) -> Group:
 
 
 def _affine(n: int) -> Group:
-    maps = list(product(range(1, n), range(n)))
+    maps: list[Element] = list(product(range(1, n), range(n)))
     return maps, lambda x, y: (x[0] * y[0] % n, (x[0] * y[1] + x[1]) % n)
 
 
@@ -144,7 +144,8 @@ def _matrices(n: int, *, invertible: bool = False) -> Group:
 
 
 def _cyclic_product(n: int) -> Group:
-    return list(product(range(n), range(2))), lambda x, y: ((x[0] + y[0]) % n, (x[1] + y[1]) % 2)
+    pairs: list[Element] = list(product(range(n), range(2)))
+    return pairs, lambda x, y: ((x[0] + y[0]) % n, (x[1] + y[1]) % 2)
 
 
 _ELEMENTS: dict[str, Callable[[int], Group]] = {
@@ -172,7 +173,7 @@ def words(n_samples: int, length: int, alphabet: int, distance: float, seed: int
         Draws the chains and the sequences.
     """
     rng = np.random.default_rng(seed)
-    first, other = rng.dirichlet(np.full(alphabet, 0.5), (2, alphabet))
+    first, other = rng.dirichlet(np.full(alphabet, 0.3), (2, alphabet))
     chains = np.stack([first, (1 - distance) * first + distance * other])
     labels = rng.integers(0, 2, n_samples)
     tokens = np.empty((n_samples, length), dtype=np.int64)
