@@ -21,6 +21,8 @@ from grokpredict.sweeps.evaluation import on_grid
 from grokpredict.sweeps.tasks import Dataset
 
 Drawn = dict[str, Any]
+#: Draws what the runs of one shard share, given its number.
+Structure = Callable[[Generator, int], Drawn]
 
 #: Runs of a shard, and how many of them have a configuration of their own.
 SHARD_RUNS = 24
@@ -55,7 +57,7 @@ class Regime:
     name: str
     source: str
     data: Callable[[RunConfig], Dataset]
-    structure: Callable[[Generator, int], Drawn]
+    structure: Structure
     varied: Callable[[Generator, int], Drawn] = lambda rng, budget: {}
     optimisers: tuple[tuple[str, float], ...] = (
         ("adamw", 0.5), ("muon", 0.1), ("lion", 0.12), ("adam", 0.08), ("rmsprop", 0.08),
