@@ -31,21 +31,18 @@ FIRST_HELD_OUT = HELD_OUT_FAMILIES | {
 }
 
 
-#: The same of the second generation: families held out whole, and shards of all others.
-WHOLE = ("gcd", "graphs", "xor-clusters")
-SHARDS_HELD_OUT = (1, 4, 7)
 SECOND = {regime.name for regime in REGIMES}
 
 
-def _card():
-    spec = importlib.util.spec_from_file_location("card", DATA / "card.py")
+def _script(name):
+    spec = importlib.util.spec_from_file_location(name, DATA / f"{name}.py")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
 
 
 def test_the_cards_counts_agree_with_the_data():
-    card = _card()
+    card = _script("card")
     assert card.table() in (DATA / "README.md").read_text()
 
 
@@ -53,8 +50,7 @@ def test_what_is_held_out_follows_the_rule():
     for path in SHARDS:
         family, _, shard = path.stem.rsplit("-", 2)
         if family in SECOND:
-            held_out = family in WHOLE or int(shard) in SHARDS_HELD_OUT
-            assert path.parent.name == ("heldout-2" if held_out else "sweeps")
+            assert path.parent.name == _script("place").folder(family, int(shard))
             continue
         first = FIRST_HELD_OUT.get(family, 14)
         if int(shard) in range(first, first + 3):
@@ -77,6 +73,23 @@ def test_every_shard_holds_the_configurations_that_its_name_draws(path):
         # A full batch is written as its size.
         assert {**wanted, "batch_size": 0} == {**{k: hparams[k] for k in wanted}, "batch_size": 0}
         assert hparams["full_batch"] == (config.batch_size == 0)
+
+
+def test_the_rule_of_the_second_generation_is_the_written_one():
+    place = _script("place")
+    assert {n: place.folder(n, 0) for n in ("gcd", "graphs", "xor-clusters", "embedded")} == {
+        "gcd": "heldout-2", "graphs": "heldout-2",
+        "xor-clusters": "heldout-2", "embedded": "sweeps",
+    }  # fmt: skip
+    held_out = [k for k in range(20) if place.folder("embedded", k) == "heldout-2"]
+    assert held_out == [1, 4, 7]
+
+
+def test_the_data_are_small_enough_for_a_repository():
+    sizes = {path: path.stat().st_size for path in SHARDS}
+    assert sum(p.stat().st_size for p in DATA.rglob("*") if p.is_file()) < 100e6
+    second = [size for path, size in sizes.items() if path.stem.rsplit("-", 2)[0] in SECOND]
+    assert sum(second) <= 3000 * 24 * len(second)
 
 
 def _sample():

@@ -45,7 +45,7 @@ _BOOLEAN = "Bhattamishra et al. 2022, arXiv 2211.12316"
 _OMNIGROK = "Liu, Michaud, Tegmark 2023, arXiv 2210.01117"
 
 #: Learning rate times budget where a task is easy.
-SLOW = (0.3, 30.0)
+SLOW = (0.1, 6.0)
 ADAMW = (("adamw", 0.85), ("adam", 0.05), ("muon", 0.04), ("lion", 0.06))
 
 REGIMES: tuple[Regime, ...] = (
@@ -205,6 +205,7 @@ REGIMES: tuple[Regime, ...] = (
         lambda c: samples.sparse_linear(c.bits, c.sparsity, c.samples, c.data_seed),
         regression("sparse_linear", 0.02, 0.12),
         large_start,
+        pace=SLOW,
     ),
     Regime(
         "products",

@@ -48,7 +48,7 @@ class Regime:
     varied : callable
         Draws what a configuration changes in :func:`draw_run`'s ranges, given its budget.
     pace : tuple of float, optional
-        For two thirds of the runs, bounds of the learning rate (of Adam; those of others follow)
+        For four fifths of the runs, bounds of the learning rate (of Adam; those of others follow)
         times the budget: where the task is easy, a usual rate would be through at once.
     optimisers : sequence of (str, float)
         How often a shard has each of them.
@@ -139,7 +139,7 @@ def draw_run(
     rates, decays = RANGES[optimizer]
     low, high = habits.scales
     rate = log_uniform(rng, *rates)
-    if pace is not None and rng.random() < 0.67:
+    if pace is not None and rng.random() < 0.8:
         rate = log_uniform(rng, *pace) / budget * rates[0] / RANGES["adam"][0][0]
     momentum, beta2 = 0.9, float(rng.choice(habits.beta2))
     if optimizer in ("sgd", "rmsprop"):

@@ -100,7 +100,7 @@ def small_rates(rng: Generator, budget: int) -> Drawn:
     return {
         "optimizer": "sgd",
         "momentum": 0.0,
-        "learning_rate": min(log_uniform(rng, 3.0, 3000.0) / budget, 0.5),
+        "learning_rate": min(log_uniform(rng, 1.0, 1000.0) / budget, 0.5),
         "weight_decay": 0.0 if rng.random() < 0.4 else log_uniform(rng, 1e-5, 1e-2),
     }
 
