@@ -29,7 +29,7 @@ SHARD_RUNS = 24
 SHARD_CONFIGURATIONS = 20
 #: Budgets are log-uniform between these; costly networks get no more than SECONDS of one core.
 LEAST_STEPS, MOST_STEPS = 3000, 100_000
-SECONDS = 1.6
+SECONDS = 2.0
 
 
 @dataclass(frozen=True)
@@ -85,7 +85,8 @@ def draw_shard(regime: Regime, shard: int, seed: int) -> list[RunConfig]:
     for _ in range(SHARD_CONFIGURATIONS):
         budget = on_grid(np.clip(usual * log_uniform(rng, 0.6, 1.7), LEAST_STEPS, MOST_STEPS))
         run = draw_run(rng, habits, budget, regime.pace) | regime.varied(rng, budget)
-        fraction = float(np.clip(centre * log_uniform(rng, 1 / spread, spread), 0.01, 0.95))
+        room = min(spread, 1 + (1 - centre) / 2)  # a centre near one leaves little
+        fraction = float(np.clip(centre * log_uniform(rng, 1 / room, room), 0.01, 0.95))
         drawn.append({**structure, **run, "train_fraction": round(fraction, 3)})
     repeated = [drawn[i % SHARD_CONFIGURATIONS] for i in range(SHARD_RUNS)]
     return [RunConfig(**run, seed=int(rng.integers(2**31))) for run in repeated]
@@ -131,7 +132,7 @@ def draw_run(
 ) -> Drawn:
     """Draw optimiser, rate, decay, schedule and initial scale of one configuration.
 
-    For a third of the runs the product of rate, decay and budget is drawn, and the decay follows:
+    For most runs the product of rate, decay and budget is drawn, and the decay follows:
     it says how far the weights decay within the budget, so that a longer budget is not just more
     of it (Omnigrok's t ~ 1 / gamma).
     """
@@ -149,8 +150,8 @@ def draw_run(
         momentum = 0.95
     decay = log_uniform(rng, *decays)
     kind = rng.random()
-    if kind < 0.35:
-        decay = log_uniform(rng, 3.0, 200.0) * (1.0 - (momentum if optimizer == "sgd" else 0.0))
+    if kind < 0.6:
+        decay = log_uniform(rng, 2.5, 80.0) * (1.0 - (momentum if optimizer == "sgd" else 0.0))
         decay = float(f"{np.clip(decay / (rate * budget), decays[0] / 3, decays[1] * 3):.3g}")
     elif kind > 0.93:
         decay = 0.0
@@ -172,7 +173,7 @@ def draw_run(
 
 #: Learning rates and weight decays of each optimiser.
 RANGES: dict[str, tuple[tuple[float, float], tuple[float, float]]] = {
-    "adamw": ((5e-4, 1e-2), (0.1, 4.0)),
+    "adamw": ((7e-4, 1e-2), (0.07, 2.0)),
     "muon": ((2e-3, 3e-2), (0.05, 2.0)),
     "lion": ((5e-5, 1e-3), (0.3, 10.0)),
     "adam": ((5e-4, 1e-2), (1e-5, 1e-2)),
@@ -206,7 +207,7 @@ def transformer(rng: Generator, *, layer_norm: float = 0.35) -> Drawn:
     return {
         "architecture": "transformer",
         "depth": 1,
-        "width": int(rng.choice([16, 24, 32, 48], p=[0.45, 0.28, 0.22, 0.05])),
+        "width": int(rng.choice([16, 24, 32, 48], p=[0.1, 0.3, 0.35, 0.25])),
         "heads": int(rng.choice([1, 2, 4], p=[0.2, 0.4, 0.4])),
         "layer_norm": bool(rng.random() < layer_norm),
         "activation": str(rng.choice(["relu", "gelu"], p=[0.7, 0.3])),
@@ -222,8 +223,10 @@ def mlp(rng: Generator, *, embedded: bool, squared: float = 0.2) -> Drawn:
     return {
         "architecture": "mlp",
         "depth": int(rng.choice([1, 2, 3], p=[0.7, 0.24, 0.06])),
-        "width": int(rng.choice([16, 24, 32, 48, 64], p=[0.2, 0.25, 0.3, 0.15, 0.1])),
-        "activation": str(rng.choice(["relu", "gelu", "square", "tanh"], p=[0.5, 0.2, 0.2, 0.1])),
+        "width": int(rng.choice([16, 24, 32, 48, 64], p=[0.05, 0.2, 0.3, 0.25, 0.2])),
+        "activation": str(
+            rng.choice(["relu", "gelu", "square", "tanh"], p=[0.45, 0.2, 0.28, 0.07])
+        ),
         "embedding": int(rng.choice([8, 16, 32])) if embedded else 0,
         "tied": bool(rng.random() < 0.6),
         "bias": bool(rng.random() < 0.6),
@@ -246,5 +249,5 @@ def batches(rng: Generator, full: float = 0.75) -> Drawn:
 
 
 def needed(rng: Generator, p: int, low: float, high: float) -> float:
-    """Draw a training fraction about the share that arithmetic mod p takes, 4.5 ln(p) / p."""
-    return float(np.clip(4.5 * math.log(p) / p * log_uniform(rng, low, high), 0.15, 0.92))
+    """Draw a training fraction about the share that arithmetic mod p takes, 5.8 ln(p) / p."""
+    return float(np.clip(5.8 * math.log(p) / p * log_uniform(rng, low, high), 0.2, 0.93))

@@ -32,7 +32,7 @@ def _prime(rng: Generator, shard: int) -> int:
     """Draw a modulus; one shard in twelve has a large one, on which runs are short."""
     if shard % 12 == 10:
         return int(rng.choice((37, 43, 59)))
-    return int(rng.choice(PRIMES, p=(0.3, 0.25, 0.2, 0.15, 0.1)))
+    return int(rng.choice(PRIMES, p=(0.15, 0.2, 0.25, 0.25, 0.15)))
 
 
 def public(*operations: str, more: float = 1.0) -> Structure:
@@ -46,8 +46,8 @@ def public(*operations: str, more: float = 1.0) -> Structure:
             "modulus": p,
             **transformer(rng, layer_norm=0.25),
             "batch_size": 0,
-            "train_fraction": min(more * needed(rng, p, 0.8, 1.35), 0.92),
-            "seconds": 3.0,  # in these, generalisation comes late
+            "train_fraction": min(more * needed(rng, p, 0.82, 1.25), 0.93),
+            "seconds": 5.0,  # in these, generalisation comes late
         }
 
     return structure
@@ -60,8 +60,8 @@ def public_rates(rng: Generator, budget: int) -> Drawn:
     return {
         "optimizer": "adamw",
         "momentum": 0.9,
-        "learning_rate": log_uniform(rng, 3e-4, 3e-3),
-        "weight_decay": log_uniform(rng, 0.1, 3.0),
+        "learning_rate": log_uniform(rng, 5e-4, 5e-3),
+        "weight_decay": log_uniform(rng, 0.1, 2.0),
         "beta2": float(rng.choice([0.98, 0.999])),
     }
 
@@ -71,14 +71,14 @@ def arithmetic(*operations: str, unordered: bool = False, more: float = 1.0) -> 
 
     def structure(rng: Generator, shard: int) -> Drawn:
         p = _prime(rng, shard)
-        fraction = more * needed(rng, p, 0.8, 1.35)
+        fraction = more * needed(rng, p, 0.82, 1.25)
         return {
             "task": "pairs",
             "operation": str(rng.choice(operations)),
             "modulus": p,
             "unordered": unordered,
             **token_network(rng, shard),
-            "train_fraction": min(fraction, 0.92),
+            "train_fraction": min(fraction, 0.93),
         }
 
     return structure
@@ -132,7 +132,7 @@ def three_operands(rng: Generator, shard: int) -> Drawn:
         "operation": str(rng.choice(["sum", "alternating", "mixed"])),
         "modulus": p,
         **token_network(rng, shard),
-        "train_fraction": log_uniform(rng, 0.5, 0.9) if p < 9 else log_uniform(rng, 0.35, 0.8),
+        "train_fraction": log_uniform(rng, 0.7, 0.92) if p < 9 else log_uniform(rng, 0.45, 0.85),
     }
 
 
@@ -173,7 +173,7 @@ def groups(choices: tuple[tuple[str, int], ...]) -> Structure:
             "operation": operation,
             "modulus": n,
             **token_network(rng, shard),
-            "train_fraction": log_uniform(rng, 0.62, 0.92),
+            "train_fraction": log_uniform(rng, 0.75, 0.93),
         }
 
     return structure
