@@ -20,6 +20,11 @@ HEADER = (
     "| memorisation | confusion | not yet at the usual budget | diverged |\n"
     "| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |\n"
 )
+TENTHS = (
+    "| t4 in which tenth of the budget | generalise | 1 | 2 | 3 | 4 | 5 | 6 | 7 | 8 | 9 | 10 |\n"
+    "| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |\n"
+)
+PARTS = ("sweeps", "heldout", "heldout-1", "heldout-2")
 
 
 def count(runs: Sequence[Run]) -> Counter[str]:
@@ -42,7 +47,9 @@ def count(runs: Sequence[Run]) -> Counter[str]:
         found["diverged"] += run.diverged
         # A tenth of the runs were planned for three times the usual budget of their shard: what
         # a shorter one would have called "never" was perhaps "not yet".
-        if run.max_steps > usual[shard(run)] and result.by(usual[shard(run)]) is False:
+        # Budgets of the second generation are all different.
+        first = run.hparams.get("generation", 1) == 1
+        if first and run.max_steps > usual[shard(run)] and result.by(usual[shard(run)]) is False:
             found["long"] += 1
             found["late"] += result.t4 is not None
     found["configurations"] = len(configurations)
@@ -65,17 +72,34 @@ def row(name: str, found: Counter[str]) -> str:
     )
 
 
+def tenths(name: str, runs: Sequence[Run]) -> str:
+    """Return which share of the runs that generalised did so in which tenth of their budget."""
+    shares = [
+        result.t4 / run.max_steps
+        for run in runs
+        if (result := outcome(run)) and result.t4 is not None and run.max_steps
+    ]
+    counts = Counter(min(int(10 * share), 9) for share in shares)
+    cells = " | ".join(f"{100 * counts[k] / max(len(shares), 1):.0f} %" for k in range(10))
+    return f"| {name} | {len(shares)} | {cells} |\n"
+
+
 def table() -> str:
     lines = [HEADER]
-    for part in ("sweeps", "heldout", "heldout-1"):
+    late = [TENTHS]
+    for part in PARTS:
         runs = read_sweep([HERE / part]).runs
+        for generation in (1, 2):
+            made = [run for run in runs if run.hparams.get("generation", 1) == generation]
+            if made:
+                late.append(tenths(f"{part}, generation {generation}", made))
         families = sorted({run.hparams["family"] for run in runs})
         lines += [
             row(name, count([run for run in runs if run.hparams["family"] == name]))
             for name in families
         ]
         lines.append(row(f"**{part}**", count(runs)))
-    return "".join(lines)
+    return "".join([*lines, "\n", *late])
 
 
 def main() -> None:

@@ -14,7 +14,7 @@ from grokpredict.sweeps import tasks
 from grokpredict.sweeps.config import RunConfig
 from grokpredict.sweeps.families import FAMILIES, SHARD_CONFIGURATIONS, draw_shard
 from grokpredict.sweeps.generate import generate, write_records
-from grokpredict.sweeps.models import build
+from grokpredict.sweeps.models import build, laid_out
 from grokpredict.sweeps.optimisers import StackedOptimiser, schedule
 from grokpredict.sweeps.trainer import Record, train_stack
 
@@ -336,7 +336,7 @@ def test_a_regression_is_labelled_by_its_validation_loss(tmp_path):
         n: np.full(4, np.nan, np.float32) if n.endswith("acc") else values
         for n in ("train_loss", "train_acc", "val_loss", "val_acc", "weight_norm", "grad_norm")
     }
-    record = Record(BASE, 5, 7, 150, np.ones(150, np.float32), evaluations)
+    record = Record(BASE, 5, 7, 150, np.ones(150, np.float32), np.arange(0, 200, 50), evaluations)
     write_records(tmp_path / "r.npz", [record])
     run = read_bundle(tmp_path / "r.npz").runs[0]
     assert outcome(run).t4 == 50
@@ -349,7 +349,7 @@ def test_every_family_draws_stacks_that_can_be_built(family):
         assert configs == draw_shard(family, shard, seed=0)
         assert len({c.structure for c in configs}) == 1
         assert len({replace(c, seed=0) for c in configs}) == SHARD_CONFIGURATIONS
-        build(configs[0], family.data(configs[0]))
+        build(configs[0], laid_out(configs[0], family.data(configs[0])))
     assert "arXiv" in family.source
 
 

@@ -57,19 +57,21 @@ _DROPPED_BITS = 23 - MANTISSA_BITS
 _ZIP_EPOCH = (1980, 1, 1, 0, 0, 0)
 
 
-def round_mantissa(values: ArrayLike) -> NDArray[np.float32]:
-    """Round to the nearest float32 with :data:`MANTISSA_BITS` bits after the leading one.
+def round_mantissa(values: ArrayLike, kept: int = MANTISSA_BITS) -> NDArray[np.float32]:
+    """Round to the nearest float32 with so many bits after the leading one.
 
     Parameters
     ----------
     values : array_like
         Any shape. NaN and infinity stay what they are, what exceeds float32 becomes infinite.
+    kept : int
+        Bits of the mantissa, from 1 to 22.
 
     Returns
     -------
     ndarray of float32, same shape
-        Relative error at most 2 ** -13 for values above 1.2e-38. The zero bits at the end are
-        what lets a compressor work on it.
+        Relative error at most 2 ** -(kept + 1) for values above 1.2e-38. The zero bits at the end
+        are what lets a compressor work on it.
 
     Examples
     --------
@@ -81,9 +83,10 @@ def round_mantissa(values: ArrayLike) -> NDArray[np.float32]:
     flat = rounded.reshape(-1)
     finite = np.isfinite(flat)
     bits = flat.view(np.uint32)[finite]
-    half = np.uint32((1 << (_DROPPED_BITS - 1)) - 1)
-    bits += half + ((bits >> np.uint32(_DROPPED_BITS)) & np.uint32(1))
-    bits &= np.uint32(0xFFFFFFFF << _DROPPED_BITS & 0xFFFFFFFF)
+    dropped = 23 - kept
+    half = np.uint32((1 << (dropped - 1)) - 1)
+    bits += half + ((bits >> np.uint32(dropped)) & np.uint32(1))
+    bits &= np.uint32(0xFFFFFFFF << dropped & 0xFFFFFFFF)
     flat[finite] = bits.view(np.float32)
     return rounded
 
@@ -116,6 +119,7 @@ def write_bundle(
     hparams: Sequence[Mapping[str, Any]] | None = None,
     names: Sequence[str] | None = None,
     compact: bool = False,
+    bits: int = MANTISSA_BITS,
 ) -> None:
     """Write runs into one compressed file, wholly or not at all.
 
@@ -135,13 +139,17 @@ def write_bundle(
         A name for each run.
     compact : bool
         Store differences, at no further loss; about a third of the size for smooth losses.
+    bits : int
+        Bits of the mantissa that are kept, at most :data:`MANTISSA_BITS`.
 
     Raises
     ------
     ValueError
         If a channel is unknown, ``train_loss`` is missing or shapes do not agree.
     """
-    arrays = _members(channels, n_steps, hparams, names)
+    if not 1 <= bits <= MANTISSA_BITS:
+        raise ValueError(f"bits must be from 1 to {MANTISSA_BITS}, got {bits}")
+    arrays = _members(channels, n_steps, hparams, names, bits)
     if compact:
         for name in channels:
             arrays[f"{name}_delta"] = _deltas(arrays.pop(name))
@@ -171,6 +179,7 @@ def _members(
     n_steps: ArrayLike | None,
     hparams: Sequence[Mapping[str, Any]] | None,
     names: Sequence[str] | None,
+    bits: int,
 ) -> dict[str, NDArray[Any]]:
     if "train_loss" not in channels:
         raise ValueError("a bundle must hold train_loss, got " + (", ".join(channels) or "nothing"))
@@ -185,7 +194,7 @@ def _members(
                 f"{name} must have shape (n_runs, n_steps) = ({n_runs}, {grid.size}), "
                 f"got {table.shape}"
             )
-        arrays[name] = round_mantissa(table)
+        arrays[name] = round_mantissa(table, bits)
         arrays[f"{name}_steps"] = grid
     if n_steps is not None:
         arrays["n_steps"] = np.asarray(n_steps, dtype=np.int64)

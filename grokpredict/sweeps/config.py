@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 #: Fields that fix the shapes of a network and its batches, so that runs can share a stack.
 STRUCTURE = (
     "task", "modulus", "bits", "sparsity", "data_seed", "samples", "teacher_width",
     "architecture", "width", "depth", "heads", "layer_norm", "activation", "embedding", "loss",
-    "batch_size",
+    "batch_size", "bias", "tied", "embedding_std", "parametrisation", "precision", "operation",
+    "unordered", "generation",
+)  # fmt: skip
+
+#: Fields that the first shards did not have: left out of the log where they say nothing new.
+LATER = (
+    "operation", "unordered", "bias", "tied", "embedding_std", "parametrisation", "precision",
+    "generation",
 )  # fmt: skip
 
 
@@ -27,14 +34,14 @@ class RunConfig:
     data_seed : int
         Draws the data set, where there is something to draw. ``seed`` draws the split, the
         initial weights and the batches.
-    architecture : {"mlp", "transformer", "gru"}
+    architecture : {"mlp", "transformer", "gru", "lstm", "gcn"}
         With ``depth`` layers of ``width`` units, ``activation`` between them.
     embedding : int
         Dimensions of the token embedding in front of an MLP or GRU; 0 gives an MLP one-hot inputs.
     loss : {"cross_entropy", "squared_error"}
         Squared error against one-hot targets, or against real-valued ones.
     momentum, beta2 : float
-        Betas of the Adam family and Lion; SGD's momentum.
+        Betas of the Adam family and Lion; momentum of SGD, RMSprop and Muon; RMSprop's alpha.
     batch_size : int
         0 for full batch.
     clip_norm, dropout, label_noise : float
@@ -45,6 +52,21 @@ class RunConfig:
         Multiplies PyTorch's usual initialisation (Omnigrok's alpha).
     max_steps : int
         The run's budget; a cosine schedule ends there.
+    operation : str
+        Which of a task's operations or functions, where it has several.
+    unordered : bool
+        Only pairs (a, b) with a <= b, so that no mirrored pair crosses the split.
+    bias, tied : bool
+        Whether an MLP has biases, and one embedding table for all positions.
+    embedding_std : float
+        Of a transformer's initial embeddings; 0 for 1 / sqrt(width).
+    parametrisation : {"pytorch", "fan_in", "xavier", "mean_field"}
+        See :func:`~grokpredict.sweeps.layers.linear`.
+    precision : {"float32", "float64"}
+        Of parameters and everything computed from them.
+    generation : int
+        2 evaluates on a grid that thins out with the step, flushes denormal numbers to zero and
+        lays tokens out one-hot; 1, at every fiftieth step, is how the first shards were made.
     """
 
     family: str
@@ -78,6 +100,14 @@ class RunConfig:
     dropout: float = 0.0
     label_noise: float = 0.0
     init_scale: float = 1.0
+    operation: str = ""
+    unordered: bool = False
+    bias: bool = True
+    tied: bool = True
+    embedding_std: float = 0.0
+    parametrisation: str = "pytorch"
+    precision: str = "float32"
+    generation: int = 1
 
     @property
     def structure(self) -> tuple[Any, ...]:
@@ -86,4 +116,5 @@ class RunConfig:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the fields as a dictionary, ready for JSON."""
-        return asdict(self)
+        usual = {f.name: f.default for f in fields(self) if f.name in LATER}
+        return {k: v for k, v in asdict(self).items() if k not in usual or v != usual[k]}

@@ -14,8 +14,10 @@ from typing import Any
 import numpy as np
 from numpy.random import Generator
 
-from grokpredict.sweeps import draws, tasks
+from grokpredict.sweeps import draws, regimes, tasks
 from grokpredict.sweeps.config import RunConfig
+from grokpredict.sweeps.kinds import REGIMES
+from grokpredict.sweeps.regimes import Regime
 
 #: Runs of a shard, and how many of them have a configuration of their own: the others repeat
 #: one with another seed, which shows how much of an outcome is luck.
@@ -53,8 +55,10 @@ class Family:
     seldom: bool = False
 
 
-def draw_shard(family: Family, shard: int, seed: int) -> list[RunConfig]:
+def draw_shard(family: Family | Regime, shard: int, seed: int) -> list[RunConfig]:
     """Draw the configurations of one shard; the same three arguments give the same ones."""
+    if isinstance(family, Regime):
+        return regimes.draw_shard(family, shard, seed)
     rng = np.random.default_rng([seed, zlib.crc32(family.name.encode()), shard])
     stage = draws.Stage.of(shard, seldom=family.seldom)
     near = family.seldom and stage >= draws.Stage.NEAR
@@ -85,122 +89,117 @@ _POWER = "Power et al. 2022, arXiv 2201.02177"
 _OMNIGROK = "Liu, Michaud, Tegmark 2023, arXiv 2210.01117"
 _PHASES = "Liu et al. 2022, arXiv 2205.10343"
 
-FAMILIES: dict[str, Family] = {
-    family.name: family
-    for family in (
-        Family(
-            "addition",
-            f"a + b mod p; {_POWER}",
-            _pairs,
-            draws.modular("add"),
-            draws.dropout,
-            seldom=True,
-        ),
-        Family(
-            "subtraction", f"a - b mod p; {_POWER}", _pairs, draws.modular("subtract"), seldom=True
-        ),
-        Family(
-            "multiplication",
-            f"a b mod p; {_POWER}",
-            _pairs,
-            draws.modular("multiply"),
-            draws.dropout,
-            seldom=True,
-        ),
-        Family("division", f"a / b mod p; {_POWER}", _pairs, draws.modular("divide"), seldom=True),
-        Family(
-            "quadratic",
-            f"a^2 + ab + b^2 mod p; {_POWER}",
-            _pairs,
-            draws.modular("quadratic"),
-            draws.quadratic_rates,
-            seldom=True,
-        ),
-        Family(
-            "s4",
-            f"composition in S4; {_POWER}",
-            _group,
-            draws.composition(4),
-            draws.composition_rates,
-            seldom=True,
-        ),
-        Family(
-            "s5",
-            f"composition in S5; {_POWER}",
-            _group,
-            draws.composition(5),
-            draws.composition_rates,
-            seldom=True,
-        ),
-        Family(
-            "parity",
-            "parity of k of n bits; Barak et al. 2022, arXiv 2207.08799",
-            lambda c: tasks.sparse_parity(c.bits, c.sparsity, c.samples, c.data_seed),
-            draws.parity,
-            draws.parity_rates,
-        ),
-        Family(
-            "teacher-student",
-            f"regression on a random network; {_OMNIGROK}",
-            lambda c: tasks.teacher_student(c.bits, c.teacher_width, 5, c.samples, c.data_seed),
-            draws.teacher,
-            draws.large_start,
-        ),
-        Family(
-            "images",
-            f"digits, squared error, large initial weights; {_OMNIGROK}",
-            lambda c: tasks.digits(),
-            draws.images("squared_error"),
-            draws.large_start,
-        ),
-        Family(
-            "images-ce",
-            f"digits, cross entropy, large initial weights; {_OMNIGROK}",
-            lambda c: tasks.digits(),
-            draws.images("cross_entropy"),
-            draws.large_start,
-        ),
-        Family(
-            "noisy",
-            "a + b mod p, some labels wrong; Nanda et al. 2023, arXiv 2301.05217",
-            _pairs,
-            draws.modular("add"),
-            draws.noisy,
-            seldom=True,
-        ),
-        Family(
-            "easy", f"a + b mod p, comprehension; {_PHASES}", _pairs, draws.easy, draws.easy_rates
-        ),
-        Family(
-            "random-labels",
-            "nothing to generalise, confusion; Zhang et al. 2017, arXiv 1611.03530",
-            lambda c: tasks.random_labels(c.modulus, c.data_seed),
-            draws.confused,
-            draws.confused_rates,
-        ),
-        # New families come last: whose turn it is among the architectures must not change.
-        Family(
-            "s3",
-            f"composition in S3; {_POWER}",
-            _group,
-            draws.composition(3),
-            draws.composition_rates,
-            seldom=True,
-        ),
-        Family(
-            "dihedral",
-            "composition in a dihedral group; Chughtai et al. 2023, arXiv 2302.03025",
-            lambda c: tasks.dihedral(c.modulus),
-            draws.dihedral,
-            draws.composition_rates,
-            seldom=True,
-        ),
-        Family(
-            "polynomial",
-            "regression on a quadratic of one direction; Kumar et al. 2024, arXiv 2310.06110",
-            lambda c: tasks.polynomial(c.bits, c.samples, c.data_seed),
-            draws.polynomial,
-            draws.large_start,
-        ),
-    )
-}
+_EVERY: tuple[Family | Regime, ...] = (
+    Family(
+        "addition",
+        f"a + b mod p; {_POWER}",
+        _pairs,
+        draws.modular("add"),
+        draws.dropout,
+        seldom=True,
+    ),
+    Family("subtraction", f"a - b mod p; {_POWER}", _pairs, draws.modular("subtract"), seldom=True),
+    Family(
+        "multiplication",
+        f"a b mod p; {_POWER}",
+        _pairs,
+        draws.modular("multiply"),
+        draws.dropout,
+        seldom=True,
+    ),
+    Family("division", f"a / b mod p; {_POWER}", _pairs, draws.modular("divide"), seldom=True),
+    Family(
+        "quadratic",
+        f"a^2 + ab + b^2 mod p; {_POWER}",
+        _pairs,
+        draws.modular("quadratic"),
+        draws.quadratic_rates,
+        seldom=True,
+    ),
+    Family(
+        "s4",
+        f"composition in S4; {_POWER}",
+        _group,
+        draws.composition(4),
+        draws.composition_rates,
+        seldom=True,
+    ),
+    Family(
+        "s5",
+        f"composition in S5; {_POWER}",
+        _group,
+        draws.composition(5),
+        draws.composition_rates,
+        seldom=True,
+    ),
+    Family(
+        "parity",
+        "parity of k of n bits; Barak et al. 2022, arXiv 2207.08799",
+        lambda c: tasks.sparse_parity(c.bits, c.sparsity, c.samples, c.data_seed),
+        draws.parity,
+        draws.parity_rates,
+    ),
+    Family(
+        "teacher-student",
+        f"regression on a random network; {_OMNIGROK}",
+        lambda c: tasks.teacher_student(c.bits, c.teacher_width, 5, c.samples, c.data_seed),
+        draws.teacher,
+        draws.large_start,
+    ),
+    Family(
+        "images",
+        f"digits, squared error, large initial weights; {_OMNIGROK}",
+        lambda c: tasks.digits(),
+        draws.images("squared_error"),
+        draws.large_start,
+    ),
+    Family(
+        "images-ce",
+        f"digits, cross entropy, large initial weights; {_OMNIGROK}",
+        lambda c: tasks.digits(),
+        draws.images("cross_entropy"),
+        draws.large_start,
+    ),
+    Family(
+        "noisy",
+        "a + b mod p, some labels wrong; Nanda et al. 2023, arXiv 2301.05217",
+        _pairs,
+        draws.modular("add"),
+        draws.noisy,
+        seldom=True,
+    ),
+    Family("easy", f"a + b mod p, comprehension; {_PHASES}", _pairs, draws.easy, draws.easy_rates),
+    Family(
+        "random-labels",
+        "nothing to generalise, confusion; Zhang et al. 2017, arXiv 1611.03530",
+        lambda c: tasks.random_labels(c.modulus, c.data_seed),
+        draws.confused,
+        draws.confused_rates,
+    ),
+    # New families come last: whose turn it is among the architectures must not change.
+    Family(
+        "s3",
+        f"composition in S3; {_POWER}",
+        _group,
+        draws.composition(3),
+        draws.composition_rates,
+        seldom=True,
+    ),
+    Family(
+        "dihedral",
+        "composition in a dihedral group; Chughtai et al. 2023, arXiv 2302.03025",
+        lambda c: tasks.dihedral(c.modulus),
+        draws.dihedral,
+        draws.composition_rates,
+        seldom=True,
+    ),
+    Family(
+        "polynomial",
+        "regression on a quadratic of one direction; Kumar et al. 2024, arXiv 2310.06110",
+        lambda c: tasks.polynomial(c.bits, c.samples, c.data_seed),
+        draws.polynomial,
+        draws.large_start,
+    ),
+    *REGIMES,
+)
+FAMILIES: dict[str, Family | Regime] = {family.name: family for family in _EVERY}

@@ -14,16 +14,19 @@ from tqdm import tqdm
 
 from grokpredict._util.atomic import check_replaceable
 from grokpredict._util.parallel import results
-from grokpredict.logs.bundle import write_bundle
+from grokpredict.logs.bundle import MANTISSA_BITS, write_bundle
+from grokpredict.sweeps.evaluation import EVALUATE_EVERY
 from grokpredict.sweeps.families import FAMILIES, SHARD_RUNS, draw_shard
 from grokpredict.sweeps.trainer import (
     DENSE_STEPS,
-    EVALUATE_EVERY,
     EVALUATED,
     REGRESSION_LEVEL,
     Record,
     train_stack,
 )
+
+#: Bits of the mantissa that are stored, by generation; benchmarks/bench_storage.py says why.
+BITS = {1: MANTISSA_BITS, 2: 10}
 
 
 def generate(
@@ -120,8 +123,8 @@ def _make(name: str, shard: int, seed: int, steps: int | None, device: str, path
 def write_records(path: Path, records: Sequence[Record], cut: int | None = None) -> None:
     """Write finished runs as one bundle.
 
-    The training loss stands at every step up to 3 200 and at every fiftieth after that, the other
-    channels at every fiftieth.
+    The training loss stands at every step up to 3 200 (second generation: 1 600) and at every
+    evaluation after that, the other channels at every evaluation.
 
     Parameters
     ----------
@@ -132,9 +135,10 @@ def write_records(path: Path, records: Sequence[Record], cut: int | None = None)
     cut : int, optional
         Where budgets were cut off: ``max_steps`` in the file says what was really planned.
     """
-    n_evaluations = max(len(r.evaluations["weight_norm"]) for r in records)
-    steps = np.arange(n_evaluations) * EVALUATE_EVERY
-    late = steps >= DENSE_STEPS
+    steps = max((r.steps for r in records), key=len)
+    n_evaluations = len(steps)
+    generation = records[0].config.generation
+    late = steps >= DENSE_STEPS[generation]
     n_dense = max(len(r.train_loss) for r in records)
     table = {
         name: np.stack([_padded(r.evaluations[name], n_evaluations) for r in records])
@@ -163,6 +167,7 @@ def write_records(path: Path, records: Sequence[Record], cut: int | None = None)
         hparams=hparams,
         names=[f"{path.stem}-{i:02d}" for i in range(len(records))],
         compact=True,
+        bits=BITS[generation],
     )
 
 

@@ -6,7 +6,8 @@ tests compare each with its PyTorch original, Lion with its paper.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import math
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -19,7 +20,10 @@ EPSILON = 1e-8
 
 @dataclass
 class Rows:
-    """Consecutive runs of a stack that share an update rule, each value a column (n_runs, 1)."""
+    """Consecutive runs of a stack that share an update rule, each value a column (n_runs, 1).
+
+    Muon needs to know which of the flat parameters are matrices of hidden layers.
+    """
 
     start: int
     stop: int
@@ -27,6 +31,8 @@ class Rows:
     weight_decay: Tensor
     beta1: Tensor
     beta2: Tensor
+    matrices: Sequence[tuple[slice, tuple[int, ...]]] = ()
+    others: Sequence[slice] = ()
 
 
 def adamw(
@@ -71,7 +77,51 @@ def lion(
     first.lerp_(g, 1 - rows.beta2)
 
 
-RULES = {"adamw": adamw, "adam": adam, "sgd": sgd, "lion": lion}
+def rmsprop(
+    rows: Rows, p: Tensor, g: Tensor, first: Tensor, second: Tensor, lr: Tensor, step: int
+) -> None:
+    """Gradients over their root mean square, momentum and an L2 penalty, as torch.optim.RMSprop."""
+    g = g.addcmul_(p, rows.weight_decay)
+    second.mul_(rows.beta2).add_((1 - rows.beta2) * g.square())
+    first.mul_(rows.beta1).add_(g / second.sqrt().add_(EPSILON))
+    p.sub_(first * lr)
+
+
+def muon(
+    rows: Rows, p: Tensor, g: Tensor, first: Tensor, second: Tensor, lr: Tensor, step: int
+) -> None:
+    """Orthogonalised Nesterov momentum for the matrices of hidden layers, as in torch.optim.Muon.
+
+    Jordan et al. 2024, https://kellerjordan.github.io/posts/muon/. All other parameters get AdamW
+    with the same rate and decay, and the momentum as its first beta.
+    """
+    p.mul_(1 - lr * rows.weight_decay)
+    for part in rows.others:
+        _adam_update(rows, p[:, part], g[:, part], first[:, part], second[:, part], lr, step)
+    for part, (fan_in, fan_out) in rows.matrices:
+        gradient, buffer = g[:, part], first[:, part]
+        buffer.mul_(rows.beta1).add_(gradient)
+        along = torch.addcmul(gradient, buffer, rows.beta1).view(-1, fan_in, fan_out)
+        ratio = math.sqrt(max(1.0, fan_out / fan_in))
+        p[:, part].sub_(orthogonalised(along).flatten(1) * (lr * ratio))
+
+
+def orthogonalised(matrices: Tensor) -> Tensor:
+    """Five steps of Muon's Newton-Schulz iteration on each of (n, rows, columns)."""
+    a, b, c = 3.4445, -4.7750, 2.0315
+    tall = matrices.shape[1] > matrices.shape[2]
+    x = matrices.transpose(1, 2) if tall else matrices
+    x = x / x.flatten(1).norm(dim=1).clamp(min=1e-7).view(-1, 1, 1)
+    for _ in range(5):
+        gram = torch.bmm(x, x.transpose(1, 2))
+        update = torch.baddbmm(gram, gram, gram, beta=b, alpha=c)
+        x = torch.baddbmm(x, update, x, beta=a)
+    return x.transpose(1, 2) if tall else x
+
+
+RULES = {
+    "adamw": adamw, "adam": adam, "sgd": sgd, "lion": lion, "rmsprop": rmsprop, "muon": muon,
+}  # fmt: skip
 
 
 class StackedOptimiser:
@@ -83,9 +133,17 @@ class StackedOptimiser:
         Runs of one optimiser must be neighbours.
     like : Tensor, shape (n_runs, n_parameters)
         The flat parameters.
+    shapes : mapping of str to shape, optional
+        Of the parameters in their order, which only Muon asks for.
     """
 
-    def __init__(self, configs: Sequence[RunConfig], like: Tensor) -> None:
+    def __init__(
+        self,
+        configs: Sequence[RunConfig],
+        like: Tensor,
+        shapes: Mapping[str, tuple[int, ...]] | None = None,
+    ) -> None:
+        self.matrices, self.others = _hidden_matrices(shapes or {})
         self.first = torch.zeros_like(like)
         self.second = torch.zeros_like(like)
         self._arrange(configs, like.device)
@@ -93,7 +151,7 @@ class StackedOptimiser:
     def _arrange(self, configs: Sequence[RunConfig], device: torch.device) -> None:
         def column(name: str, members: Sequence[RunConfig]) -> Tensor:
             values = [getattr(c, name) for c in members]
-            return torch.tensor(values, dtype=torch.float32, device=device).unsqueeze(1)
+            return torch.tensor(values, dtype=self.first.dtype, device=device).unsqueeze(1)
 
         self.rows: list[Rows] = []
         start = 0
@@ -111,6 +169,8 @@ class StackedOptimiser:
                     column("weight_decay", members),
                     column("momentum", members),
                     column("beta2", members),
+                    self.matrices,
+                    self.others,
                 )
             )
             start = stop
@@ -138,6 +198,22 @@ class StackedOptimiser:
                 r, params[block], grads[block], self.first[block], self.second[block],
                 rates[block], step,
             )  # fmt: skip
+
+
+def _hidden_matrices(
+    shapes: Mapping[str, tuple[int, ...]],
+) -> tuple[list[tuple[slice, tuple[int, ...]]], list[slice]]:
+    """Return what Muon is meant for, matrices but for embeddings and the output, and the rest."""
+    matrices, others = [], []
+    offset = 0
+    for name, shape in shapes.items():
+        part = slice(offset, offset + math.prod(shape))
+        if name.endswith(".weight") and name != "output.weight":
+            matrices.append((part, shape))
+        else:
+            others.append(part)
+        offset = part.stop
+    return matrices, others
 
 
 def schedule(configs: Sequence[RunConfig], steps: Tensor) -> Tensor:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import permutations
 
 import numpy as np
@@ -24,17 +24,25 @@ class Dataset:
         Classes, or dimensions of the regression target.
     vocabulary : int
         0 for real-valued inputs.
+    one_hot : bool
+        Whether inputs hold the tokens as one-hot vectors, (n, length * vocabulary) of float32.
     """
 
     inputs: NDArray[np.int64] | NDArray[np.float32]
     targets: NDArray[np.int64] | NDArray[np.float32]
     n_outputs: int
     vocabulary: int = 0
+    one_hot: bool = False
 
     @property
     def is_regression(self) -> bool:
         """Whether the targets are real numbers, not classes."""
         return self.targets.ndim == 2
+
+    def as_one_hot(self) -> Dataset:
+        """Return the same samples with their tokens as one-hot vectors."""
+        rows = np.eye(self.vocabulary, dtype=np.float32)[self.inputs.astype(np.int64)]
+        return replace(self, inputs=rows.reshape(len(rows), -1), one_hot=True)
 
 
 #: Binary operations mod p; Power et al. 2022, arXiv 2201.02177. Division leaves b = 0 out.

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,21 +15,22 @@ from torch.nn import functional as F  # noqa: N812 (PyTorch's own name for it)
 
 from grokpredict.runs.labels import LabelRule
 from grokpredict.sweeps.config import RunConfig
-from grokpredict.sweeps.models import build
+from grokpredict.sweeps.evaluation import EVALUATE_EVERY, evaluation_steps
+from grokpredict.sweeps.models import build, laid_out
 from grokpredict.sweeps.optimisers import StackedOptimiser, schedule
 from grokpredict.sweeps.tasks import Dataset
 
-#: The training loss is kept at every step up to here, then like everything at evaluations.
-DENSE_STEPS = 3200
-#: Steps between two evaluations.
-EVALUATE_EVERY = 50
+#: By generation: the training loss is kept at every step up to here, then like everything at
+#: evaluations.
+DENSE_STEPS = {1: 3200, 2: 1600}
 #: At most so many samples of the training and of the validation set are evaluated.
 EVALUATE_SAMPLES = 1024
-#: A run whose last so many evaluations meet the threshold has generalised for good.
-SETTLED = 8
+#: By generation: a run whose last so many evaluations meet the threshold has generalised for good.
+SETTLED = {1: 8, 2: 4}
 #: Mean squared error at or under which a regression on targets of variance 1 has generalised.
 REGRESSION_LEVEL = 0.05
 
+PRECISIONS = {"float32": torch.float32, "float64": torch.float64}
 EVALUATED = ("train_acc", "val_loss", "val_acc", "weight_norm", "grad_norm")
 
 
@@ -45,10 +47,12 @@ class Record:
     n_steps : int
         Updates made: the budget, or fewer when the run generalised for good or diverged.
     train_loss : ndarray, shape (n_dense,)
-        At every step, at most :data:`DENSE_STEPS` of them.
+        At every step up to :data:`DENSE_STEPS` of them.
+    steps : ndarray of int, shape (n_evaluations,)
+        Where it was evaluated, the last time at ``n_steps``.
     evaluations : dict of str to ndarray, shape (n_evaluations,)
-        ``train_loss`` and :data:`EVALUATED` at steps 0, 50, 100, ..., ``n_steps``, each before
-        the update; NaN where there was none.
+        ``train_loss`` and :data:`EVALUATED` at ``steps``, each before the update; NaN where there
+        was none.
     """
 
     config: RunConfig
@@ -56,6 +60,7 @@ class Record:
     n_parameters: int
     n_steps: int
     train_loss: NDArray[np.float32]
+    steps: NDArray[np.int64]
     evaluations: dict[str, NDArray[np.float32]]
 
     def hparams(self) -> dict[str, object]:
@@ -102,26 +107,40 @@ def train_stack(
     if len({c.structure for c in configs}) != 1:
         raise ValueError("runs of one stack must have one structure, these differ in it")
     order = sorted(range(len(configs)), key=lambda i: configs[i].optimizer)
-    stack = _Stack([configs[i] for i in order], data, torch.device(device))
     end = max(c.max_steps for c in configs)
     if max_steps is not None:
         end = min(end, max_steps)
     if any(steps % EVALUATE_EVERY for steps in (end, *(c.max_steps for c in configs))):
         raise ValueError(f"steps must be a multiple of {EVALUATE_EVERY}, the evaluation interval")
-    for start in range(0, end + 1, EVALUATE_EVERY):
-        stack.evaluate(start)
-        stack.retire(start, end)
-        if not stack.configs:
-            break
-        stack.advance(start)
+    with _denormals(flushed=configs[0].generation > 1):
+        stack = _Stack([configs[i] for i in order], data, torch.device(device), end)
+        stack.train_to(end)
     return [stack.records[order.index(i)] for i in range(len(configs))]
+
+
+@contextmanager
+def _denormals(*, flushed: bool) -> Iterator[None]:
+    """Flush numbers below 1e-38 to zero meanwhile: a processor computes slowly with them."""
+    if flushed:
+        torch.set_flush_denormal(True)
+    try:
+        yield
+    finally:
+        torch.set_flush_denormal(False)
 
 
 class _Stack:
     """The runs that still train, as tensors whose first axis is the run."""
 
-    def __init__(self, configs: list[RunConfig], data: Dataset, device: torch.device) -> None:
+    def __init__(
+        self, configs: list[RunConfig], data: Dataset, device: torch.device, end: int
+    ) -> None:
+        data = laid_out(configs[0], data)
         self.configs, self.data, self.device = configs, data, device
+        self.dtype = PRECISIONS[configs[0].precision]
+        generation = configs[0].generation
+        self.dense_steps, self.settled = DENSE_STEPS[generation], SETTLED[generation]
+        self.grid = evaluation_steps(end, [c.max_steps for c in configs], thinning=generation > 1)
         self.positions = list(range(len(configs)))
         self.records: dict[int, Record] = {}
         self.model = build(configs[0], data)
@@ -130,8 +149,8 @@ class _Stack:
         self.rule = LabelRule("val_loss", REGRESSION_LEVEL) if data.is_regression else LabelRule()
         self.passes = [torch.empty(0, dtype=torch.long) for _ in configs]
         self.generators = [torch.Generator().manual_seed(c.seed) for c in configs]
-        self.inputs = torch.as_tensor(data.inputs, device=device)
-        self.targets = torch.as_tensor(data.targets, device=device)
+        self.inputs = self._tensor(data.inputs)
+        self.targets = self._tensor(data.targets)
         self._split()
         self._initialise()
         # Written in place at each step and read once a chunk: no host-device copy in between.
@@ -140,6 +159,20 @@ class _Stack:
         self.evaluations: list[dict[str, list[float]]] = [
             {name: [] for name in ("train_loss", *EVALUATED)} for _ in configs
         ]
+
+    def _tensor(self, values: NDArray[np.int64] | NDArray[np.float32]) -> Tensor:
+        tensor = torch.as_tensor(values, device=self.device)
+        return tensor.to(self.dtype) if tensor.is_floating_point() else tensor
+
+    def train_to(self, end: int) -> None:
+        """Train all runs to their end, or to ``end`` where that comes first."""
+        for start in range(0, end + 1, EVALUATE_EVERY):
+            if start in self.grid:
+                self.evaluate(start)
+                self.retire(start, end)
+            if not self.configs:
+                break
+            self.advance(start)
 
     def _split(self) -> None:
         """Draw each run's training set, its wrong labels and the samples that are evaluated."""
@@ -159,7 +192,7 @@ class _Stack:
     def _noisy_targets(
         self, config: RunConfig, train: Tensor, generator: torch.Generator
     ) -> Tensor:
-        targets = torch.as_tensor(self.data.targets)
+        targets = self._tensor(self.data.targets).cpu()
         if config.label_noise:
             wrong = train[: round(config.label_noise * len(train))]
             targets = targets.clone()
@@ -171,8 +204,9 @@ class _Stack:
             torch.cat([p.draw(g).flatten() for p in self.model.initial.values()]) * c.init_scale
             for c, g in zip(self.configs, self.generators, strict=True)
         ]
-        self.flat = torch.stack(drawn).to(self.device)
-        self.optimiser = StackedOptimiser(self.configs, self.flat)
+        self.flat = torch.stack(drawn).to(self.device, self.dtype)
+        shapes = {name: p.shape for name, p in self.model.initial.items()}
+        self.optimiser = StackedOptimiser(self.configs, self.flat, shapes)
         self._view()
 
     def _view(self) -> None:
@@ -184,7 +218,8 @@ class _Stack:
             shape = (len(self.flat), *initial.shape)
             self.params[name] = self.flat[:, offset : offset + size].view(shape).requires_grad_()
             offset += size
-        self.keep_rates = torch.tensor([1 - c.dropout for c in self.configs])
+        self.keep_rates = [1 - c.dropout for c in self.configs]
+        self.drops = any(c.dropout for c in self.configs)
         clips = [c.clip_norm or math.inf for c in self.configs]
         self.clips = torch.tensor(clips, device=self.device).unsqueeze(1)
         self.clipped = any(c.clip_norm for c in self.configs)
@@ -200,11 +235,11 @@ class _Stack:
 
     def _dropout(self, x: Tensor) -> Tensor:
         """Zero units of each run by its own generator, so that a run alone drops the same ones."""
-        if bool((self.keep_rates == 1).all()):
+        if not self.drops:
             return x
         masks = torch.ones(x.shape)
         for row, generator in enumerate(self.generators):
-            rate = float(self.keep_rates[row])
+            rate = self.keep_rates[row]
             if rate < 1:
                 # Nothing is drawn for padding, or the run's later draws would depend on it.
                 own = masks[row, : self.batch_size or self.sizes[row]]
@@ -238,10 +273,11 @@ class _Stack:
             grads = torch.autograd.grad(losses.sum(), list(self.params.values()))
             self.chunk[t] = losses.detach()
             flat = torch.cat([g.reshape(len(self.flat), -1) for g in grads], dim=1)
-            self._update(flat, rates[t], start + t, first=t == 0)
+            self._update(flat, rates[t], start + t)
         self._keep_losses(start)
 
-    def _update(self, grads: Tensor, rates: Tensor, step: int, *, first: bool) -> None:
+    def _update(self, grads: Tensor, rates: Tensor, step: int) -> None:
+        first = step in self.grid
         if first or self.clipped:
             norms = grads.norm(dim=1, keepdim=True)
             if self.clipped:
@@ -270,8 +306,9 @@ class _Stack:
     def _keep_losses(self, start: int) -> None:
         losses = self.chunk.cpu().numpy()
         for row in range(len(self.configs)):
-            self.evaluations[row]["train_loss"].append(float(losses[0, row]))
-            if start < DENSE_STEPS:
+            if start in self.grid:
+                self.evaluations[row]["train_loss"].append(float(losses[0, row]))
+            if start < self.dense_steps:
                 self.dense[row].append(losses[:, row].copy())
 
     @torch.no_grad()
@@ -309,8 +346,8 @@ class _Stack:
         losses = self.evaluations[row]["train_loss"]
         if losses and not math.isfinite(losses[-1]):
             return True
-        metric = self.evaluations[row][self.rule.metric][-SETTLED:]
-        return len(metric) == SETTLED and bool(self.rule.met(np.array(metric)).all())
+        metric = self.evaluations[row][self.rule.metric][-self.settled :]
+        return len(metric) == self.settled and bool(self.rule.met(np.array(metric)).all())
 
     def _finish(self, row: int, step: int) -> None:
         dense = self.dense[row]
@@ -325,6 +362,7 @@ class _Stack:
             self.flat.shape[1],
             step,
             np.concatenate(dense) if dense else np.empty(0, dtype=np.float32),
+            np.array(sorted(self.grid), dtype=np.int64)[:width],
             padded,
         )
 
