@@ -85,6 +85,9 @@ def draw(
     axes[4].set(title="e  Norms", xlabel="step", ylabel="weight norm", yscale="log")
     for (name, points), colour in zip(sizes.items(), (BLUE, RED), strict=True):
         axes[5].semilogx(*zip(*points, strict=True), "o-", color=colour, ms=3, label=name)
+    counts = [k for k, _ in next(iter(sizes.values()))]
+    axes[5].set_xticks(counts, [str(k) for k in counts])
+    axes[5].minorticks_off()
     axes[5].set(title="f  Data size", xlabel="training samples", ylabel="validation accuracy")
     for axis in axes:
         axis.legend(frameon=False, fontsize=7)

@@ -156,7 +156,7 @@ def _clock(clock: NormClock) -> Iterator[str]:
             f"The norm is {ratio:.2g} times w_c = {clock.goldilocks:.3g}, and {product}; "
             f"ln {ratio:.2g} = {clock.needed:.2g} is needed: {verdict} for weight decay alone."
         )
-    elif steps:
+    elif steps > 1:  # a log that counts from 0 ends one step early
         factor = math.exp(min(clock.left, 700.0))
         yield f"From step {clock.step} on, {product}: decay alone could shrink the norm "\
             f"{factor:.3g}-fold."  # fmt: skip

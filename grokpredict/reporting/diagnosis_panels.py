@@ -111,7 +111,8 @@ def _accuracies(axis: Axes, found: RunDiagnosis) -> None:
             marks.setdefault(max(step, 1), []).append(name)
     for step, names in marks.items():
         axis.axvline(step, color=FAINT, lw=0.8, ls=":")
-        axis.text(step, 1.04, ", ".join(names), fontsize=7, color=INK, ha="center")
+        side = "left" if step == 1 else "center"
+        axis.text(step, 1.04, ", ".join(names), fontsize=7, color=INK, ha=side)
     axis.set_xscale("log")
     axis.set_ylim(-0.03, 1.12)
     _finish(axis, "Accuracy and phases", "optimiser step", "accuracy", legend=True)
