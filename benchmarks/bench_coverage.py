@@ -34,16 +34,14 @@ from scipy import special
 from grokpredict.evaluation.ledger import among, clopper_pearson, finished
 from grokpredict.features.conditioning import SignalSettings
 from grokpredict.logs import read_sweep
+from grokpredict.model.reading import VALIDATION, WINDOW_READS, columns_read, in_words
 from grokpredict.model.thresholds import CONFIDENCE, abort_threshold, independent_scores
-from grokpredict.model.validated import reading
 from grokpredict.training import fit as boosting
 from grokpredict.training import table as training_table
 from grokpredict.training.cross_validation import (
     FOLDS,
-    READS,
-    fit_columns,
+    fit_reads,
     folds,
-    model_columns,
     table_for,
 )
 from grokpredict.training.table import columns, extract_grids, known_runs, training_rows
@@ -92,14 +90,13 @@ def of_half(grids, chosen):
 
 def looks_at(runs, grids, asked, trees, model):
     """Return the score of each run at each horizon; NaN where there is no look."""
-    reads = model_columns()[model]
     scores = np.full((len(grids), len(asked)), np.nan)
     for row, grid in enumerate(grids):
-        seen = np.isfinite(grid.metrics).all(axis=1) if READS[model][1] else True
+        seen = np.isfinite(grid.metrics).all(axis=1) if VALIDATION[0] in model else True
         own = np.flatnonzero(asked[grid.run] & seen)
         index = grid.run[own]
         x = columns(runs, grid, own, runs.budget[index])
-        scores[row, index] = trees.probability(x[:, reads])
+        scores[row, index] = trees.probability(x[:, columns_read(model)])
     return scores
 
 
@@ -115,11 +112,11 @@ def one_split(runs, grids, spent, bound, seed):
     everyone = np.ones(len(own), dtype=bool)
     rows = training_rows(own, theirs, everyone, np.random.default_rng(seed))
     splits = [*folds(own, FOLDS, seed), (everyone, None)]
-    for model in READS:
+    for model in WINDOW_READS:
         scores = np.full((len(grids), len(own)), np.nan)
         for fit, held in splits:
             table = table_for(model, rows.among(fit), own)
-            trees = fit_columns(table, model_columns()[model], seed=seed)
+            trees = fit_reads(table, model, seed=seed)
             if held is not None:
                 part = looks_at(own, theirs, held, trees, model)
                 scores = np.where(np.isnan(part), scores, part)
@@ -176,7 +173,7 @@ def main() -> None:
         lost, saved, size = np.array([own[model, rule] for own in results]).T
         over = clopper_pearson(int(np.sum(lost > args.max_false_abort)), len(results))
         print(
-            f"| {reading(*READS[model])} | {rule} | {size.mean():.0f} | {lost.mean():.4f} "
+            f"| {in_words(model)} | {rule} | {size.mean():.0f} | {lost.mean():.4f} "
             f"| {over.value:.3f} "
             f"[{over.low:.3f}, {over.high:.3f}] | {saved.mean():.3f} |"
         )

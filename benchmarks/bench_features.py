@@ -31,9 +31,14 @@ from sklearn.preprocessing import StandardScaler
 from grokpredict import read_sweep
 from grokpredict.evaluation.ledger import among, finished
 from grokpredict.features.conditioning import SignalSettings
-from grokpredict.features.configuration import GRID_TERMS
 from grokpredict.features.signal import feature_names, log10_loss
-from grokpredict.model.classifier import all_feature_names, columns_read
+from grokpredict.model.reading import (
+    CONFIGURATION_ALONE,
+    WINDOW_READS,
+    all_feature_names,
+    columns_read,
+    in_words,
+)
 from grokpredict.runs.run import window
 from grokpredict.training import table as training_table
 from grokpredict.training.cross_validation import FOLDS, family_folds, folds
@@ -244,15 +249,11 @@ def ladder(bench: Bench) -> None:
     """Print what each rung adds."""
     header("Ladder")
     norms = norm_terms(bench)
-    configuration = np.setdiff1d(columns_read(True, False), columns_read(False, False))
-    grid = all_feature_names().index(GRID_TERMS[0])
-    line(bench, "configuration alone", np.r_[grid : grid + 4, configuration])
-    line(bench, "loss", columns_read(False, False))
-    line(bench, "loss + configuration", columns_read(True, False))
-    line(bench, "loss + configuration + norms", columns_read(True, False), extra=norms)
-    line(bench, "loss + validation", columns_read(False, True))
-    line(bench, "loss + configuration + validation", columns_read(True, True))
-    line(bench, "loss + configuration + validation + norms", columns_read(True, True), extra=norms)
+    line(bench, "configuration alone", columns_read(CONFIGURATION_ALONE))
+    for reads in WINDOW_READS:
+        line(bench, in_words(reads), columns_read(reads))
+        if "configuration" in reads:
+            line(bench, f"{in_words(reads)} + norms", columns_read(reads), extra=norms)
 
 
 #: Groups of columns that the ablation leaves out, by their names or the beginnings of these.
@@ -413,12 +414,12 @@ def ablation(bench: Bench) -> None:
     )
     validated = [LOSS_GROUPS, CONTEXT_GROUPS, VALIDATION_GROUPS]
     usual, training_table.EXTRA_BUDGETS = training_table.EXTRA_BUDGETS, 1
-    for title, own, reads, kinds in (
-        ("loss", everyone, (False, False), [LOSS_GROUPS]),
-        ("loss + configuration", everyone, (True, False), [LOSS_GROUPS, CONTEXT_GROUPS]),
-        ("loss + configuration + validation", few, (True, True), validated),
+    for own, reads, kinds in (
+        (everyone, WINDOW_READS[0], [LOSS_GROUPS]),
+        (everyone, WINDOW_READS[1], [LOSS_GROUPS, CONTEXT_GROUPS]),
+        (few, WINDOW_READS[3], validated),
     ):
-        whole = columns_read(*reads)
+        title, whole = in_words(reads), columns_read(reads)
         groups = _groups(kinds)
         choices = {f"without {name}": np.setdiff1d(whole, cut) for name, cut in groups.items()}
         if title == "loss":
@@ -431,8 +432,8 @@ def ablation(bench: Bench) -> None:
 def ceilings(bench: Bench) -> None:
     """Print generic features and estimators."""
     header("Ceilings: what replaces the features of the loss, with the context")
-    rest = columns_read(True, False)[N_LOSS:]
-    both = columns_read(True, False)
+    both = columns_read(WINDOW_READS[1])
+    rest = both[N_LOSS:]
     line(bench, "ours", both)
     for name, fit in ESTIMATORS.items():
         line(bench, f"ours, {name}", both, fit=fit)
@@ -449,13 +450,12 @@ def ceilings(bench: Bench) -> None:
 def curve(bench: Bench) -> None:
     """Print the learning curve."""
     header("Share of the training configurations")
-    for told, validated in ((True, False), (True, True)):
+    for reads in WINDOW_READS[1::2]:
         for share in (0.25, 0.5, 0.75, 1.0):
-            name = "loss + configuration" + " + validation" * validated
             line(
                 bench,
-                f"{name}, {share:.0%}",
-                columns_read(told, validated),
+                f"{in_words(reads)}, {share:.0%}",
+                columns_read(reads),
                 by_family=False,
                 share=share,
             )

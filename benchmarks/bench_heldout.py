@@ -30,9 +30,9 @@ from grokpredict.evaluation.replay import Replay
 from grokpredict.features.conditioning import SignalSettings
 from grokpredict.logs import read_sweep
 from grokpredict.model.classifier import load_classifier
-from grokpredict.model.validated import reading
+from grokpredict.model.reading import CONFIGURATION_ALONE, in_words
 from grokpredict.runs.sweep import Sweep
-from grokpredict.training.cross_validation import READS, held_out_scores
+from grokpredict.training.cross_validation import held_out_scores
 from grokpredict.training.digest import facts_of
 from grokpredict.training.ranking import auroc, enough
 from grokpredict.training.table import extract_grids, known_runs
@@ -55,14 +55,14 @@ def trained_elsewhere(train, held, horizons, jobs):
     left_out = held_out_scores(runs, grids, splits, seed=0, jobs=jobs)
     everything = held_out_scores(runs, grids, [(~own, own)], seed=0, jobs=jobs)
     steps = [grid.horizon for grid in grids]
-    return runs, own, family, steps, left_out, everything["configuration"]
+    return runs, own, family, steps, left_out, everything[CONFIGURATION_ALONE]
 
 
 def family_areas(runs, own, family, steps, scores):
     """Return by model, horizon and kind of task the area of a model that did not see the kind."""
     found = {}
     for model, by_horizon in scores.items():
-        name = reading(*READS[model]) if model in READS else "configuration only"
+        name = in_words(model) if model != CONFIGURATION_ALONE else "configuration only"
         for step, looks in zip(steps, by_horizon, strict=True):
             areas = {}
             for kind in sorted(set(family[own])):

@@ -23,7 +23,6 @@ import sys
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 
@@ -36,12 +35,12 @@ from grokpredict.features.signal import feature_names
 from grokpredict.logs import read_sweep
 from grokpredict.model.classifier import load_classifier
 from grokpredict.model.familiarity import fit_familiar
+from grokpredict.model.reading import CONFIGURATION, VALIDATION, WINDOW_READS, in_words
 from grokpredict.model.thresholds import abort_threshold, independent_scores
-from grokpredict.model.validated import metric_reasons, reading
 from grokpredict.runs.configuration import Configuration
 from grokpredict.runs.curve import Curve
 from grokpredict.runs.run import Run
-from grokpredict.training.cross_validation import FOLDS, READS, folds, held_out_scores
+from grokpredict.training.cross_validation import FOLDS, folds, held_out_scores
 from grokpredict.training.table import extract_grids, known_runs
 
 HORIZONS = (200, 400, 800, 1600, 3200)
@@ -198,25 +197,25 @@ def strange_looks(runs, grids, fit, held, out):
 
     What runs look like is learnt from ``fit``, and how far from that is strange from ``held``.
     """
-    found = {name: np.zeros((len(grids), len(runs)), dtype=bool) for name in READS}
+    found = {name: np.zeros((len(grids), len(runs)), dtype=bool) for name in WINDOW_READS}
     known = fit | held
     terms = [_terms(runs, grid, np.flatnonzero(known[grid.run])) for grid in grids]
     familiar = fit_familiar(
         [grid.features[fit[grid.run]] for grid in grids],
         [grid.features[held[grid.run]] for grid in grids],
         np.concatenate(terms),
+        read_metrics=True,
     )
-    metrics = np.concatenate([grid.metrics[known[grid.run]] for grid in grids])
-    ends = SimpleNamespace(low=np.nanmin(metrics, axis=0), high=np.nanmax(metrics, axis=0))
     for row, grid in enumerate(grids):
         own = np.flatnonzero(out[grid.run])
         context = _terms(runs, grid, own)[:, -len(CONTEXT_TERMS) :]
         loss = _any(familiar.reasons(grid.features[own], row, feature_names()))
         configuration = _any(familiar.context_reasons(context))
-        validation = _any(metric_reasons(ends, grid.metrics[own]))
-        for name, (told, validated) in READS.items():
-            strange = loss | (configuration & told) | (validation & validated)
-            found[name][row, grid.run[own]] = strange
+        validation = _any(familiar.metric_reasons(grid.metrics[own]))
+        for reads in WINDOW_READS:
+            strange = loss | (configuration & (CONFIGURATION in reads))
+            strange |= validation & (VALIDATION[0] in reads)
+            found[reads][row, grid.run[own]] = strange
     return found
 
 
@@ -225,13 +224,14 @@ def _any(reasons):
 
 
 def _terms(runs, grid, own):
-    """Return the columns of the table besides loss and metrics, for some windows of a grid."""
+    """Return the columns of the table besides the loss, for some windows of a grid."""
     index = grid.run[own]
     budgets = runs.budget[index]
     configurations = [runs.configurations[i] for i in index]
     return np.column_stack(
         [
             grid_and_budget(grid.horizon, grid.stride, budgets),
+            grid.metrics[own],
             context_terms(configurations, grid.horizon, budgets),
         ]
     )
@@ -256,38 +256,39 @@ def family_table(bound, jobs):
     usual = held_out_scores(runs, grids, splits, seed=0, jobs=jobs)
     apart = [(~out, out) for out in left_out.values()]
     scores = held_out_scores(runs, grids, apart, seed=0, jobs=jobs)
-    strange = {name: np.zeros((len(grids), len(runs)), dtype=bool) for name in READS}
-    limits = {name: np.zeros(len(runs)) for name in READS}
+    strange = {name: np.zeros((len(grids), len(runs)), dtype=bool) for name in WINDOW_READS}
+    limits = {name: np.zeros(len(runs)) for name in WINDOW_READS}
     _, held = splits[0]
     for out in left_out.values():
         looks = strange_looks(runs, grids, ~held & ~out, held & ~out, out)
-        for name in READS:
+        for name in WINDOW_READS:
             strange[name] |= looks[name]
             limits[name][out] = limit(runs, usual[name], ~out, bound)
     print(
-        f"| kind of task | good | doomed | {' | '.join(reading(*READS[name]) for name in READS)} |"
+        f"| kind of task | good | doomed | {' | '.join(in_words(name) for name in WINDOW_READS)} |"
     )
-    print("| --- | ---: | ---: |" + " --- |" * len(READS))
+    print("| --- | ---: | ---: |" + " --- |" * len(WINDOW_READS))
     stops = {
         name: Replay(name, HORIZONS, scores[name], strange[name], np.tile(limits[name], (5, 1)))
-        for name in READS
+        for name in WINDOW_READS
     }
-    measured = np.isfinite(scores["validated"]).any(axis=0)
+    measured = np.isfinite(scores[WINDOW_READS[2]]).any(axis=0)
     for title, out in [*left_out.items(), ("**all**", np.ones(len(runs), dtype=bool))]:
         cells = [
-            _cell(done, stops[name], out & measured if READS[name][1] else out) for name in READS
+            _cell(done, stops[name], out & measured if VALIDATION[0] in name else out)
+            for name in WINDOW_READS
         ]
         good = done.good[out]
         print(f"| {title} | {good.sum()} | {(~good).sum()} | {' | '.join(cells)} |", flush=True)
     print("\nThe same without leaving a kind out, thresholds from the other folds:")
-    for name in READS:
+    for name in WINDOW_READS:
         own = np.zeros(len(runs))
         for fit, out in splits:
             own[out] = limit(runs, usual[name], fit, bound)
         known = np.isfinite(usual[name]).any(axis=0)
         nothing = np.zeros_like(strange[name])
         replay = Replay(name, HORIZONS, usual[name], nothing, np.tile(own, (5, 1)))
-        print(f"{reading(*READS[name])}: {_cell(done, replay, known)}", flush=True)
+        print(f"{in_words(name)}: {_cell(done, replay, known)}", flush=True)
 
 
 def _cell(done, replay, out):

@@ -26,15 +26,13 @@ from grokpredict import load_classifier, read_sweep
 from grokpredict.features.conditioning import SignalSettings
 from grokpredict.features.metrics import METRIC_TERMS, Evaluations
 from grokpredict.model.forecast import generalisation_steps
-from grokpredict.model.validated import ValidatedModels, reading
+from grokpredict.model.reading import CONFIGURATION, VALIDATION, WINDOW_READS, Reader, in_words
 from grokpredict.runs.labels import phase_times
 from grokpredict.runs.run import window
 from grokpredict.training.cross_validation import (
     FOLDS,
-    READS,
-    fit_columns,
+    fit_reads,
     folds,
-    model_columns,
     table_for,
 )
 from grokpredict.training.table import extract_grids, known_runs, training_rows
@@ -45,18 +43,15 @@ HORIZONS = (200, 400, 800, 1600, 3200)
 def fold_classifier(runs, grids, fit):
     """Return the default classifier with its trees fitted to some of the runs."""
     rows = training_rows(runs, grids, fit, np.random.default_rng(0))
-    trees = {
-        name: fit_columns(table_for(name, rows, runs), model_columns()[name], seed=0)
-        for name in READS
-    }
     wide = np.full(len(METRIC_TERMS), 1e9)
+    default = load_classifier()
     return replace(
-        load_classifier(),
-        loss_only=trees["loss"],
-        with_context=trees["both"],
-        validated=ValidatedModels(
-            trees["validated"], trees["validated both"], {}, low=-wide, high=wide
+        default,
+        readers=tuple(
+            Reader(reads, fit_reads(table_for(reads, rows, runs), reads, seed=0), {})
+            for reads in WINDOW_READS
         ),
+        familiar=replace(default.familiar, metric_low=-wide, metric_high=wide),
     )
 
 
@@ -69,16 +64,18 @@ def forecasts(runs, grids, splits):
             index = grid.run[held[grid.run] & runs.generalised[grid.run]]
             own = [runs.runs[i] for i in index]
             seen = [Evaluations.of(run) for run in own]
-            for told, validated in READS.values():
+            for reads in WINDOW_READS:
                 looks = classifier.look(
                     window(own, grid.horizon),
                     horizon=grid.horizon,
-                    configurations=[run.configuration if told else None for run in own],
+                    configurations=[
+                        run.configuration if CONFIGURATION in reads else None for run in own
+                    ],
                     budget=runs.budget[index],
-                    evaluations=seen if validated else None,
+                    evaluations=seen if VALIDATION[0] in reads else None,
                 )
                 for if_at_all in (False, True):
-                    name = reading(told, validated) + ", if at all" * if_at_all
+                    name = in_words(reads) + ", if at all" * if_at_all
                     steps = found.setdefault(
                         (name, grid.horizon), np.full((len(runs.runs), 3), np.nan)
                     )

@@ -10,10 +10,10 @@ from grokpredict.features.conditioning import SignalSettings
 from grokpredict.features.configuration import CONTEXT_TERMS
 from grokpredict.features.metrics import METRIC_TERMS
 from grokpredict.features.signal import feature_names
-from grokpredict.model.classifier import GrokClassifier, all_feature_names
+from grokpredict.model.classifier import GrokClassifier, Looks
 from grokpredict.model.familiarity import Familiar
+from grokpredict.model.reading import WINDOW_READS, Reader, all_feature_names
 from grokpredict.model.trees import Trees
-from grokpredict.model.validated import ValidatedModels
 from grokpredict.runs.configuration import Configuration
 from grokpredict.runs.curve import Curve
 from grokpredict.runs.labels import LabelRule
@@ -121,13 +121,19 @@ def hand_made(
     n_loss = len(feature_names())
     wide = np.full((len(grids), n_loss), reach)
     budget, gap = names.index("log10_budget"), names.index("val_loss_gap")
+    trees = (
+        one_split(budget, 3.0, np.log(1 / 9), np.log(9)),
+        one_split(budget, 3.0, np.log(1 / 4), np.log(4)),
+        one_split(gap, 1.0, np.log(7 / 3), np.log(3 / 7)),
+        one_split(gap, 1.0, np.log(3), np.log(1 / 3)),
+    )
+    of_model = (scores or {},) * 2 + (validated_scores,) * 2
+    models = zip(WINDOW_READS, trees, of_model, strict=True)
     return GrokClassifier(
         grids=grids,
         rule=LabelRule(),
         budget=4000,
         settings=SignalSettings(),
-        loss_only=one_split(budget, 3.0, np.log(1 / 9), np.log(9)),
-        with_context=one_split(budget, 3.0, np.log(1 / 4), np.log(4)),
         familiar=Familiar(
             centre=np.zeros_like(wide),
             scale=np.ones_like(wide),
@@ -138,15 +144,17 @@ def hand_made(
             context_low=np.full(len(CONTEXT_TERMS), -9.0),
             context_high=np.full(len(CONTEXT_TERMS), 9.0),
             budget_high=np.array([5.0, 3.0]),
+            metric_low=np.full(len(METRIC_TERMS), -5.0),
+            metric_high=np.full(len(METRIC_TERMS), 5.0),
         ),
-        lowest_scores=scores or {},
-        validated=None
-        if validated_scores is None
-        else ValidatedModels(
-            loss_only=one_split(gap, 1.0, np.log(7 / 3), np.log(3 / 7)),
-            with_context=one_split(gap, 1.0, np.log(3), np.log(1 / 3)),
-            lowest_scores=validated_scores,
-            low=np.full(len(METRIC_TERMS), -5.0),
-            high=np.full(len(METRIC_TERMS), 5.0),
+        readers=tuple(
+            Reader(reads, trees, {s: low for (told, s), low in known.items() if told == i % 2})
+            for i, (reads, trees, known) in enumerate(models)
+            if known is not None
         ),
     )
+
+
+def read(classifier: GrokClassifier, looks: Looks, name: str) -> list[bool]:
+    """Whether each look read a channel, or the configuration."""
+    return [name in classifier.readers[i].reads for i in looks.reader]

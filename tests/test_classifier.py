@@ -16,17 +16,18 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from planted import hand_made, planted_sweep
+from planted import hand_made, planted_sweep, read
 
 from grokpredict.features.configuration import CONTEXT_TERMS
+from grokpredict.features.signal import feature_names
 from grokpredict.model.classifier import (
     ClassifierFileError,
     GrokClassifier,
     Looks,
-    all_feature_names,
     load_classifier,
 )
 from grokpredict.model.file import PROTOCOL
+from grokpredict.model.reading import WINDOW_READS, all_feature_names
 from grokpredict.model.trees import Trees
 from grokpredict.runs.configuration import Configuration
 from grokpredict.runs.curve import UnsuitableRunError
@@ -96,7 +97,7 @@ def test_rows_do_not_depend_on_their_company(trained: GrokClassifier) -> None:
     epochs = window(runs, 400)
     configurations = [run.configuration if i % 2 else None for i, run in enumerate(runs)]
     together = trained.look(epochs, horizon=400, configurations=configurations, budget=4000)
-    assert together.with_context.tolist() == [False, True] * 3 + [False]
+    assert read(trained, together, "configuration") == [False, True] * 3 + [False]
     for i in range(7):
         alone = trained.look(
             epochs[i : i + 1], horizon=400, configurations=configurations[i : i + 1], budget=4000
@@ -127,7 +128,7 @@ def test_learning_rate_or_weight_decay_must_be_known_for_the_context(
     ]
     lenient = dataclasses.replace(trained, context_fields=())
     looks = lenient.look(epochs, horizon=400, configurations=configurations, budget=4000)
-    assert looks.with_context.tolist() == [False, False, True, True]
+    assert read(trained, looks, "configuration") == [False, False, True, True]
     bare = trained.look(epochs, horizon=400, budget=4000)
     np.testing.assert_array_equal(looks.probability[:2], bare.probability[:2])
     # What is known of the second was not read, so it is not shown either.
@@ -140,7 +141,7 @@ def test_the_default_reads_a_configuration_without_the_size_of_the_network() -> 
     epochs = window(SWEEP.runs[:1], 400)
     default = load_classifier()
     looks = default.look(epochs, horizon=400, configurations=[configuration])
-    assert looks.with_context.all()
+    assert read(default, looks, "configuration") == [True]
     # Where it is told it makes no difference, unless it is quite another size.
     usual, huge = (
         default.look(
@@ -180,7 +181,7 @@ def test_curves_of_another_kind_are_strangers(
     stranger = trained.look(losses[None, None], horizon=400, budget=4000).stranger[0]
     assert stranger is not None, what
     assert "training runs" in stranger
-    assert any(name in stranger for name in trained.loss_feature_names)
+    assert any(name in stranger for name in feature_names())
 
 
 def test_new_runs_of_the_same_kind_are_no_strangers(trained: GrokClassifier) -> None:
@@ -231,14 +232,13 @@ def test_grids_and_their_horizons(trained: GrokClassifier) -> None:
 
 def test_thresholds_per_grid_and_variant() -> None:
     classifier = hand_made(scores={(False, 1): np.linspace(0, 1, 100)})
-    assert classifier.threshold(1, with_context=False, max_false_abort=0.05) == pytest.approx(
-        1 / 99
-    )
-    assert classifier.threshold(1, with_context=True, max_false_abort=0.05) is None
-    assert classifier.threshold(10, with_context=False, max_false_abort=0.05) is None
-    assert classifier.n_calibration(1, with_context=False) == 100
+    loss, configured = WINDOW_READS[:2]
+    assert classifier.threshold(loss, 1, 0.05) == pytest.approx(1 / 99)
+    assert classifier.threshold(configured, 1, 0.05) is None
+    assert classifier.threshold(loss, 10, 0.05) is None
+    assert classifier.n_calibration(loss, 1) == 100
     with pytest.raises(UnsuitableRunError):
-        classifier.threshold(7, with_context=False, max_false_abort=0.05)
+        classifier.threshold(loss, 7, 0.05)
 
 
 # -- the file --------------------------------------------------------------------------------
@@ -256,9 +256,11 @@ def test_a_saved_classifier_says_the_same(trained: GrokClassifier, tmp_path: Pat
             assert after.stranger == before.stranger
     for name in ("grids", "rule", "budget", "settings"):
         assert getattr(loaded, name) == getattr(trained, name)
-    assert set(loaded.lowest_scores) == set(trained.lowest_scores)
-    for key, scores in trained.lowest_scores.items():
-        np.testing.assert_array_equal(loaded.lowest_scores[key], scores)
+    for again, reader in zip(loaded.readers, trained.readers, strict=True):
+        assert again.reads == reader.reads
+        assert list(again.scores) == list(reader.scores)
+        for stride, scores in reader.scores.items():
+            np.testing.assert_array_equal(again.scores[stride], scores)
     assert dict(loaded.card) == json.loads(json.dumps(dict(trained.card)))
     assert load_classifier(loaded) is loaded
     # What numpy alone can read, without pickle.
@@ -270,12 +272,7 @@ def test_a_saved_classifier_says_the_same(trained: GrokClassifier, tmp_path: Pat
 
 def test_without_a_context_ensemble_the_loss_alone_is_read(tmp_path: Path) -> None:
     whole = hand_made(scores={(False, 1): np.full(59, 0.5)})
-    bare = GrokClassifier(
-        **{
-            name: None if name == "with_context" else getattr(whole, name)
-            for name in whole.__dataclass_fields__
-        }
-    )
+    bare = dataclasses.replace(whole, readers=whole.readers[:1])
     bare.save(tmp_path / "bare.npz")
     loaded = load_classifier(tmp_path / "bare.npz")
     looks = loaded.look(
@@ -284,7 +281,7 @@ def test_without_a_context_ensemble_the_loss_alone_is_read(tmp_path: Path) -> No
         configurations=[Configuration(learning_rate=1.0)],
         budget=900,
     )
-    assert not looks.with_context[0]
+    assert read(loaded, looks, "configuration") == [False]
     assert looks.probability[0] == pytest.approx(0.1)
 
 
@@ -372,7 +369,7 @@ def test_a_pickle_in_the_file_is_not_executed(saved: Path, tmp_path: Path) -> No
             return (os.mkdir, (str(tmp_path / "executed"),))
 
     def plant(_: Any, arrays: dict[str, Any]) -> None:
-        arrays["loss_only.value"] = np.array([Bomb()], dtype=object)
+        arrays["readers.0.trees.value"] = np.array([Bomb()], dtype=object)
 
     refused(rewritten(saved, tmp_path / "bomb.npz", plant))
     assert not (tmp_path / "executed").exists()
@@ -416,25 +413,25 @@ def _set(name: str, index: int, value: float) -> Any:
 @pytest.mark.parametrize(
     "change",
     [
-        _set("loss_only.left", 1, 0),  # a loop
-        _set("loss_only.left", 0, 0),  # half a leaf
-        _set("loss_only.right", 0, 99),
-        _set("loss_only.right", 0, -1),
-        _set("loss_only.feature", 0, 32 + 4),  # a context term, which the loss alone lacks
-        _set("loss_only.feature", 0, -1),
-        _set("loss_only.root", 0, 3),
-        _set("loss_only.root", 0, -1),
-        _set("loss_only.value", 1, float("nan")),
-        _set("loss_only.value", 1, float("inf")),
-        _set("loss_only.threshold", 0, float("nan")),
-        _set("loss_only.left", 0, 1.5),
+        _set("readers.0.trees.left", 1, 0),  # a loop
+        _set("readers.0.trees.left", 0, 0),  # half a leaf
+        _set("readers.0.trees.right", 0, 99),
+        _set("readers.0.trees.right", 0, -1),
+        _set("readers.0.trees.feature", 0, 32 + 4),  # a context term, which the loss alone lacks
+        _set("readers.0.trees.feature", 0, -1),
+        _set("readers.0.trees.root", 0, 3),
+        _set("readers.0.trees.root", 0, -1),
+        _set("readers.0.trees.value", 1, float("nan")),
+        _set("readers.0.trees.value", 1, float("inf")),
+        _set("readers.0.trees.threshold", 0, float("nan")),
+        _set("readers.0.trees.left", 0, 1.5),
         _set("familiar.scale", 0, 0.0),
         _set("familiar.limit", 0, float("nan")),
-        _set("scores.0", 0, 2.0),
-        lambda _, arrays: arrays.update({"loss_only.value": np.zeros(2)}),
-        lambda _, arrays: arrays.update({"loss_only.root": np.zeros(0, int)}),
+        _set("readers.0.scores.0", 0, 2.0),
+        lambda _, arrays: arrays.update({"readers.0.trees.value": np.zeros(2)}),
+        lambda _, arrays: arrays.update({"readers.0.trees.root": np.zeros(0, int)}),
         lambda _, arrays: arrays.update({"familiar.low": np.zeros((3, 5))}),
-        lambda _, arrays: arrays.pop("loss_only.value"),
+        lambda _, arrays: arrays.pop("readers.0.trees.value"),
         lambda _, arrays: arrays.pop("familiar.limit"),
         lambda header, _: header.update(grids=[]),
         lambda header, _: header.update(grids=[[400, 0]]),
@@ -447,7 +444,13 @@ def _set(name: str, index: int, value: float) -> Any:
         lambda header, _: header.update(rule={"metric": "karma"}),
         lambda header, _: header.update(rule={"colour": "red"}),
         lambda header, _: header["signal"].update(order=-1),
-        lambda header, _: header.pop("scores"),
+        lambda header, _: header.pop("readers"),
+        lambda header, _: header["readers"].pop(0),
+        lambda header, _: header["readers"].reverse(),
+        lambda header, _: header["readers"][0].pop("strides"),
+        lambda header, _: header["readers"][0].update(strides=[1, 2]),
+        lambda header, _: header["readers"][1].update(reads=["train_loss"]),
+        lambda header, _: header["readers"][1].update(reads=["tea_leaves"]),
         lambda header, _: header.update(feature_names=7),
         lambda header, _: header.update(signal=7),
     ],
@@ -488,7 +491,7 @@ def test_a_write_that_fails_midway_keeps_the_old_file(saved: Path) -> None:
 
 def test_saving_over_a_file_replaces_it(saved: Path) -> None:
     hand_made(scores={(False, 1): np.full(7, 0.25)}).save(saved)
-    assert load_classifier(saved).n_calibration(1, with_context=False) == 7
+    assert load_classifier(saved).n_calibration(("train_loss",), 1) == 7
     assert len(list(saved.parent.iterdir())) == 1
 
 
@@ -532,14 +535,14 @@ def _walk(trees: Trees, row: np.ndarray) -> float:
 
 def test_trees_equal_a_walk_node_by_node(trained: GrokClassifier) -> None:
     rng = np.random.default_rng(0)
-    assert trained.with_context is not None
+    trees = trained.readers[1].trees
     x = look(trained, configuration=True).features
     x = np.concatenate([x, np.where(rng.random(x.shape) < 0.3, np.nan, x)])
-    expected = [_walk(trained.with_context, row) for row in x]
-    np.testing.assert_allclose(trained.with_context.log_odds(x), expected, rtol=1e-12)
+    expected = [_walk(trees, row) for row in x]
+    np.testing.assert_allclose(trees.log_odds(x), expected, rtol=1e-12)
 
 
 def test_many_rows_are_evaluated_in_chunks(trained: GrokClassifier) -> None:
     x = np.tile(look(trained, configuration=False).features[:, :36], (250, 1))
-    found = trained.loss_only.probability(x)
+    found = trained.readers[0].trees.probability(x)
     np.testing.assert_array_equal(found, np.tile(found[:20], 250))

@@ -15,7 +15,7 @@ from planted import hand_made, planted_sweep
 from pytorch_lightning.loggers import CSVLogger
 
 from grokpredict.cli import main
-from grokpredict.features.signal import extract
+from grokpredict.features.signal import extract, feature_names
 from grokpredict.logs import write_bundle
 from grokpredict.logs.bundle import round_mantissa
 from grokpredict.runs.run import Run
@@ -69,7 +69,7 @@ def test_every_look_is_there(classifier: Path, loss_csv: Path) -> None:
     assert [look["horizon"] for look in each["looks"]] == [200, 400]
     assert each["looks"][0]["probability"] == pytest.approx(0.9)
     losses = np.exp(-np.arange(400) / 200)[None, None]
-    names = hand_made().loss_feature_names
+    names = feature_names()
     expected = extract(losses)[0]
     assert [each["features"][name] for name in names] == pytest.approx(expected.tolist())
 

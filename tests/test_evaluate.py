@@ -24,6 +24,7 @@ from grokpredict.evaluation.scoring import score
 from grokpredict.features.metrics import Evaluations
 from grokpredict.live.monitor import GrokMonitor
 from grokpredict.model.classifier import GrokClassifier
+from grokpredict.model.reading import WINDOW_READS
 from grokpredict.reporting import evaluation_figure, evaluation_text
 from grokpredict.runs.configuration import Configuration
 from grokpredict.runs.curve import Curve
@@ -71,18 +72,21 @@ def test_a_replay_stops_runs_where_a_monitor_would_have(classifier: GrokClassifi
     runs += [with_channel(runs[3], "train_loss", short)]
     runs += [with_channel(runs[3], "train_loss", other_grid)]
     done = population(runs)
-    for with_context in (False, True):
+    for reads in WINDOW_READS[:2]:
         own = replay(
             done,
             classifier,
             max_false_abort=BOUND,
-            with_context=with_context,
-            with_validation=False,
+            reads=reads,
             name="it",
         )
         stops = own.as_is
         for i, each in enumerate(done.runs.runs):
-            told = each if with_context else replace(each, configuration=type(each.configuration)())
+            told = (
+                each
+                if "configuration" in reads
+                else replace(each, configuration=type(each.configuration)())
+            )
             scored = score(told, classifier, max_false_abort=BOUND)
             aborted = scored.verdict.action == "abort"
             if aborted and scored.verdict.horizon >= done.runs.t4[i]:
@@ -124,8 +128,7 @@ def test_the_first_look_decides_whether_a_replay_reads_the_validation_metrics() 
         population(runs, 200),
         classifier,
         max_false_abort=0.05,
-        with_context=False,
-        with_validation=True,
+        reads=WINDOW_READS[2],
         name="it",
     )
     for i, each in enumerate(runs):
@@ -256,9 +259,7 @@ def test_a_folds_threshold_does_not_know_its_own_runs() -> None:
 
 def test_nothing_is_stopped_by_a_classifier_without_calibration_runs() -> None:
     done = population(list(planted_sweep(10).runs), 200)
-    own = replay(
-        done, hand_made(), max_false_abort=0.05, with_context=True, with_validation=True, name="it"
-    )
+    own = replay(done, hand_made(), max_false_abort=0.05, reads=WINDOW_READS[3], name="it")
     assert np.isinf(own.as_is).all()
     assert not own.abstained.any()
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from planted import hand_made
+from planted import hand_made, read
 
 from grokpredict.model.classifier import GrokClassifier
 from grokpredict.model.forecast import QUANTILES, generalisation_steps
@@ -19,10 +19,11 @@ LOSSES = 3 * np.exp(-np.arange(400) / 100) + 0.01 * np.sin(np.arange(400))
 def test_a_step_in_the_probability_is_found_whatever_the_budget(budget: int, told: bool) -> None:
     # 0.1 or 0.2 up to a budget of 1000 steps, 0.9 or 0.8 above: all quartiles are at the step.
     configuration = Configuration(learning_rate=1e-3) if told else None
-    looks = hand_made().look(
+    classifier = hand_made()
+    looks = classifier.look(
         LOSSES[None, None], horizon=400, budget=budget, configurations=[configuration]
     )
-    assert looks.with_context[0] == told
+    assert read(classifier, looks, "configuration") == [told]
     # 33 budgets from 420 to 10^5 steps are 0.074 decades apart.
     np.testing.assert_allclose(
         np.log10(generalisation_steps(hand_made(), looks)), np.full((1, 3), 3.0), atol=0.08

@@ -14,10 +14,11 @@ from planted import hand_made, planted_sweep
 
 from grokpredict.cli import main
 from grokpredict.features.conditioning import MIN_SAMPLES
-from grokpredict.features.signal import extract
+from grokpredict.features.signal import extract, feature_names
 from grokpredict.live.lightning import GrokPredictor
 from grokpredict.live.monitor import GrokMonitor
 from grokpredict.model.classifier import DEFAULT_STRIDES, GrokClassifier, load_classifier
+from grokpredict.model.reading import WINDOW_READS
 from grokpredict.reporting import training_text
 from grokpredict.runs.curve import UnsuitableRunError
 from grokpredict.runs.sweep import Findings
@@ -44,7 +45,7 @@ def scored(folder: Path, classifier: GrokClassifier, stride: int) -> dict:
 
 
 def own(features: dict[str, float]) -> list[float]:
-    return [features[name] for name in COARSE.loss_feature_names]
+    return [features[name] for name in feature_names()]
 
 
 @pytest.mark.parametrize("stride", [1, 2, 5, 10])
@@ -90,12 +91,12 @@ def test_what_a_coarser_grid_costs_is_told() -> None:
     areas = {(area.horizon, area.stride): area for area in report.grids}
     assert set(areas) == {(100, 1), (200, 1), (200, 5)}  # 20 losses are too few for a look
     for each in report.figures:
-        if (each.with_context, each.with_validation) == (False, False):
+        if each.reads == WINDOW_READS[0]:
             assert areas[each.horizon, 1].loss == each.auroc.value
-        if (each.with_context, each.with_validation) == (True, False):
-            assert areas[each.horizon, 1].with_context == each.auroc.value
+        if each.reads == WINDOW_READS[1]:
+            assert areas[each.horizon, 1].with_configuration == each.auroc.value
     text = training_text(classifier, report, (), Findings(), 0.05)
     assert re.search(r"^ +steps +after 100 +after 200$", text, re.M)
     assert re.search(r"^ +every 1( +[01]\.\d{3} / [01]\.\d{3}){2}$", text, re.M)
     assert re.search(r"^ +every 5 +- +[01]\.\d{3} / [01]\.\d{3}$", text, re.M)
-    assert {"horizon", "stride", "loss", "with_context"} <= set(report.to_dict()["grids"][0])
+    assert {"horizon", "stride", "loss", "with_configuration"} <= set(report.to_dict()["grids"][0])

@@ -11,18 +11,19 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from planted import planted_run, planted_sweep
+from planted import planted_run, planted_sweep, read
 from sklearn.metrics import roc_auc_score
 
 from grokpredict.features.conditioning import SignalSettings
 from grokpredict.features.configuration import CONTEXT_TERMS, context_terms
-from grokpredict.model.classifier import GrokClassifier, all_feature_names
+from grokpredict.model.classifier import GrokClassifier
+from grokpredict.model.reading import WINDOW_READS, all_feature_names, columns_read
 from grokpredict.runs.configuration import Configuration
 from grokpredict.runs.curve import Curve
 from grokpredict.runs.labels import LabelRule
 from grokpredict.runs.run import Run, window
 from grokpredict.runs.sweep import LeftOut, Sweep
-from grokpredict.training.cross_validation import FOLDS, fit_columns, folds, model_columns
+from grokpredict.training.cross_validation import FOLDS, fit_reads, folds
 from grokpredict.training.fit import exported
 from grokpredict.training.gathering import train
 from grokpredict.training.ranking import auroc, auroc_intervals
@@ -57,7 +58,7 @@ def test_a_context_with_less_than_every_training_run_knew_is_not_read(
         dataclasses.replace(whole, weight_decay=None),
     ]
     looks = classifier.look(epochs, horizon=400, configurations=configurations, budget=2000)
-    assert looks.with_context.tolist() == [True, False, False]
+    assert read(classifier, looks, "configuration") == [True, False, False]
 
 
 # -- what is learnt --------------------------------------------------------------------------
@@ -187,18 +188,18 @@ def test_many_networks_are_split_as_wholes() -> None:
 def _lowest_out_of_fold(runs: Runs, horizons: tuple[int, ...]) -> np.ndarray:
     """For each generalising configuration, by the model of the fold that held it out."""
     grids = extract_grids(runs, [(h, 1) for h in horizons], SignalSettings())
-    reads = model_columns()["loss"]
+    loss = WINDOW_READS[0]
     lowest: dict[int, float] = {}
     for fit, held in folds(runs, FOLDS, 0):
         rows = training_rows(runs, grids, fit, np.random.default_rng(0))
         assert not set(runs.configuration[rows.run]) & set(runs.configuration[held])
-        trees = fit_columns(rows, reads, seed=0)
+        trees = fit_reads(rows, loss, seed=0)
         for grid in grids:
             asked = np.flatnonzero((held & runs.generalised)[grid.run])
             index = grid.run[asked]
             # Only looks before the run generalised.
             assert np.all(runs.t4[index] > grid.horizon)
-            x = columns(runs, grid, asked, runs.budget[index])[:, reads]
+            x = columns(runs, grid, asked, runs.budget[index])[:, columns_read(loss)]
             for own, score in zip(runs.configuration[index], trees.probability(x), strict=True):
                 lowest[own] = min(score, lowest.get(own, np.inf))
     return np.sort(list(lowest.values()))
@@ -217,11 +218,11 @@ def test_the_threshold_rests_on_models_that_did_not_see_the_run(
     # Repetitions of one configuration count once, with the lowest score.
     expected = np.unique(runs.configuration[late]).size
     assert 20 < expected < 90
-    for told in (False, True):
-        assert classifier.n_calibration(1, with_context=told) == expected
+    for reads in WINDOW_READS[:2]:
+        assert classifier.n_calibration(reads, 1) == expected
     assert set(report.calibration.values()) == {expected}
     np.testing.assert_allclose(
-        _lowest_out_of_fold(runs, horizons), classifier.lowest_scores[False, 1], rtol=0, atol=1e-12
+        _lowest_out_of_fold(runs, horizons), classifier.readers[0].scores[1], rtol=0, atol=1e-12
     )
 
 
@@ -507,4 +508,4 @@ def test_a_large_sweep_is_drawn_from_by_whole_configurations(
     # All runs count, and are fitted to; the figures and the threshold are of those drawn.
     assert report.counts.generalised + report.counts.not_generalised > 100
     assert report.figures[0].n_runs <= 60
-    assert 0 < classifier.n_calibration(1, with_context=False) <= 30
+    assert 0 < classifier.n_calibration(("train_loss",), 1) <= 30

@@ -8,13 +8,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from planted import hand_made, planted_sweep
+from planted import hand_made, planted_sweep, read
 
 from grokpredict.evaluation.scoring import score
 from grokpredict.features.metrics import Evaluations
 from grokpredict.live.monitor import GrokMonitor
 from grokpredict.model.classifier import GrokClassifier
 from grokpredict.model.file import ClassifierFileError
+from grokpredict.model.reading import WINDOW_READS
 from grokpredict.model.verdict import judge
 from grokpredict.runs.configuration import Configuration
 from grokpredict.runs.curve import Curve
@@ -47,25 +48,26 @@ def test_what_is_known_decides_which_model_looks() -> None:
         evaluations=[None, None, seen(100.0), seen(END), seen(END), seen(END, every=500)],
     )
     assert looks.probability == pytest.approx([0.1, 0.2, 0.3, 0.7, 0.75, 0.1])
-    assert looks.with_validation.tolist() == [False, False, True, True, True, False]
-    assert looks.with_context.tolist() == [False, True, False, False, True, False]
+    assert read(both(), looks, "val_loss") == [False, False, True, True, True, False]
+    assert read(both(), looks, "configuration") == [False, True, False, False, True, False]
 
 
 def test_a_classifier_without_such_models_does_not_read_them() -> None:
-    looks = hand_made().look(LOSSES[None, None], horizon=400, budget=900, evaluations=[seen(END)])
+    classifier = hand_made()
+    looks = classifier.look(LOSSES[None, None], horizon=400, budget=900, evaluations=[seen(END)])
     assert looks.probability == pytest.approx([0.1])
-    assert not looks.with_validation[0]
+    assert read(classifier, looks, "val_loss") == [False]
 
 
 def test_each_model_has_its_own_threshold() -> None:
     classifier = hand_made(
         scores={(False, 1): np.full(100, 0.25)}, validated_scores={(False, 1): np.full(70, 0.6)}
     )
-    for validated, expected, number in ((False, 0.25, 100), (True, 0.6, 70)):
-        reads = {"with_context": False, "with_validation": validated}
-        assert classifier.threshold(1, max_false_abort=0.05, **reads) == expected
-        assert classifier.n_calibration(1, **reads) == number
-        assert classifier.n_calibration(1, with_context=True, with_validation=validated) == 0
+    for model, expected, number in ((0, 0.25, 100), (2, 0.6, 70)):
+        without, configured = WINDOW_READS[model : model + 2]
+        assert classifier.threshold(without, 1, 0.05) == expected
+        assert classifier.n_calibration(without, 1) == number
+        assert classifier.n_calibration(configured, 1) == 0
     verdict = judge(classifier, LOSSES, horizon=400, budget=4000, evaluations=seen(100.0))
     assert (verdict.action, verdict.threshold) == ("abort", 0.6)
     assert verdict.features["val_loss_gap"] == pytest.approx(2 - np.log10(END), abs=0.1)
@@ -82,7 +84,7 @@ def test_a_file_and_a_pickle_keep_all_of_it(tmp_path: Path) -> None:
     classifier = both()
     classifier.save(tmp_path / "c.npz")
     for again in (GrokClassifier.load(tmp_path / "c.npz"), pickle.loads(pickle.dumps(classifier))):
-        assert again.models == classifier.models
+        assert [own.reads for own in again.readers] == [own.reads for own in classifier.readers]
         for told in (False, True):
             for metrics in (seen(END), seen(100.0)):
                 first, second = (
@@ -99,15 +101,14 @@ def test_a_file_and_a_pickle_keep_all_of_it(tmp_path: Path) -> None:
                 assert first == second
 
 
-@pytest.mark.parametrize("name", ["low", "high"])
+@pytest.mark.parametrize("name", ["metric_low", "metric_high"])
 def test_an_impossible_range_in_a_file_is_refused(tmp_path: Path, name: str) -> None:
     classifier = both()
-    assert classifier.validated is not None
-    ends = {"low": 9.0, "high": -9.0}
+    ends = {"metric_low": 9.0, "metric_high": -9.0}
     broken = dataclasses.replace(
-        classifier.validated, **{name: np.full_like(classifier.validated.low, ends[name])}
+        classifier.familiar, **{name: np.full_like(classifier.familiar.metric_low, ends[name])}
     )
-    dataclasses.replace(classifier, validated=broken).save(tmp_path / "c.npz")
+    dataclasses.replace(classifier, familiar=broken).save(tmp_path / "c.npz")
     with pytest.raises(ClassifierFileError, match="ends in order"):
         GrokClassifier.load(tmp_path / "c.npz")
 
@@ -203,19 +204,17 @@ def told_by_the_gap(n_runs: int, share: float = 1.0) -> Sweep:
 
 def test_training_finds_what_only_the_metrics_tell() -> None:
     classifier, report = train(told_by_the_gap(160), horizons=[400], strides=[1])
-    areas = {(own.with_context, own.with_validation): own.auroc.value for own in report.figures}
-    assert set(areas) == set(classifier.models) == {(a, b) for a in (0, 1) for b in (0, 1)}
-    assert areas[False, False] == pytest.approx(0.5, abs=0.15)
-    for told in (False, True):
-        area = areas[told, True]
+    areas = {own.reads: own.auroc.value for own in report.figures}
+    assert tuple(areas) == tuple(own.reads for own in classifier.readers) == WINDOW_READS
+    assert areas["train_loss",] == pytest.approx(0.5, abs=0.15)
+    for reads in WINDOW_READS[2:]:
+        area = areas[reads]
         assert area is not None
         assert area > 0.97
-        assert classifier.threshold(
-            1, with_context=told, with_validation=True, max_false_abort=0.05
-        ) == pytest.approx(0.9, abs=0.1)
+        assert classifier.threshold(reads, 1, 0.05) == pytest.approx(0.9, abs=0.1)
 
 
 def test_metrics_that_few_runs_have_are_not_learnt_from() -> None:
     classifier, report = train(told_by_the_gap(160, share=0.4), horizons=[400], strides=[1])
-    assert classifier.validated is None
-    assert not any(own.with_validation for own in report.figures)
+    assert not classifier.reads_validation
+    assert not any("val_loss" in own.reads for own in report.figures)

@@ -34,11 +34,16 @@ from grokpredict.features.configuration import has_context
 from grokpredict.features.metrics import Evaluations
 from grokpredict.logs import Columns, Paths, read_sweep
 from grokpredict.model.classifier import GrokClassifier, load_classifier
+from grokpredict.model.reading import (
+    CONFIGURATION,
+    CONFIGURATION_ALONE,
+    VALIDATION,
+    WINDOW_READS,
+    in_words,
+)
 from grokpredict.model.thresholds import check_max_false_abort
-from grokpredict.model.validated import reading
 from grokpredict.runs.labels import BoolArray
 from grokpredict.runs.sweep import Sweep, UnsuitableSweepError
-from grokpredict.training.cross_validation import READS
 from grokpredict.training.digest import fingerprint
 from grokpredict.training.table import Progress, known_runs
 from grokpredict.training.trainer import MIN_RUNS_PER_CLASS
@@ -214,13 +219,16 @@ def evaluate(
     missing = [] if crossed.reason is None else [f"training on these runs {crossed.reason}"]
     rivals, absent = _rivals(done, known, jobs)
     tell(3, _STAGES)
-    models = [*replays, *(crossed.replays[model] for model in READS if model in crossed.replays)]
+    models = [
+        *replays,
+        *(crossed.replays[reads] for reads in WINDOW_READS if reads in crossed.replays),
+    ]
     if not models:
         raise UnsuitableSweepError(
             f"the classifier was trained on all of these runs, and {missing[0]} to train others; "
             "evaluate it on other runs"
         )
-    alone = crossed.replays.get("configuration")
+    alone = crossed.replays.get(CONFIGURATION_ALONE)
     if alone is None:
         missing.append("the configuration alone needs a learning rate or a weight decay in hparams")
     headline = _headline(replays, models)
@@ -296,22 +304,21 @@ def _seen(runs: Sequence[Any], classifier: GrokClassifier) -> tuple[str, BoolArr
 def own_replays(done: Finished, classifier: GrokClassifier, max_false_abort: float) -> list[Replay]:
     """Replay each model of the classifier that some run allows, the poorest first."""
     runs = done.runs
-    told = any(
-        has_context(configuration, classifier.context_fields)
-        for configuration in runs.configurations
-    )
-    validated = any(len(Evaluations.of(run).steps) for run in runs.runs)
+    known = {"train_loss"}
+    if any(has_context(run, classifier.context_fields) for run in runs.configurations):
+        known.add(CONFIGURATION)
+    if any(len(Evaluations.of(run).steps) for run in runs.runs):
+        known.update(VALIDATION)
     return [
         replay(
             done,
             classifier,
             max_false_abort=max_false_abort,
-            with_context=with_context,
-            with_validation=with_validation,
-            name=f"this classifier, {reading(with_context, with_validation)}",
+            reads=reader.reads,
+            name=f"this classifier, {in_words(reader.reads)}",
         )
-        for with_context, with_validation in classifier.models
-        if with_context <= told and with_validation <= validated
+        for reader in classifier.readers
+        if known.issuperset(reader.reads)
     ]
 
 

@@ -11,22 +11,13 @@ from grokpredict.evaluation.ledger import Finished
 from grokpredict.evaluation.replay import Replay
 from grokpredict.features.conditioning import SignalSettings
 from grokpredict.features.metrics import Evaluations
+from grokpredict.model.reading import CONFIGURATION_ALONE, VALIDATION, Reads, in_words, poorer
 from grokpredict.model.thresholds import abort_threshold, independent_scores
-from grokpredict.model.validated import reading
 from grokpredict.runs.curve import FloatArray, IntArray
 from grokpredict.runs.labels import BoolArray
-from grokpredict.training.cross_validation import FOLDS, READS, folds, held_out_scores
+from grokpredict.training.cross_validation import FOLDS, allowed, folds, held_out_scores
 from grokpredict.training.table import Grid, Progress, extract_grids, step_grids
 from grokpredict.training.trainer import MIN_RUNS_PER_CLASS
-
-#: The models that may look at a run, by what is known of it: the first that can.
-PREFERS = {
-    "loss": ("loss",),
-    "both": ("both", "loss"),
-    "validated": ("validated", "loss"),
-    "validated both": ("validated both", "validated", "both", "loss"),
-    "configuration": ("configuration",),
-}
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,14 +26,14 @@ class CrossFitted:
 
     Attributes
     ----------
-    replays : dict of str to Replay
-        By model, as :data:`~grokpredict.training.cross_validation.READS` and
-        ``"configuration"``: the richest that a run allows. Empty if there are too few runs.
+    replays : dict of tuple of str to Replay
+        By what may be read, as :data:`~grokpredict.training.cross_validation.FITTED`: each run by
+        the richest model that it allows. Empty if there are too few runs.
     reason : str or None
         Why there is none.
     """
 
-    replays: dict[str, Replay]
+    replays: dict[Reads, Replay]
     reason: str | None = None
 
 
@@ -92,19 +83,17 @@ def cross_fitted(
     scores = held_out_scores(runs, grids, splits, seed=seed, jobs=jobs)
     rows = tuple(sorted({grid.horizon for grid in grids}))
     looks = {}
-    for model, by_grid in scores.items():
+    for reads, by_grid in scores.items():
         probability = np.full((len(rows), len(done)), np.nan)
-        told = model == "configuration" or READS[model][0]
-        for grid, own in zip(grids, by_grid, strict=True):
+        for grid, chances in zip(grids, by_grid, strict=True):
             # Each run is looked at on its own grid, though it serves the coarser ones too.
-            served = (strides == grid.stride) & np.isfinite(own)
-            served &= runs.told if told else True
-            probability[rows.index(grid.horizon), served] = own[served]
+            served = (strides == grid.stride) & np.isfinite(chances) & allowed(runs, reads)
+            probability[rows.index(grid.horizon), served] = chances[served]
         if np.isfinite(probability).any():
             limits = _thresholds(done, strides, splits, probability, max_false_abort)
-            looks[model] = (probability, np.broadcast_to(limits, probability.shape))
+            looks[reads] = (probability, np.broadcast_to(limits, probability.shape))
     seen = _validated(done, grids)
-    return CrossFitted({model: _replay(model, rows, looks, seen) for model in looks})
+    return CrossFitted({reads: _replay(reads, rows, looks, seen) for reads in looks})
 
 
 def _validated(done: Finished, grids: Sequence[Grid]) -> BoolArray:
@@ -120,25 +109,24 @@ def _validated(done: Finished, grids: Sequence[Grid]) -> BoolArray:
 
 
 def _replay(
-    model: str,
+    reads: Reads,
     rows: tuple[int, ...],
-    looks: Mapping[str, tuple[FloatArray, FloatArray]],
+    looks: Mapping[Reads, tuple[FloatArray, FloatArray]],
     seen: BoolArray,
 ) -> Replay:
     """Return the looks of a model, and of poorer ones at the runs that it cannot look at."""
-    probability = np.full_like(looks[model][0], np.nan)
+    probability = np.full_like(looks[reads][0], np.nan)
     threshold = np.zeros_like(probability)
-    reads_metrics = model in READS and READS[model][1]
-    for own in PREFERS[model]:
-        if own in looks:
+    for model in poorer(reads) or (reads,):
+        if model in looks:
             empty = np.isnan(probability)
-            if reads_metrics:
-                empty &= seen if READS[own][1] else ~seen
-            probability[empty] = looks[own][0][empty]
-            threshold[empty] = looks[own][1][empty]
-    reads = "configuration alone" if model == "configuration" else reading(*READS[model])
+            if VALIDATION[0] in reads:
+                empty &= seen if VALIDATION[0] in model else ~seen
+            probability[empty] = looks[model][0][empty]
+            threshold[empty] = looks[model][1][empty]
+    alone = reads == CONFIGURATION_ALONE
     return Replay(
-        name=f"trained on these runs, {reads}",
+        name=f"trained on these runs, {'configuration alone' if alone else in_words(reads)}",
         horizons=rows,
         probability=probability,
         strange=np.zeros(probability.shape, dtype=np.bool_),

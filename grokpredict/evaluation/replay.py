@@ -10,7 +10,8 @@ import numpy as np
 from grokpredict.evaluation.ledger import NEVER, Finished, Rule
 from grokpredict.features.metrics import Evaluations
 from grokpredict.live.monitor import serving_grid
-from grokpredict.model.classifier import GrokClassifier, Looks
+from grokpredict.model.classifier import GrokClassifier
+from grokpredict.model.reading import CONFIGURATION, VALIDATION, Reads
 from grokpredict.runs.curve import FloatArray, IntArray, UnsuitableRunError, check_window
 from grokpredict.runs.labels import BoolArray
 from grokpredict.runs.run import window
@@ -96,8 +97,7 @@ def replay(
     classifier: GrokClassifier,
     *,
     max_false_abort: float,
-    with_context: bool,
-    with_validation: bool,
+    reads: Reads,
     name: str,
 ) -> Replay:
     """Look at finished runs as a monitor would have while they trained, at all horizons.
@@ -110,8 +110,9 @@ def replay(
         Decides horizons, thresholds and who is a stranger.
     max_false_abort : float
         Largest share of the runs that would generalise that may be stopped.
-    with_context, with_validation : bool
-        Whether it may read the configuration, and the validation metrics, where they are known.
+    reads : tuple of str
+        What it may read, where that is known: one of
+        :data:`~grokpredict.model.reading.WINDOW_READS`.
     name : str
         What it is called.
 
@@ -126,38 +127,28 @@ def replay(
     probability = np.full(shape, np.nan)
     strange = np.zeros(shape, dtype=np.bool_)
     threshold = np.zeros(shape)
+    configured = CONFIGURATION in reads
     for grid, runs in _by_grid(done, classifier).items():
-        seen = _read(done, runs, classifier, grid) if with_validation else {}
+        seen = _read(done, runs, classifier, grid) if VALIDATION[0] in reads else {}
+        limits = np.array(
+            [reader.threshold(grid, max_false_abort) or 0.0 for reader in classifier.readers]
+        )
         for horizon in classifier.horizons_on(grid):
             row = horizons.index(horizon)
             for index in _chunks(_looked_at(done, runs, classifier, horizon, grid, seen)):
-                own = [done.runs.runs[i] for i in index]
+                chunk = [done.runs.runs[i] for i in index]
                 looks = classifier.look(
-                    window(own, horizon, grid),
+                    window(chunk, horizon, grid),
                     horizon=horizon,
                     stride=grid,
-                    configurations=[run.configuration if with_context else None for run in own],
+                    configurations=[run.configuration for run in chunk] if configured else None,
                     evaluations=[seen.get(i) for i in index.tolist()],
                     budget=done.runs.budget[index],
                 )
                 probability[row, index] = looks.probability
                 strange[row, index] = [reason is not None for reason in looks.stranger]
-                threshold[row, index] = _thresholds(classifier, looks, grid, max_false_abort)
+                threshold[row, index] = limits[looks.reader]
     return Replay(name, horizons, probability, strange, threshold)
-
-
-def _thresholds(
-    classifier: GrokClassifier, looks: Looks, grid: int, max_false_abort: float
-) -> FloatArray:
-    """Return the threshold of the model that took each look."""
-    found = np.zeros(len(looks.probability))
-    for told, validated in classifier.models:
-        own = (looks.with_context == told) & (looks.with_validation == validated)
-        limit = classifier.threshold(
-            grid, with_context=told, with_validation=validated, max_false_abort=max_false_abort
-        )
-        found[own] = limit or 0.0
-    return found
 
 
 def _by_grid(done: Finished, classifier: GrokClassifier) -> Mapping[int, IntArray]:
@@ -178,7 +169,7 @@ def _read(
 
     As in a monitor, that decides for all looks of a run: one model takes them.
     """
-    if classifier.validated is None:
+    if not classifier.reads_validation:
         return {}
     first = classifier.horizons_on(grid)[0]
     found = {i: Evaluations.of(done.runs.runs[i]) for i in among.tolist()}

@@ -16,7 +16,8 @@ from grokpredict.live.looks import looks_at
 from grokpredict.live.monitor import GrokMonitor, serving_grid
 from grokpredict.logs import Columns, PathLike, read_run
 from grokpredict.model.classifier import GrokClassifier, load_classifier
-from grokpredict.model.looks import VALIDATION, LookModel
+from grokpredict.model.looks import LookModel
+from grokpredict.model.reading import VALIDATION
 from grokpredict.model.verdict import Verdict, summary
 from grokpredict.runs.curve import UnsuitableRunError, check_window
 from grokpredict.runs.run import Run

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from grokpredict.features.profile import LOOKS, PROFILED, Bins, Sums, looks_before, profiles
-from grokpredict.model.looks import VALIDATION, LookModel, Reads, read_by
+from grokpredict.model.looks import LookModel, read_by
+from grokpredict.model.reading import VALIDATION, Reads
 from grokpredict.model.thresholds import check_max_false_abort
 from grokpredict.model.verdict import Verdict, judge_look
 from grokpredict.runs.curve import Curve, FloatArray, IntArray

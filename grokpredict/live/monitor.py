@@ -298,7 +298,7 @@ class GrokMonitor:
         seen = self._seen()
         if self._validated is None:
             # One threshold holds for all looks of a run, so one model takes them.
-            self._validated = self.classifier.validated is not None and bool(seen.steps.size)
+            self._validated = self.classifier.reads_validation and bool(seen.steps.size)
         if left_alone is not None:
             verdict = Verdict("continue", left_alone, horizon, self._budget)
         elif self._validated and not seen.serve(horizon):

@@ -11,18 +11,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from grokpredict.features import signal as loss_features
 from grokpredict.features.conditioning import SignalSettings
 from grokpredict.features.configuration import (
-    BUDGET_TERMS,
-    CONTEXT_TERMS,
     GRID_TERMS,
-    SIZE_TERMS,
     context_terms,
     grid_and_budget,
     has_context,
 )
 from grokpredict.features.metrics import METRIC_TERMS, Evaluations, metric_terms
+from grokpredict.features.signal import MIN_SAMPLES, extract, feature_names
 from grokpredict.model.familiarity import Familiar
 from grokpredict.model.file import (
     ClassifierFileError,
@@ -32,27 +29,28 @@ from grokpredict.model.file import (
     write_archive,
 )
 from grokpredict.model.looks import LookModel
-from grokpredict.model.thresholds import abort_threshold
-from grokpredict.model.trees import Trees
-from grokpredict.model.validated import ValidatedModels, checked_scores, metric_reasons
+from grokpredict.model.reading import (
+    CONFIGURATION,
+    VALIDATION,
+    WINDOW_READS,
+    Reader,
+    Reads,
+    all_feature_names,
+    columns_read,
+    within,
+)
 from grokpredict.runs.configuration import Configuration
 from grokpredict.runs.curve import FloatArray, IntArray, UnsuitableRunError
-from grokpredict.runs.labels import LabelRule
+from grokpredict.runs.labels import BoolArray, LabelRule
 
 __all__ = [
-    "CHANNELS",
     "DEFAULT_HORIZONS",
     "DEFAULT_STRIDES",
     "ClassifierFileError",
     "GrokClassifier",
     "Looks",
-    "all_feature_names",
-    "columns_read",
     "load_classifier",
 ]
-
-#: Channels that the features read.
-CHANNELS = ("train_loss",)
 
 #: The horizons at which a classifier looks unless it was trained for others.
 DEFAULT_HORIZONS = (200, 400, 800, 1600, 3200)
@@ -75,17 +73,14 @@ class Looks:
         Why a run must not be judged; None for a run like the training runs.
     features : ndarray, shape (n_runs, n_features)
         In the order of :attr:`GrokClassifier.feature_names`; NaN where not known or not used.
-    with_context : ndarray of bool, shape (n_runs,)
-        Whether the configuration was known and read.
-    with_validation : ndarray of bool, shape (n_runs,)
-        Whether the validation metrics were known and read.
+    reader : ndarray of int, shape (n_runs,)
+        Which of :attr:`GrokClassifier.readers` took each look.
     """
 
     probability: FloatArray
     stranger: tuple[str | None, ...]
     features: FloatArray
-    with_context: NDArray[np.bool_]
-    with_validation: NDArray[np.bool_]
+    reader: IntArray
 
 
 @dataclass(frozen=True, eq=False)
@@ -102,23 +97,17 @@ class GrokClassifier:
         The step by which a run has to generalise where the user names none.
     settings : SignalSettings
         Filters and cut-offs of the features.
-    loss_only, with_context : Trees
-        The ensemble that reads the loss, and the one that reads the configuration too, which is
-        None if the training runs' configurations were not known.
     familiar : Familiar
         What the training runs looked like.
-    lowest_scores : mapping of (bool, int) to ndarray
-        By with_context and stride: for configurations that generalised and that the fit did not
-        see, the lowest probability at any look before they did, as many as are independent of
-        each other (:func:`grokpredict.model.thresholds.independent_scores`).
+    readers : tuple of Reader
+        The models of windows, in the order of
+        :data:`~grokpredict.model.reading.WINDOW_READS`; the first reads the loss alone. Each run is
+        read by the last that what is known of it allows.
     context_fields : tuple of str
-        Fields of :class:`~grokpredict.runs.run.Context` that every training run knew: with one of
-        them missing, the loss alone is read.
+        Fields of :class:`~grokpredict.runs.configuration.Configuration` that every training run
+        knew: with one of them missing, the configuration is not read.
     card : mapping
         Counts, figures and versions: what :func:`json.dumps` takes.
-    validated : ValidatedModels or None
-        The same for runs whose validation metrics are known; None if those of too few training
-        runs were.
     looks : LookModel or None
         Reads a run's validation at any cadence, to the end of its budget; None if too few
         training runs had any.
@@ -128,24 +117,22 @@ class GrokClassifier:
     rule: LabelRule
     budget: int
     settings: SignalSettings
-    loss_only: Trees
-    with_context: Trees | None
     familiar: Familiar
-    lowest_scores: Mapping[tuple[bool, int], FloatArray]
+    readers: tuple[Reader, ...]
     context_fields: tuple[str, ...] = ()
     card: Mapping[str, Any] = field(default_factory=dict)
-    validated: ValidatedModels | None = None
     looks: LookModel | None = None
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "lowest_scores", MappingProxyType(dict(self.lowest_scores)))
+        order = [WINDOW_READS.index(reader.reads) for reader in self.readers]
+        if order != sorted(set(order)) or order[:1] != [0]:
+            raise ValueError("models must be in order, and the first must read the loss alone")
         object.__setattr__(self, "card", MappingProxyType(dict(self.card)))
 
     def __reduce__(self) -> tuple[type[GrokClassifier], tuple[Any, ...]]:
-        """Take it apart for pickling: read-only mappings cannot be pickled."""
-        values = (getattr(self, own.name) for own in fields(self))
-        plain = (dict(own) if isinstance(own, MappingProxyType) else own for own in values)
-        return type(self), tuple(plain)
+        """Take it apart for pickling: a read-only mapping cannot be pickled."""
+        values = {column.name: getattr(self, column.name) for column in fields(self)}
+        return type(self), tuple((values | {"card": dict(self.card)}).values())
 
     def __repr__(self) -> str:
         counts = self.card.get("report", {}).get("counts", {})
@@ -165,19 +152,9 @@ class GrokClassifier:
         return tuple(sorted({stride for _, stride in self.grids}))
 
     @property
-    def models(self) -> tuple[tuple[bool, bool], ...]:
-        """What its models read besides the loss: (configuration, validation metrics) of each."""
-        return tuple(
-            (told, own is self.validated)
-            for own in (self, self.validated)
-            if own is not None
-            for told in ((False, True) if own.with_context is not None else (False,))
-        )
-
-    @property
-    def loss_feature_names(self) -> tuple[str, ...]:
-        """Names of the features of the loss."""
-        return tuple(loss_features.feature_names(len(CHANNELS)))
+    def reads_validation(self) -> bool:
+        """Whether some model of windows reads the validation metrics."""
+        return any(VALIDATION[0] in reader.reads for reader in self.readers)
 
     @property
     def feature_names(self) -> tuple[str, ...]:
@@ -192,14 +169,14 @@ class GrokClassifier:
         UnsuitableRunError
             If it was not trained for this grid.
         """
-        found = tuple(sorted(horizon for horizon, own in self.grids if own == stride))
-        if not found:
-            known = ", ".join(map(str, self.strides))
+        horizons = tuple(sorted(horizon for horizon, of_grid in self.grids if of_grid == stride))
+        if not horizons:
+            strides = ", ".join(map(str, self.strides))
             raise UnsuitableRunError(
-                f"the classifier knows losses recorded every {known} steps, not every {stride}; "
+                f"the classifier knows losses recorded every {strides} steps, not every {stride}; "
                 "log on one of these grids, or train a classifier on runs with this one"
             )
-        return found
+        return horizons
 
     def look(
         self,
@@ -242,15 +219,14 @@ class GrokClassifier:
             If the shapes do not fit, or a budget does not lie beyond the horizon.
         """
         if horizon not in self.horizons_on(stride):
-            known = ", ".join(map(str, self.horizons_on(stride)))
+            horizons = ", ".join(map(str, self.horizons_on(stride)))
             raise UnsuitableRunError(
-                f"on a grid of {stride} the classifier looks after {known} steps, not {horizon}"
+                f"on a grid of {stride} the classifier looks after {horizons} steps, not {horizon}"
             )
         samples = np.asarray(epochs, dtype=float)
-        if samples.ndim != 3 or samples.shape[1:] != (len(CHANNELS), horizon // stride):
+        if samples.ndim != 3 or samples.shape[1:] != (1, horizon // stride):
             raise ValueError(
-                f"epochs must have the shape (n_runs, {len(CHANNELS)}, {horizon // stride}), "
-                f"got {samples.shape}"
+                f"epochs must have the shape (n_runs, 1, {horizon // stride}), got {samples.shape}"
             )
         n_runs = len(samples)
         budgets = np.broadcast_to(
@@ -260,150 +236,141 @@ class GrokClassifier:
             raise ValueError(
                 f"the budget must lie beyond the horizon of {horizon}, got {budgets.min():.0f}"
             )
-        told: list[Configuration | None] = (
-            list(configurations) if configurations is not None else [None] * n_runs
-        )
-        seen: list[Evaluations | None] = (
-            list(evaluations) if evaluations is not None else [None] * n_runs
-        )
-        if not len(told) == len(seen) == n_runs:
+        contexts = list(configurations) if configurations is not None else [None] * n_runs
+        metrics = list(evaluations) if evaluations is not None else [None] * n_runs
+        if not len(contexts) == len(metrics) == n_runs:
             raise ValueError(
                 "there must be one configuration and one record of evaluations a run, got "
-                f"{len(told)} and {len(seen)} for {n_runs}"
+                f"{len(contexts)} and {len(metrics)} for {n_runs}"
             )
-        return self._look(samples, horizon, stride, told, budgets, seen)
+        return self._look(samples, horizon, stride, contexts, budgets, metrics)
 
     def _look(
         self,
         samples: FloatArray,
         horizon: int,
         stride: int,
-        configurations: list[Configuration | None],
+        configurations: Sequence[Configuration | None],
         budgets: FloatArray,
-        evaluations: list[Evaluations | None],
+        evaluations: Sequence[Evaluations | None],
     ) -> Looks:
-        extracted = loss_features.extract(samples, self.settings)
-        metrics = self._metrics(extracted, evaluations, horizon)
-        with_validation: NDArray[np.bool_] = np.logical_and.reduce(np.isfinite(metrics), axis=1)
-        told = np.array(
-            [has_context(own, self.context_fields) for own in configurations], dtype=np.bool_
-        )
-        known = [(True, own) in self.models for own in with_validation]
-        with_context: NDArray[np.bool_] = np.logical_and(told, known)
+        loss = extract(samples, self.settings)
+        metrics = self._metrics(loss, evaluations, horizon)
+        reader = self._reader_of(configurations, metrics)
         grid_budget = grid_and_budget(horizon, stride, budgets)
         configuration = context_terms(configurations, horizon, budgets)
-        configuration[~with_context] = np.nan
-        rows = np.column_stack([extracted, grid_budget, metrics, configuration])
+        configuration[~self._reads(CONFIGURATION)[reader]] = np.nan
         reasons = zip(
-            self.familiar.reasons(
-                extracted, self.grids.index((horizon, stride)), self.loss_feature_names
-            ),
+            self.familiar.reasons(loss, self.grids.index((horizon, stride)), feature_names()),
             self.familiar.context_reasons(configuration),
             self.familiar.budget_reasons(grid_budget[:, len(GRID_TERMS) :]),
-            metric_reasons(self.validated, metrics),
+            self.familiar.metric_reasons(metrics),
             strict=True,
         )
+        rows = np.column_stack([loss, grid_budget, metrics, configuration])
         return Looks(
-            probability=self.probability(rows, with_context, with_validation),
-            stranger=tuple(next(filter(None, found), None) for found in reasons),
+            probability=self.probability(rows, reader),
+            stranger=tuple(next(filter(None, of_run), None) for of_run in reasons),
             features=rows,
-            with_context=with_context,
-            with_validation=with_validation,
+            reader=reader,
         )
 
-    def probability(
-        self,
-        rows: FloatArray,
-        with_context: NDArray[np.bool_],
-        with_validation: NDArray[np.bool_],
-    ) -> FloatArray:
+    def _reads(self, name: str) -> BoolArray:
+        """Return which of the models read a channel or the configuration."""
+        return np.array([name in reader.reads for reader in self.readers], dtype=np.bool_)
+
+    def _reader_of(
+        self, configurations: Sequence[Configuration | None], metrics: FloatArray
+    ) -> IntArray:
+        """Return the last model that what is known of each run allows."""
+        configured = np.array(
+            [has_context(of_run, self.context_fields) for of_run in configurations], dtype=np.bool_
+        )
+        evaluated = np.isfinite(metrics).all(axis=1)
+        of_run = np.zeros(len(metrics), dtype=np.int64)
+        for i, reader in enumerate(self.readers):
+            allows = np.ones(len(metrics), dtype=np.bool_)
+            if CONFIGURATION in reader.reads:
+                allows &= configured
+            if VALIDATION[0] in reader.reads:
+                allows &= evaluated
+            of_run[allows] = i
+        return of_run
+
+    def probability(self, rows: FloatArray, reader: IntArray) -> FloatArray:
         """Return the probability of rows of :attr:`Looks.features`, each by the model it names."""
-        found = np.full(len(rows), np.nan)
-        finite = np.isfinite(rows[:, : len(self.loss_feature_names)]).all(axis=1)
-        for told, validated in self.models:
-            own = self.validated if validated else self
-            assert own is not None
-            trees = own.with_context if told else own.loss_only
-            chosen = finite & (with_context == told) & (with_validation == validated)
-            if trees is not None and chosen.any():
-                found[chosen] = trees.probability(rows[chosen][:, columns_read(told, validated)])
-        return found
+        chance = np.full(len(rows), np.nan)
+        finite = np.isfinite(rows[:, : len(feature_names())]).all(axis=1)
+        for i, model in enumerate(self.readers):
+            chosen = finite & (reader == i)
+            if chosen.any():
+                read = rows[chosen][:, columns_read(model.reads)]
+                chance[chosen] = model.trees.probability(read)
+        return chance
 
     def _metrics(
-        self, extracted: FloatArray, evaluations: list[Evaluations | None], horizon: int
+        self, loss: FloatArray, evaluations: Sequence[Evaluations | None], horizon: int
     ) -> FloatArray:
         """Return the validation terms; NaN where they are not read."""
-        if self.validated is None:
-            return np.full((len(extracted), len(METRIC_TERMS)), np.nan)
-        start, end = (self.loss_feature_names.index(f"{name}_level") for name in ("start", "end"))
-        return metric_terms(evaluations, horizon, extracted[:, start], extracted[:, end])
+        if not self.reads_validation:
+            return np.full((len(loss), len(METRIC_TERMS)), np.nan)
+        start, end = (feature_names().index(f"{name}_level") for name in ("start", "end"))
+        return metric_terms(evaluations, horizon, loss[:, start], loss[:, end])
 
-    def threshold(
-        self,
-        stride: int,
-        *,
-        with_context: bool,
-        with_validation: bool = False,
-        max_false_abort: float,
-    ) -> float | None:
+    def threshold(self, reads: Reads, stride: int, max_false_abort: float) -> float | None:
         """Return the probability below which a run may be stopped, or None if none may.
 
         Parameters
         ----------
+        reads : tuple of str
+            What the looks read, one of :data:`~grokpredict.model.reading.WINDOW_READS`.
         stride : int
             Steps between two recorded losses.
-        with_context, with_validation : bool
-            Whether configuration and validation metrics are read, see :class:`Looks`.
         max_false_abort : float
             Largest share of the generalising runs that may be lost, with 95 % confidence.
 
-        Returns
-        -------
-        float or None
-            As :func:`grokpredict.model.thresholds.abort_threshold`.
+        Raises
+        ------
+        UnsuitableRunError
+            If the classifier was not trained for this grid.
         """
-        scores = self._scores(stride, with_context, with_validation)
-        return abort_threshold(scores, max_false_abort)
-
-    def n_calibration(
-        self, stride: int, *, with_context: bool, with_validation: bool = False
-    ) -> int:
-        """Return how many independent generalising configurations the threshold rests on."""
-        return int(self._scores(stride, with_context, with_validation).size)
-
-    def _scores(self, stride: int, with_context: bool, with_validation: bool) -> FloatArray:
         self.horizons_on(stride)
-        models = self.validated if with_validation else self
-        scores = {} if models is None else models.lowest_scores
-        return scores.get((with_context, stride), np.empty(0))
+        reader = self._reading(reads)
+        return None if reader is None else reader.threshold(stride, max_false_abort)
+
+    def n_calibration(self, reads: Reads, stride: int) -> int:
+        """Return how many independent good configurations the threshold rests on."""
+        reader = self._reading(reads)
+        return 0 if reader is None else reader.n_calibration(stride)
+
+    def _reading(self, reads: Reads) -> Reader | None:
+        return next((reader for reader in self.readers if reader.reads == reads), None)
 
     def save(self, path: str | Path) -> None:
         """Write the classifier to a file; an older one is replaced whole or not at all."""
         header = {
-            "channels": CHANNELS,
             "feature_names": self.feature_names,
             "grids": self.grids,
             "rule": asdict(self.rule),
             "budget": self.budget,
             "signal": asdict(self.settings),
             "context_fields": self.context_fields,
-            "scores": [[told, stride] for told, stride in self.lowest_scores],
-            "validated_scores": [
-                [told, stride]
-                for told, stride in (self.validated.lowest_scores if self.validated else ())
+            "readers": [
+                {"reads": reader.reads, "strides": list(reader.scores)} for reader in self.readers
             ],
-            "look_reads": [list(own) for own in self.looks.calibrations] if self.looks else [],
+            "look_reads": [list(reads) for reads in self.looks.calibrations] if self.looks else [],
             "card": dict(self.card),
         }
         parts: dict[str, Mapping[str, NDArray[np.generic]]] = {
-            "loss_only": self.loss_only.arrays(),
-            "with_context": self.with_context.arrays() if self.with_context else {},
             "familiar": self.familiar.arrays(),
-            "scores": {str(i): own for i, own in enumerate(self.lowest_scores.values())},
-            "validated": self.validated.arrays() if self.validated else {},
             "looks": self.looks.arrays() if self.looks else {},
         }
-        arrays = {f"{part}.{name}": a for part, own in parts.items() for name, a in own.items()}
+        parts |= {f"readers.{i}": reader.arrays() for i, reader in enumerate(self.readers)}
+        arrays = {
+            f"{part}.{name}": array
+            for part, members in parts.items()
+            for name, array in members.items()
+        }
         write_archive(Path(path), header, arrays)
 
     @classmethod
@@ -419,8 +386,8 @@ class GrokClassifier:
         if header.get("feature_names") != list(all_feature_names()):
             raise incompatible(Path(path), "was trained on features that this version lacks")
         signal = header.get("signal")
-        known = sorted(own.name for own in fields(SignalSettings))
-        if not isinstance(signal, dict) or sorted(signal) != known:
+        settings = sorted(setting.name for setting in fields(SignalSettings))
+        if not isinstance(signal, dict) or sorted(signal) != settings:
             raise incompatible(Path(path), "has signal settings that this version lacks")
         try:
             return cls(**_rebuilt(header, arrays))
@@ -430,74 +397,38 @@ class GrokClassifier:
 
 def _rebuilt(header: dict[str, Any], arrays: dict[str, NDArray[np.generic]]) -> dict[str, Any]:
     """Return the fields of a classifier out of its file, checked."""
-    parts: dict[str, dict[str, NDArray[np.generic]]] = {}
-    for name, array in arrays.items():
-        part, _, own = name.partition(".")
-        parts.setdefault(part, {})[own] = array
     grids = tuple((int(horizon), int(stride)) for horizon, stride in header["grids"])
     if not grids or len(set(grids)) < len(grids):
         raise ValueError("it must know some horizons, each once")
-    if any(s < 1 or h // s < loss_features.MIN_SAMPLES for h, s in grids):
-        raise ValueError(f"its windows must hold {loss_features.MIN_SAMPLES} samples")
+    if any(stride < 1 or horizon // stride < MIN_SAMPLES for horizon, stride in grids):
+        raise ValueError(f"its windows must hold {MIN_SAMPLES} samples")
     if header["budget"] <= min(grids)[0]:
         raise ValueError("its budget must lie beyond its first horizon")
-    n_loss = len(loss_features.feature_names(len(CHANNELS)))
-    n_shared = n_loss + len(GRID_TERMS) + len(BUDGET_TERMS)
-    n_context = len(CONTEXT_TERMS) - len(SIZE_TERMS)
     context_fields = tuple(header["context_fields"])
-    if not set(context_fields) <= {own.name for own in fields(Configuration)}:
+    if not set(context_fields) <= {known.name for known in fields(Configuration)}:
         raise ValueError("the configuration must have fields that this version knows")
-    scores = {
-        (bool(told), int(stride)): checked_scores(parts["scores"][str(i)])
-        for i, (told, stride) in enumerate(header["scores"])
-    }
+    readers = tuple(
+        Reader.from_arrays(
+            within(arrays, f"readers.{i}"),
+            tuple(entry["reads"]),
+            [int(stride) for stride in entry["strides"]],
+        )
+        for i, entry in enumerate(header["readers"])
+    )
+    looks = within(arrays, "looks")
     return {
         "grids": grids,
         "rule": LabelRule(**header["rule"]),
         "budget": int(header["budget"]),
         "settings": SignalSettings(**header["signal"]),
-        "loss_only": Trees.from_arrays(parts["loss_only"], n_shared),
-        "with_context": Trees.from_arrays(parts["with_context"], n_shared + n_context)
-        if "with_context" in parts
-        else None,
-        "familiar": Familiar.from_arrays(parts["familiar"], len(grids), n_loss),
-        "lowest_scores": scores,
+        "familiar": Familiar.from_arrays(
+            within(arrays, "familiar"), len(grids), len(feature_names())
+        ),
+        "readers": readers,
         "context_fields": context_fields,
         "card": dict(header["card"]),
-        "validated": ValidatedModels.from_arrays(
-            parts["validated"],
-            [(bool(told), int(stride)) for told, stride in header["validated_scores"]],
-            n_shared + len(METRIC_TERMS),
-            n_context,
-        )
-        if "validated" in parts
-        else None,
-        "looks": LookModel.from_arrays(parts["looks"], header["look_reads"])
-        if "looks" in parts
-        else None,
+        "looks": LookModel.from_arrays(looks, header["look_reads"]) if looks else None,
     }
-
-
-def all_feature_names() -> tuple[str, ...]:
-    """Return the names of all that a classifier reads, in the order of its columns."""
-    return (
-        *loss_features.feature_names(len(CHANNELS)),
-        *GRID_TERMS,
-        *BUDGET_TERMS,
-        *METRIC_TERMS,
-        *CONTEXT_TERMS,
-    )
-
-
-def columns_read(with_context: bool, with_validation: bool) -> IntArray:
-    """Return the columns among :func:`all_feature_names` that a model reads."""
-    n_metrics, n_context = len(METRIC_TERMS), len(CONTEXT_TERMS)
-    n_read = n_context - len(SIZE_TERMS)
-    own = np.arange(len(all_feature_names()))
-    shared, metrics, configuration = np.split(own, [-n_metrics - n_context, -n_context])
-    return np.concatenate(
-        [shared, metrics[: n_metrics * with_validation], configuration[: n_read * with_context]]
-    )
 
 
 def load_classifier(which: str | Path | GrokClassifier = "default") -> GrokClassifier:

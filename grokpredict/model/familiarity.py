@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from grokpredict.features.configuration import BUDGET_TERMS, CONTEXT_TERMS, GRID_TERMS
+from grokpredict.features.metrics import METRIC_TERMS
 from grokpredict.runs.curve import FloatArray
 from grokpredict.runs.labels import BoolArray
 
@@ -53,6 +54,8 @@ class Familiar:
         Range of each context term in training; NaN where it was never known.
     budget_high : ndarray, shape (n_budget_terms,)
         Largest budget terms in training.
+    metric_low, metric_high : ndarray, shape (n_metric_terms,)
+        Range of each validation term in training; NaN where they were not learned from.
     """
 
     centre: FloatArray
@@ -64,6 +67,8 @@ class Familiar:
     context_low: FloatArray
     context_high: FloatArray
     budget_high: FloatArray
+    metric_low: FloatArray
+    metric_high: FloatArray
 
     def distance(self, features: FloatArray, grid: int) -> FloatArray:
         """Return the squared Mahalanobis distance of each row, shape (n_runs,)."""
@@ -150,6 +155,27 @@ class Familiar:
             for row, hit in zip(terms, beyond, strict=True)
         )
 
+    def metric_reasons(self, terms: FloatArray) -> tuple[str | None, ...]:
+        """Say of each run which validation term lies far outside the training runs'.
+
+        Parameters
+        ----------
+        terms : ndarray, shape (n_runs, n_metric_terms)
+            NaN where they are not read, which is never strange.
+        """
+        low, high = self.metric_low, self.metric_high
+        margin = RANGE_MARGIN * (high - low)
+        outside: BoolArray = np.logical_or(terms < low - margin, terms > high + margin)
+        reasons: list[str | None] = [None] * len(terms)
+        for row in np.flatnonzero(np.logical_or.reduce(outside, axis=1)):
+            column = int(np.argmax(outside[row]))
+            reasons[row] = (
+                "the validation metrics are unlike those of the training runs: "
+                f"{METRIC_TERMS[column]} = {terms[row, column]:.3g}, "
+                f"theirs was {low[column]:.3g} to {high[column]:.3g}"
+            )
+        return tuple(reasons)
+
     def arrays(self) -> dict[str, NDArray[np.generic]]:
         """Return the fields by name."""
         return {field.name: getattr(self, field.name) for field in fields(self)}
@@ -165,14 +191,17 @@ class Familiar:
             "limit": (1,),
             **dict.fromkeys(("context_low", "context_high"), (len(CONTEXT_TERMS),)),
             "budget_high": (len(BUDGET_TERMS),),
+            **dict.fromkeys(("metric_low", "metric_high"), (len(METRIC_TERMS),)),
         }
         parts = {}
         for name, shape in shapes.items():
             parts[name] = arrays[name].astype(np.float64)
             if parts[name].shape != shape:
                 raise ValueError(f"{name} must have the shape {shape}, got {parts[name].shape}")
-            if not name.startswith("context") and not np.all(np.isfinite(parts[name])):
+            if not name.startswith(("context", "metric")) and not np.all(np.isfinite(parts[name])):
                 raise ValueError(f"{name} must be finite")
+        if np.any(parts["metric_low"] > parts["metric_high"]):
+            raise ValueError("the range of the validation terms must have ends in order")
         if np.any(parts["scale"] <= 0):
             raise ValueError("scales must be above zero")
         return cls(**parts)
@@ -183,6 +212,8 @@ def fit_familiar(
     held: Sequence[FloatArray],
     terms: FloatArray,
     turned_away: float = TURNED_AWAY,
+    *,
+    read_metrics: bool = False,
 ) -> Familiar:
     """Learn what training runs look like.
 
@@ -190,10 +221,12 @@ def fit_familiar(
     ----------
     fitted, held : sequence of ndarray, shape (n_windows, n_features)
         Finite loss features on each (horizon, stride), of the runs in the fit and of others.
-    terms : ndarray, shape (n_rows, n_grid_terms + n_budget_terms + n_context_terms)
+    terms : ndarray, shape (n_rows, n_columns - n_features)
         The other columns of the training table.
     turned_away : float
         Share of the held-out windows that the distance may turn away.
+    read_metrics : bool
+        Whether a model reads the validation terms.
     """
     # Training keeps them as float32.
     fitted, held = ([np.asarray(own, dtype=np.float64) for own in part] for part in (fitted, held))
@@ -203,10 +236,10 @@ def fit_familiar(
     spread = np.array([own.std(axis=0) for own in fitted])
     # A feature that is the same for half of the runs has no quartiles to speak of.
     scale = np.maximum(np.maximum(robust, 0.3 * spread), 1e-9)
-    n_terms = len(CONTEXT_TERMS)
-    context = terms[:, -n_terms:]
-    unknown = np.isnan(context).all(axis=0)
-    full = np.where(unknown, 0.0, context)
+    places = np.cumsum([len(GRID_TERMS), len(BUDGET_TERMS), len(METRIC_TERMS)])
+    _, budget, metrics, context = np.split(terms, places, axis=1)
+    context_low, context_high = _range(context)
+    metric_low, metric_high = _range(metrics if read_metrics else np.full_like(metrics, np.nan))
     draft = Familiar(
         centre=centre,
         scale=scale,
@@ -214,9 +247,11 @@ def fit_familiar(
         high=np.array([own.max(axis=0) for own in fitted]),
         precision=np.eye(centre.shape[1]),
         limit=np.array([np.inf]),
-        context_low=np.where(unknown, np.nan, np.nanmin(full, axis=0)),
-        context_high=np.where(unknown, np.nan, np.nanmax(full, axis=0)),
-        budget_high=terms[:, len(GRID_TERMS) : len(GRID_TERMS) + len(BUDGET_TERMS)].max(axis=0),
+        context_low=context_low,
+        context_high=context_high,
+        budget_high=budget.max(axis=0),
+        metric_low=metric_low,
+        metric_high=metric_high,
     )
     z = np.concatenate([draft._standardised(own, grid) for grid, own in enumerate(fitted)])
     covariance = z.T @ z / len(z)
@@ -226,6 +261,14 @@ def fit_familiar(
     distances = np.concatenate([known.distance(own, grid) for grid, own in enumerate(held)])
     limit = np.quantile(distances, 1 - turned_away) if distances.size else np.inf
     return replace(known, limit=np.array([min(limit, _FARTHEST)]))
+
+
+def _range(terms: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Return the ends of each column, NaN where it was never known."""
+    unknown = np.isnan(terms).all(axis=0)
+    full = np.where(unknown, 0.0, terms)
+    low, high = (np.where(unknown, np.nan, end(full, axis=0)) for end in (np.nanmin, np.nanmax))
+    return low, high
 
 
 def _context_reason(column: int, row: FloatArray, low: FloatArray, high: FloatArray) -> str:

@@ -24,7 +24,7 @@ from grokpredict._util.opening import in_words, open_regular
 MAGIC = "grokpredict-classifier"
 
 #: Rises whenever the meaning of the file, or of a feature that keeps its name, changes.
-PROTOCOL = 3
+PROTOCOL = 4
 
 #: A classifier unpacks to one or two million bytes; what claims more than this is none.
 MAX_BYTES = 32 * 2**20
@@ -65,8 +65,8 @@ def write_archive(path: Path, header: Mapping[str, Any], arrays: Arrays) -> None
     OSError
         If it cannot be written.
     """
-    told = {"magic": MAGIC, "protocol": PROTOCOL, **header}
-    text = json.dumps(told, sort_keys=True, allow_nan=False, separators=(",", ":"))
+    document = {"magic": MAGIC, "protocol": PROTOCOL, **header}
+    text = json.dumps(document, sort_keys=True, allow_nan=False, separators=(",", ":"))
     members = {"header": np.frombuffer(text.encode(), dtype=np.uint8), **arrays}
     packed = io.BytesIO()
     np.savez_compressed(packed, allow_pickle=False, **members)
@@ -109,7 +109,7 @@ def read_archive(path: Path) -> tuple[dict[str, Any], dict[str, NDArray[np.gener
         )
     try:
         _check_header(header)
-    except (TypeError, ValueError, OverflowError) as error:
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise damaged(path, error) from error
     return header, members
 
@@ -123,9 +123,11 @@ def _text(header: NDArray[np.generic]) -> bytes:
 def _check_header(header: Mapping[str, Any]) -> None:
     """Refuse numbers that a classifier would compute with for hours, and texts without end."""
     _check_depth(header)
-    for key in ("grids", "scores", "validated_scores"):
+    for key in ("grids", "readers"):
         if len(header.get(key, ())) > MAX_WINDOWS:
             raise ValueError(f"{key} may have {MAX_WINDOWS} entries")
+    if any(len(reader["strides"]) > MAX_WINDOWS for reader in header.get("readers", ())):
+        raise ValueError(f"a reader may have {MAX_WINDOWS} strides")
     for horizon, stride in header.get("grids", ()):
         if not 0 < int(stride) <= int(horizon) <= MAX_STEP:
             raise ValueError(f"a horizon must lie between its stride and step {MAX_STEP}")

@@ -52,8 +52,7 @@ def generalisation_steps(
     # All terms that depend on the budget are its logarithm and a constant.
     growing = [names.index(name) for name in sorted(GROWING_TERMS)]
     rows[:, growing] += (asked - budget[:, None]).reshape(-1, 1)
-    flags = (np.repeat(own, _N_BUDGETS) for own in (looks.with_context, looks.with_validation))
-    chance = classifier.probability(rows, *flags).reshape(asked.shape)
+    chance = classifier.probability(rows, np.repeat(looks.reader, _N_BUDGETS)).reshape(asked.shape)
     whole = looks.probability if if_at_all else np.ones(len(asked))
     return _reached(chance, asked, whole)
 

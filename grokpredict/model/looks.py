@@ -29,20 +29,14 @@ from numpy.typing import NDArray
 
 from grokpredict.features.columns import BUDGET_COLUMN, COLUMNS, columns
 from grokpredict.features.profile import PROFILED
+from grokpredict.model.reading import Reads, checked_scores, within
 from grokpredict.model.thresholds import abort_threshold, check_max_false_abort
 from grokpredict.model.trees import Trees
 from grokpredict.runs.curve import FloatArray, IntArray
 
-#: Channels that a look reads, in the order of :data:`PROFILED`.
-Reads = tuple[str, ...]
-
 #: A column may leave the training range by this share of the range's width, and by at least this
 #: much: columns are decades or octaves, and one may have been constant in training.
 RANGE_MARGIN, LEAST_MARGIN = 0.5, 0.5
-
-#: One of these must be read for a run to be stopped. The ranking of the others on tasks that were
-#: not trained on is near to chance (docs/classifier.md).
-VALIDATION = ("val_loss", "val_acc")
 
 
 def all_reads() -> tuple[Reads, ...]:
@@ -246,24 +240,17 @@ class LookModel:
         low, high = (arrays[name].astype(np.float64) for name in ("low", "high"))
         if not low.shape == high.shape == (len(COLUMNS),) or not np.all(low <= high):
             raise ValueError("the range of the columns must have ends in order")
-        trees = {
-            name.removeprefix("trees."): array
-            for name, array in arrays.items()
-            if name.startswith("trees.")
-        }
         found = {}
         for i, key in enumerate(keys):
             sizes = arrays[f"sizes.{i}"].astype(np.int64)
             joined = _ascending(arrays[f"kinds.{i}"], sizes)
             found[key] = Calibration(_ascending(arrays[f"scores.{i}"])[0], joined)
-        return cls(Trees.from_arrays(trees, len(COLUMNS)), found, low, high)
+        return cls(Trees.from_arrays(within(arrays, "trees"), len(COLUMNS)), found, low, high)
 
 
 def _ascending(array: NDArray[np.generic], sizes: IntArray | None = None) -> tuple[FloatArray, ...]:
     """Return calibration scores out of a file; ValueError unless they are sorted probabilities."""
-    scores = array.astype(np.float64)
-    if scores.ndim != 1 or not np.all((scores >= 0) & (scores <= 1)):
-        raise ValueError("calibration scores must be probabilities")
+    scores = checked_scores(array)
     sizes = np.array([scores.size]) if sizes is None else sizes
     if sizes.ndim != 1 or np.any(sizes < 0) or sizes.sum() != scores.size:
         raise ValueError("kinds of task must share out the calibration scores")

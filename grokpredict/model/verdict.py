@@ -14,7 +14,8 @@ from grokpredict.features.metrics import Evaluations
 from grokpredict.features.profile import LOOKS, PROFILED
 from grokpredict.model.classifier import GrokClassifier, Looks
 from grokpredict.model.forecast import generalisation_steps, look_steps
-from grokpredict.model.looks import VALIDATION, LookModel, Reads, only
+from grokpredict.model.looks import LookModel, only
+from grokpredict.model.reading import VALIDATION, Reads
 from grokpredict.model.thresholds import (
     CONFIDENCE,
     abort_threshold,
@@ -248,11 +249,8 @@ def judge(
         budget=budget,
         evaluations=[evaluations],
     )
-    reads = {
-        "with_context": bool(looks.with_context[0]),
-        "with_validation": bool(looks.with_validation[0]),
-    }
-    threshold = classifier.threshold(stride, max_false_abort=max_false_abort, **reads)
+    reader = classifier.readers[looks.reader[0]]
+    threshold = reader.threshold(stride, max_false_abort)
     chance = float(looks.probability[0])
     action, reason = _decide(
         chance,
@@ -260,7 +258,7 @@ def judge(
         stranger=looks.stranger[0],
         look=f"generalising by step {budget} after the first {horizon} steps",
         max_false_abort=max_false_abort,
-        n_calibration=classifier.n_calibration(stride, **reads),
+        n_calibration=reader.n_calibration(stride),
     )
     even, early, median, late = (None,) * 4 if action == "abstain" else _steps(classifier, looks)
     row = zip(classifier.feature_names, looks.features[0].tolist(), strict=True)

@@ -7,8 +7,8 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from grokpredict.logs import by_reason, notes, sentence
+from grokpredict.model.reading import in_words
 from grokpredict.model.thresholds import CONFIDENCE, calibration_runs_needed
-from grokpredict.model.validated import reading
 from grokpredict.reporting.rendering import (
     MISSING,
     page,
@@ -125,7 +125,7 @@ def _figures(report: TrainingReport) -> Iterator[str]:
 def _figure_cells(figures: Figures) -> tuple[object, ...]:
     return (
         figures.horizon,
-        reading(figures.with_context, figures.with_validation),
+        in_words(figures.reads),
         figures.n_runs,
         figures.n_generalised,
         with_interval(figures.auroc),
@@ -150,7 +150,7 @@ def _grids(report: TrainingReport) -> Iterator[str]:
 def _area(area: GridArea | None) -> str:
     if area is None:
         return MISSING
-    return f"{probability(area.loss)} / {probability(area.with_context)}"
+    return f"{probability(area.loss)} / {probability(area.with_configuration)}"
 
 
 def _thresholds(classifier: GrokClassifier, max_false_abort: float) -> Iterator[str]:
@@ -160,14 +160,13 @@ def _thresholds(classifier: GrokClassifier, max_false_abort: float) -> Iterator[
     )
     rows = []
     for stride in classifier.strides:
-        for with_configuration, with_validation in classifier.models:
-            reads = {"with_context": with_configuration, "with_validation": with_validation}
-            limit = classifier.threshold(stride, max_false_abort=max_false_abort, **reads)
-            number = classifier.n_calibration(stride, **reads)
+        for reader in classifier.readers:
+            limit = reader.threshold(stride, max_false_abort)
+            number = reader.n_calibration(stride)
             rows.append(
                 (
                     f"every {stride}",
-                    reading(with_configuration, with_validation),
+                    in_words(reader.reads),
                     f"{limit:.4f}, from {number} independent good configurations"
                     if limit is not None
                     else _why_never(number, max_false_abort),

@@ -9,10 +9,17 @@ from typing import Any
 import numpy as np
 
 from grokpredict._util.parallel import results
-from grokpredict.features.configuration import GRID_TERMS
-from grokpredict.model.classifier import all_feature_names, columns_read
+from grokpredict.model.reading import (
+    CONFIGURATION,
+    CONFIGURATION_ALONE,
+    VALIDATION,
+    WINDOW_READS,
+    Reads,
+    all_feature_names,
+    columns_read,
+)
 from grokpredict.model.trees import Trees
-from grokpredict.runs.curve import FloatArray, IntArray
+from grokpredict.runs.curve import FloatArray
 from grokpredict.runs.labels import BoolArray
 from grokpredict.training.fit import fit_trees
 from grokpredict.training.ranking import Interval, auroc, auroc_intervals, enough
@@ -34,8 +41,8 @@ class Figures:
     ----------
     horizon, stride : int
         Window that was looked at.
-    with_context, with_validation : bool
-        Whether the configuration and the validation metrics were read besides the loss.
+    reads : tuple of str
+        What was read of each run.
     n_runs, n_generalised : int
         Runs that had not generalised inside the window, and those of them that did by the budget.
     auroc : Interval
@@ -53,8 +60,7 @@ class Figures:
 
     horizon: int
     stride: int
-    with_context: bool
-    with_validation: bool
+    reads: Reads
     n_runs: int
     n_generalised: int
     auroc: Interval
@@ -74,66 +80,60 @@ class GridArea:
         Window that was looked at.
     n_runs : int
         Runs that had not generalised inside the window.
-    loss, with_context : float or None
-        Area under the receiver operating characteristic of the two models; None where there are
-        too few runs.
+    loss, with_configuration : float or None
+        Area under the receiver operating characteristic of the models that read no validation;
+        None where there are too few runs.
     """
 
     horizon: int
     stride: int
     n_runs: int
     loss: float | None
-    with_context: float | None
+    with_configuration: float | None
 
 
 def areas_by_grid(
-    runs: Runs, grids: Sequence[Grid], scores: Mapping[str, FloatArray]
+    runs: Runs, grids: Sequence[Grid], scores: Mapping[Reads, FloatArray]
 ) -> tuple[GridArea, ...]:
     """Return the area on each grid, of the scores of :func:`held_out_scores`."""
 
-    def area(row: int, name: str, among: BoolArray) -> float | None:
-        known = among & np.isfinite(scores[name][row])
-        if not enough(runs.generalised[known]):
+    def area(row: int, reads: Reads) -> float | None:
+        scored = allowed(runs, reads) & np.isfinite(scores[reads][row])
+        if not enough(runs.generalised[scored]):
             return None
-        return auroc(runs.generalised[known], scores[name][row, known])
+        return auroc(runs.generalised[scored], scores[reads][row, scored])
 
-    everyone = np.ones_like(runs.told)
+    loss, with_configuration = WINDOW_READS[:2]
     return tuple(
         GridArea(
             horizon=grid.horizon,
             stride=grid.stride,
-            n_runs=int(np.isfinite(scores["loss"][row]).sum()),
-            loss=area(row, "loss", everyone),
-            with_context=area(row, "both", runs.told),
+            n_runs=int(np.isfinite(scores[loss][row]).sum()),
+            loss=area(row, loss),
+            with_configuration=area(row, with_configuration),
         )
         for row, grid in enumerate(grids)
     )
 
 
-#: What each model reads besides the loss: the configuration, the validation metrics.
-READS = {
-    "loss": (False, False),
-    "both": (True, False),
-    "validated": (False, True),
-    "validated both": (True, True),
-}
+#: All that is fitted: the models of a classifier, and what they are compared with.
+FITTED = (*WINDOW_READS, CONFIGURATION_ALONE)
 
 
-def model_columns() -> dict[str, IntArray]:
-    """Return the columns that each of :data:`READS` has, and ``"configuration"`` alone."""
-    names = all_feature_names()
-    n_loss = names.index(GRID_TERMS[0])
-    own = np.arange(len(names))
-    configuration = np.setdiff1d(columns_read(True, False), own[:n_loss])
-    found = {name: columns_read(*reads) for name, reads in READS.items()}
-    return {**found, "configuration": configuration}
+def allowed(runs: Runs, reads: Reads) -> BoolArray:
+    """Return the runs whose configuration is known, where a model reads it; else all."""
+    return runs.configured if CONFIGURATION in reads else np.ones(len(runs), dtype=np.bool_)
 
 
-def table_for(name: str, rows: Rows, runs: Runs) -> Rows | None:
-    """Return the rows that a model is fitted to; None if there are too few to fit it."""
-    told, validated = READS.get(name, (False, False))
+def table_for(reads: Reads, rows: Rows, runs: Runs) -> Rows | None:
+    """Return the rows that a model is fitted to; None if there are too few to fit it.
+
+    The configuration alone is fitted to all of them: where it is missing, the budget is left.
+    """
+    validated = VALIDATION[0] in reads
     everyone = np.ones(len(runs), dtype=np.bool_)
-    table = rows.among(runs.told if told else everyone, validated=validated)
+    fitted = everyone if reads == CONFIGURATION_ALONE else allowed(runs, reads)
+    table = rows.among(fitted, validated=validated)
     if not table.y.any() or table.y.all():
         return None
     if validated:
@@ -147,9 +147,10 @@ def table_for(name: str, rows: Rows, runs: Runs) -> Rows | None:
     return table
 
 
-def fit_columns(rows: Rows, chosen: IntArray, *, seed: int) -> Trees:
+def fit_reads(rows: Rows, reads: Reads, *, seed: int) -> Trees:
     """Fit the trees that read some columns of a table."""
     names = all_feature_names()
+    chosen = columns_read(reads)
     return fit_trees(
         rows.x[:, chosen],
         rows.y,
@@ -194,7 +195,7 @@ def held_out_scores(
     seed: int,
     jobs: int = 1,
     progress: Progress | None = None,
-) -> dict[str, FloatArray]:
+) -> dict[Reads, FloatArray]:
     """Return the probability of each window by the model that did not see its network.
 
     Parameters
@@ -214,16 +215,15 @@ def held_out_scores(
 
     Returns
     -------
-    dict of str to ndarray, shape (n_grids, n_runs)
-        By model, as :func:`model_columns`. NaN where a run has no such window, was in no held-out
+    dict of tuple of str to ndarray, shape (n_grids, n_runs)
+        By what is read, as :data:`FITTED`. NaN where a run has no such window, was in no held-out
         part, or lacks the validation metrics. Each run is asked about its own budget.
     """
     from joblib import delayed
 
-    variants = model_columns()
-    scores = {name: np.full((len(grids), len(runs)), np.nan) for name in variants}
+    scores = {reads: np.full((len(grids), len(runs)), np.nan) for reads in FITTED}
     places = []
-    total = len(splits) * len(variants)
+    total = len(splits) * len(FITTED)
 
     def tasks() -> Iterator[Any]:
         # Made one after the other: the table of a fold is large.
@@ -232,40 +232,40 @@ def held_out_scores(
             asked = [np.flatnonzero(held[grid.run]) for grid in grids]
             x = np.concatenate(
                 [
-                    columns(runs, grid, own, runs.budget[grid.run[own]])
-                    for grid, own in zip(grids, asked, strict=True)
+                    columns(runs, grid, windows, runs.budget[grid.run[windows]])
+                    for grid, windows in zip(grids, asked, strict=True)
                 ]
             )
             if not len(x) or rows.y.all() or not rows.y.any():
                 continue
-            for done, (name, chosen) in enumerate(variants.items(), number * len(variants) + 1):
-                table = table_for(name, rows, runs)
+            for done, reads in enumerate(FITTED, number * len(FITTED) + 1):
+                table = table_for(reads, rows, runs)
                 if table is not None:
-                    places.append((name, asked, done))
-                    yield delayed(_fit_and_score)(table, chosen, x, seed)
+                    places.append((reads, asked, done))
+                    yield delayed(_fit_and_score)(table, reads, x, seed)
 
-    for found, (name, asked, done) in zip(results(tasks(), jobs), places, strict=True):
-        ends = np.cumsum([own.size for own in asked])[:-1]
-        for row, (grid, own, part) in enumerate(
-            zip(grids, asked, np.split(found, ends), strict=True)
+    for chances, (reads, asked, done) in zip(results(tasks(), jobs), places, strict=True):
+        ends = np.cumsum([windows.size for windows in asked])[:-1]
+        for row, (grid, windows, part) in enumerate(
+            zip(grids, asked, np.split(chances, ends), strict=True)
         ):
-            scores[name][row, grid.run[own]] = part
-            if READS.get(name, (False, False))[1]:
+            scores[reads][row, grid.run[windows]] = part
+            if VALIDATION[0] in reads:
                 unknown = np.isnan(grid.metrics).any(axis=1)
-                scores[name][row, grid.run[unknown]] = np.nan
+                scores[reads][row, grid.run[unknown]] = np.nan
         if progress is not None:
             progress(done, total)
     return scores
 
 
-def _fit_and_score(rows: Rows, chosen: IntArray, x: FloatArray, seed: int) -> FloatArray:
-    return np.asarray(fit_columns(rows, chosen, seed=seed).probability(x[:, chosen]))
+def _fit_and_score(rows: Rows, reads: Reads, x: FloatArray, seed: int) -> FloatArray:
+    return np.asarray(fit_reads(rows, reads, seed=seed).probability(x[:, columns_read(reads)]))
 
 
 def figures(
     runs: Runs,
     grids: Sequence[Grid],
-    scores: Mapping[str, FloatArray],
+    scores: Mapping[Reads, FloatArray],
     *,
     seed: int,
     jobs: int = 1,
@@ -279,7 +279,7 @@ def figures(
         All that were labelled.
     grids : sequence of Grid
         Horizons of one stride.
-    scores : mapping of str to ndarray, shape (n_grids, n_runs)
+    scores : mapping of tuple of str to ndarray, shape (n_grids, n_runs)
         Of :func:`held_out_scores`, on held-out networks.
     seed, jobs, progress
         As for :func:`held_out_scores`, which scores each family left out.
@@ -287,46 +287,44 @@ def figures(
     families = list(family_folds(runs))
     splits = [(fit, held) for _, fit, held in families]
     by_family = held_out_scores(runs, grids, splits, seed=seed, jobs=jobs, progress=progress)
-    found = []
+    of_models = []
     for row, grid in enumerate(grids):
-        for name, (with_context, with_validation) in READS.items():
-            known = np.isfinite(scores[name][row])
-            if with_context:
-                known &= runs.told
-            if with_validation and not known.any():
+        for reads in WINDOW_READS:
+            scored = allowed(runs, reads) & np.isfinite(scores[reads][row])
+            if VALIDATION[0] in reads and not scored.any():
                 continue
-            good = runs.generalised[known]
+            good = runs.generalised[scored]
             areas, leads = auroc_intervals(
                 good,
-                np.stack([scores[name][row, known], scores["configuration"][row, known]]),
-                runs.network[known],
+                np.stack([scores[reads][row, scored], scores[CONFIGURATION_ALONE][row, scored]]),
+                runs.network[scored],
                 np.random.default_rng(seed),
             )
-            own = _family_areas(runs, families, by_family[name][row])
-            found.append(
+            family_areas = _family_areas(runs, families, by_family[reads][row])
+            median = float(np.median(list(family_areas.values()))) if family_areas else None
+            of_models.append(
                 Figures(
                     horizon=grid.horizon,
                     stride=grid.stride,
-                    with_context=with_context,
-                    with_validation=with_validation,
+                    reads=reads,
                     n_runs=int(good.size),
                     n_generalised=int(good.sum()),
                     auroc=areas[0],
                     configuration_auroc=areas[1],
                     lead=leads[0],
-                    family_auroc=own,
-                    family_median=float(np.median(list(own.values()))) if own else None,
+                    family_auroc=family_areas,
+                    family_median=median,
                 )
             )
-    return tuple(found)
+    return tuple(of_models)
 
 
 def _family_areas(
     runs: Runs, families: Sequence[tuple[str, BoolArray, BoolArray]], scores: FloatArray
 ) -> dict[str, float]:
-    found = {}
+    areas = {}
     for name, _, held in families:
-        known = held & np.isfinite(scores)
-        if enough(runs.generalised[known]):
-            found[name] = auroc(runs.generalised[known], scores[known])
-    return found
+        scored = held & np.isfinite(scores)
+        if enough(runs.generalised[scored]):
+            areas[name] = auroc(runs.generalised[scored], scores[scored])
+    return areas

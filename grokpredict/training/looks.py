@@ -10,7 +10,8 @@ import numpy as np
 from grokpredict._util.parallel import results
 from grokpredict.features.columns import BUDGET_COLUMN, COLUMNS, columns
 from grokpredict.features.profile import LOOKS, N_LEVELS, PROFILED, Bins, looks_before, profiles
-from grokpredict.model.looks import VALIDATION, Calibration, LookModel, Reads, all_reads, only
+from grokpredict.model.looks import Calibration, LookModel, all_reads, only
+from grokpredict.model.reading import VALIDATION, Reads
 from grokpredict.model.thresholds import independent_scores
 from grokpredict.runs.curve import Curve, FloatArray, IntArray
 from grokpredict.runs.labels import BoolArray

@@ -17,7 +17,8 @@ from grokpredict.features.configuration import (
 )
 from grokpredict.features.metrics import METRIC_TERMS
 from grokpredict.features.profile import Bins
-from grokpredict.model.classifier import DEFAULT_STRIDES, all_feature_names
+from grokpredict.model.classifier import DEFAULT_STRIDES
+from grokpredict.model.reading import all_feature_names
 from grokpredict.runs.configuration import Configuration
 from grokpredict.runs.curve import FloatArray, IntArray
 from grokpredict.runs.labels import BoolArray, LabelRule
@@ -144,9 +145,9 @@ class Runs:
         return np.asarray(self.t4 <= self.budget, dtype=np.bool_)
 
     @property
-    def told(self) -> BoolArray:
+    def configured(self) -> BoolArray:
         """Whether the configuration of each run is known well enough to be read."""
-        return np.array([has_context(own) for own in self.configurations], dtype=np.bool_)
+        return np.array([has_context(run) for run in self.configurations], dtype=np.bool_)
 
 
 @dataclass(frozen=True, eq=False)
@@ -185,7 +186,7 @@ class Rows:
     Attributes
     ----------
     x : ndarray, shape (n_rows, n_columns)
-        In the order of :func:`grokpredict.model.classifier.all_feature_names`.
+        In the order of :func:`grokpredict.model.reading.all_feature_names`.
     y : ndarray of bool, shape (n_rows,)
         Whether the run generalised by the row's budget.
     run : ndarray of int, shape (n_rows,)

@@ -13,30 +13,29 @@ from grokpredict._util.parallel import results
 from grokpredict.features.configuration import CONTEXT_FIELDS, has_context
 from grokpredict.model.classifier import GrokClassifier
 from grokpredict.model.familiarity import TURNED_AWAY, Familiar, fit_familiar
+from grokpredict.model.reading import VALIDATION, WINDOW_READS, Reader, Reads, in_words
 from grokpredict.model.thresholds import independent_scores
 from grokpredict.model.trees import Trees
-from grokpredict.model.validated import ValidatedModels, reading
 from grokpredict.runs.curve import FloatArray, IntArray
 from grokpredict.runs.labels import BoolArray, LabelRule
 from grokpredict.runs.sweep import UnsuitableSweepError
 from grokpredict.training.cross_validation import (
+    FITTED,
     FOLDS,
-    READS,
     Figures,
     GridArea,
+    allowed,
     areas_by_grid,
     family_folds,
     figures,
-    fit_columns,
+    fit_reads,
     folds,
     held_out_scores,
-    model_columns,
     table_for,
 )
 from grokpredict.training.digest import Digest, Recipe
 from grokpredict.training.looks import LookTable, kind_folds, train_looks
 from grokpredict.training.table import (
-    METRIC_COLUMNS,
     Counts,
     Grid,
     Progress,
@@ -122,9 +121,7 @@ def train_digest(
     kept = some_networks(runs, seed)
     some, windows = drawn(runs, grids, kept)
     splits = list(folds(some, FOLDS, seed))
-    folded, left = (
-        len(model_columns()) * number for number in (len(splits), len(list(family_folds(some))))
-    )
+    folded, left = (len(FITTED) * number for number in (len(splits), len(list(family_folds(some)))))
     tell = _counting(progress, folded + 1 + left)
     scores = held_out_scores(some, windows, splits, seed=seed, jobs=jobs, progress=tell(0))
     rows = training_rows(runs, grids, np.ones(len(runs), bool), np.random.default_rng(seed))
@@ -142,24 +139,27 @@ def train_digest(
         seed=seed,
         jobs=jobs,
     )
-    lowest = {name: _lowest_scores(some, windows, scores[name], READS[name][0]) for name in fitted}
+    readers = tuple(
+        Reader(reads, trees, _lowest_scores(some, windows, scores[reads], reads))
+        for reads, trees in fitted.items()
+    )
     finest = min(grid.stride for grid in grids)
-    own = [i for i, grid in enumerate(grids) if grid.stride == finest]
+    finest_rows = [i for i, grid in enumerate(grids) if grid.stride == finest]
     report = TrainingReport(
         counts=counts,
         figures=figures(
             some,
-            [windows[i] for i in own],
-            {name: values[own] for name, values in scores.items()},
+            [windows[i] for i in finest_rows],
+            {reads: values[finest_rows] for reads, values in scores.items()},
             seed=seed,
             jobs=jobs,
             progress=tell(folded + 1),
         ),
         grids=areas_by_grid(some, windows, scores),
         calibration={
-            f"{reading(*READS[name])}, stride {stride}": int(own.size)
-            for name, by_stride in lowest.items()
-            for stride, own in by_stride.items()
+            f"{in_words(reader.reads)}, stride {stride}": reader.n_calibration(stride)
+            for reader in readers
+            for stride in reader.scores
         },
     )
     classifier = GrokClassifier(
@@ -167,19 +167,18 @@ def train_digest(
         rule=recipe.rule or LabelRule(),
         budget=int(budget or np.median(runs.budget)),
         settings=recipe.settings,
-        loss_only=fitted["loss"],
-        with_context=fitted.get("both"),
-        familiar=_familiar(windows, *splits[0], rows),
-        lowest_scores=_keyed(lowest, "loss", "both"),
-        validated=_validated(fitted, lowest, rows),
+        familiar=_familiar(windows, *splits[0], rows, readers),
+        readers=readers,
         context_fields=_always_known(runs),
         looks=looks,
         card={
             "report": report.to_dict(),
             "seed": seed,
             "versions": _versions(),
-            "data_sha256": hashlib.sha256(b"".join(own.sha256 for own in known.facts)).hexdigest(),
-            "trained_on": sorted({own.fingerprint for own in known.facts}),
+            "data_sha256": hashlib.sha256(
+                b"".join(facts.sha256 for facts in known.facts)
+            ).hexdigest(),
+            "trained_on": sorted({facts.fingerprint for facts in known.facts}),
         },
     )
     return classifier, report
@@ -259,48 +258,21 @@ def _enough(runs: Runs, grid: Grid) -> bool:
     return min(int(good.sum()), int((~good).sum())) >= MIN_RUNS_AT_HORIZON
 
 
-def _fit(runs: Runs, rows: Rows, seed: int, jobs: int) -> dict[str, Trees]:
-    """Fit the ensembles of :data:`~.cross_validation.READS`, as far as there are runs."""
+def _fit(runs: Runs, rows: Rows, seed: int, jobs: int) -> dict[Reads, Trees]:
+    """Fit the models of windows, as far as there are runs."""
     from joblib import delayed
 
-    reads = model_columns()
-    tables = {name: table_for(name, rows, runs) for name in READS}
+    tables = {reads: table_for(reads, rows, runs) for reads in WINDOW_READS}
     fits = {
-        name: delayed(fit_columns)(table, reads[name], seed=seed)
-        for name, table in tables.items()
+        reads: delayed(fit_reads)(table, reads, seed=seed)
+        for reads, table in tables.items()
         if table is not None
     }
     return dict(zip(fits, results(fits.values(), jobs), strict=True))
 
 
-def _validated(
-    fitted: Mapping[str, Trees], lowest: Mapping[str, Mapping[int, FloatArray]], rows: Rows
-) -> ValidatedModels | None:
-    if "validated" not in fitted:
-        return None
-    metrics = rows.x[:, METRIC_COLUMNS]
-    return ValidatedModels(
-        loss_only=fitted["validated"],
-        with_context=fitted.get("validated both"),
-        lowest_scores=_keyed(lowest, "validated", "validated both"),
-        low=np.nanmin(metrics, axis=0),
-        high=np.nanmax(metrics, axis=0),
-    )
-
-
-def _keyed(
-    lowest: Mapping[str, Mapping[int, FloatArray]], without: str, told: str
-) -> dict[tuple[bool, int], FloatArray]:
-    """Return the lowest scores of two models by with_context and stride."""
-    return {
-        (name == told, stride): own
-        for name in (without, told)
-        for stride, own in lowest.get(name, {}).items()
-    }
-
-
 def _lowest_scores(
-    runs: Runs, grids: Sequence[Grid], scores: FloatArray, with_context: bool
+    runs: Runs, grids: Sequence[Grid], scores: FloatArray, reads: Reads
 ) -> dict[int, FloatArray]:
     """Return, by stride, the lowest scores of the runs that generalise, as far as independent.
 
@@ -308,22 +280,26 @@ def _lowest_scores(
     that would be turned away as strangers count too: they cannot be aborted, so the bound only
     becomes safer.
     """
-    found: dict[int, FloatArray] = {}
+    independent: dict[int, FloatArray] = {}
     for stride in sorted({grid.stride for grid in grids}):
-        own = [i for i, grid in enumerate(grids) if grid.stride == stride]
-        looks = np.where(np.isfinite(scores[own]), scores[own], np.inf)
+        rows = [i for i, grid in enumerate(grids) if grid.stride == stride]
+        looks = np.where(np.isfinite(scores[rows]), scores[rows], np.inf)
         lowest = looks.min(axis=0)
-        known = np.isfinite(lowest) & runs.generalised
-        if with_context:
-            known &= runs.told
-        if known.any():
-            found[stride] = independent_scores(
-                lowest[known], runs.configuration[known], runs.network[known]
+        good = np.isfinite(lowest) & runs.generalised & allowed(runs, reads)
+        if good.any():
+            independent[stride] = independent_scores(
+                lowest[good], runs.configuration[good], runs.network[good]
             )
-    return found
+    return independent
 
 
-def _familiar(grids: Sequence[Grid], fit: BoolArray, held: BoolArray, rows: Rows) -> Familiar:
+def _familiar(
+    grids: Sequence[Grid],
+    fit: BoolArray,
+    held: BoolArray,
+    rows: Rows,
+    readers: Sequence[Reader],
+) -> Familiar:
     """Learn what runs look like; how far from that is strange, the held-out runs say."""
     n_loss = grids[0].features.shape[1]
     return fit_familiar(
@@ -331,6 +307,7 @@ def _familiar(grids: Sequence[Grid], fit: BoolArray, held: BoolArray, rows: Rows
         [grid.features[held[grid.run]] for grid in grids],
         rows.x[:, n_loss:],
         TURNED_AWAY,
+        read_metrics=any(VALIDATION[0] in reader.reads for reader in readers),
     )
 
 
