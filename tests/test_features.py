@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
+from mne.time_frequency import psd_array_multitaper
 from scipy.signal.windows import dpss
 
 from grokpredict.features import shape
@@ -155,6 +156,18 @@ def test_the_energy_of_a_sine_is_half_its_square_and_in_its_band(frequency):
 def test_an_oscillation_from_one_step_to_the_next_is_in_the_high_band():
     x = (-1.0) ** np.arange(400)[None]
     assert band_energy(*spectrum(x, DEFAULT), 1 / 4, 1 / 2)[0] == pytest.approx(1, rel=0.01)
+
+
+@pytest.mark.parametrize("n", [32, 33, 200, 399, 400])
+@pytest.mark.parametrize("time_bandwidth", [1.0, 2.0, 3.5, 8.0])
+def test_spectrum_is_that_of_mne(n, time_bandwidth):
+    x = np.random.default_rng(n).standard_normal((4, n)) + 3.0
+    frequencies, density = spectrum(x, SignalSettings(time_bandwidth=time_bandwidth))
+    expected, places = psd_array_multitaper(
+        x, sfreq=1.0, bandwidth=2 * time_bandwidth / n, verbose="ERROR"
+    )
+    np.testing.assert_array_equal(frequencies, places)
+    np.testing.assert_allclose(density, expected, rtol=1e-12)
 
 
 def test_spectrum_is_the_mean_of_tapered_periodograms():

@@ -11,6 +11,7 @@ from grokpredict.evaluation.ledger import Finished
 from grokpredict.evaluation.replay import Replay
 from grokpredict.features.conditioning import SignalSettings
 from grokpredict.features.metrics import Evaluations
+from grokpredict.live.policy import metrics_are_read
 from grokpredict.model.reading import CONFIGURATION_ALONE, VALIDATION, Reads, in_words, poorer
 from grokpredict.model.thresholds import abort_threshold, independent_scores
 from grokpredict.runs.curve import FloatArray, IntArray
@@ -97,11 +98,11 @@ def cross_fitted(
 
 
 def _validated(done: Finished, grids: Sequence[Grid]) -> BoolArray:
-    """Return which runs had an evaluation by the first look: a monitor reads them from then on."""
+    """Return which runs are read by their validation metrics."""
     first = {grid.stride: grid.horizon for grid in sorted(grids, key=lambda grid: -grid.horizon)}
     return np.array(
         [
-            Evaluations.of(run).before(first.get(run.loss.stride, 0)).steps.size > 0
+            metrics_are_read(Evaluations.of(run), first.get(run.loss.stride, 0))
             for run in done.runs.runs
         ],
         dtype=np.bool_,

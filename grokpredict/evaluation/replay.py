@@ -9,7 +9,7 @@ import numpy as np
 
 from grokpredict.evaluation.ledger import NEVER, Finished, Rule
 from grokpredict.features.metrics import Evaluations
-from grokpredict.live.monitor import serving_grid
+from grokpredict.live.policy import WindowPolicy
 from grokpredict.model.classifier import GrokClassifier
 from grokpredict.model.reading import CONFIGURATION, VALIDATION, Reads
 from grokpredict.runs.curve import FloatArray, IntArray, UnsuitableRunError, check_window
@@ -128,21 +128,22 @@ def replay(
     strange = np.zeros(shape, dtype=np.bool_)
     threshold = np.zeros(shape)
     configured = CONFIGURATION in reads
-    for grid, runs in _by_grid(done, classifier).items():
-        seen = _read(done, runs, classifier, grid) if VALIDATION[0] in reads else {}
+    for policy, runs in _by_policy(done, classifier).items():
+        grid = policy.grid
+        metrics = _metrics_read(done, runs, policy) if VALIDATION[0] in reads else {}
         limits = np.array(
             [reader.threshold(grid, max_false_abort) or 0.0 for reader in classifier.readers]
         )
-        for horizon in classifier.horizons_on(grid):
+        for horizon in policy.horizons:
             row = horizons.index(horizon)
-            for index in _chunks(_looked_at(done, runs, classifier, horizon, grid, seen)):
+            for index in _chunks(_looked_at(done, runs, policy, horizon, metrics)):
                 chunk = [done.runs.runs[i] for i in index]
                 looks = classifier.look(
                     window(chunk, horizon, grid),
                     horizon=horizon,
                     stride=grid,
                     configurations=[run.configuration for run in chunk] if configured else None,
-                    evaluations=[seen.get(i) for i in index.tolist()],
+                    evaluations=[metrics.get(i) for i in index.tolist()],
                     budget=done.runs.budget[index],
                 )
                 probability[row, index] = looks.probability
@@ -151,57 +152,46 @@ def replay(
     return Replay(name, horizons, probability, strange, threshold)
 
 
-def _by_grid(done: Finished, classifier: GrokClassifier) -> Mapping[int, IntArray]:
+def _by_policy(done: Finished, classifier: GrokClassifier) -> Mapping[WindowPolicy, IntArray]:
     """Return the runs that each grid of the classifier serves."""
-    found: dict[int, list[int]] = {}
+    runs: dict[WindowPolicy, list[int]] = {}
     for i, run in enumerate(done.runs.runs):
         try:
-            found.setdefault(serving_grid(classifier, run.loss.stride), []).append(i)
+            runs.setdefault(WindowPolicy.on(classifier, run.loss.stride), []).append(i)
         except UnsuitableRunError:
             continue
-    return {grid: np.array(index, dtype=np.int64) for grid, index in found.items()}
+    return {policy: np.array(index, dtype=np.int64) for policy, index in runs.items()}
 
 
-def _read(
-    done: Finished, among: IntArray, classifier: GrokClassifier, grid: int
-) -> dict[int, Evaluations]:
-    """Return the validation metrics of the runs that had some by the first look.
-
-    As in a monitor, that decides for all looks of a run: one model takes them.
-    """
-    if not classifier.reads_validation:
-        return {}
-    first = classifier.horizons_on(grid)[0]
-    found = {i: Evaluations.of(done.runs.runs[i]) for i in among.tolist()}
-    return {i: own for i, own in found.items() if own.before(first).steps.size}
+def _metrics_read(done: Finished, among: IntArray, policy: WindowPolicy) -> dict[int, Evaluations]:
+    """Return the validation metrics of the runs that are read by them."""
+    metrics = {i: Evaluations.of(done.runs.runs[i]) for i in among.tolist()}
+    return {i: of_run for i, of_run in metrics.items() if policy.reads_metrics(of_run)}
 
 
 def _looked_at(
     done: Finished,
     among: IntArray,
-    classifier: GrokClassifier,
+    policy: WindowPolicy,
     horizon: int,
-    grid: int,
-    seen: Mapping[int, Evaluations],
+    metrics: Mapping[int, Evaluations],
 ) -> IntArray:
-    """Return the runs that a monitor looks at after ``horizon`` steps."""
+    """Return the runs that a monitor judges after ``horizon`` steps."""
     kept = []
+    rule = policy.classifier.rule
     for i in among.tolist():
         if done.runs.budget[i] <= horizon or done.runs.t4[i] <= horizon:
             continue
-        if i in seen and not seen[i].serve(horizon):
+        if i in metrics and policy.skipped(metrics[i], horizon) is not None:
             continue
         run = done.runs.runs[i]
         try:
-            check_window(run.loss, horizon, grid)
+            check_window(run.loss, horizon, policy.grid)
         except UnsuitableRunError:
             continue
-        metric = run.channels.get(classifier.rule.metric)
-        told = 0 if metric is None else int(np.searchsorted(metric.steps, horizon))
-        # One evaluation that meets the rule is enough to be left alone, as by the monitor.
-        if metric is not None and told and classifier.rule.met(metric.values[told - 1 : told])[0]:
-            continue
-        kept.append(i)
+        metric = run.channels.get(rule.metric)
+        if metric is None or policy.left_alone(metric.latest(horizon)) is None:
+            kept.append(i)
     return np.array(kept, dtype=np.int64)
 
 

@@ -8,12 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from grokpredict.features.metrics import Evaluations
 from grokpredict.features.profile import FIRST_LOOK
 from grokpredict.live.looks import looks_at
-from grokpredict.live.monitor import GrokMonitor, serving_grid
+from grokpredict.live.monitor import GrokMonitor
+from grokpredict.live.policy import WindowPolicy
 from grokpredict.logs import Columns, PathLike, read_run
 from grokpredict.model.classifier import GrokClassifier, load_classifier
 from grokpredict.model.looks import LookModel
@@ -148,22 +147,21 @@ def _by_looks(
 
 def _look_on(monitor: GrokMonitor, run: Run) -> str:
     """Give the monitor all that it can use; return why it stopped looking."""
-    grid = serving_grid(monitor.classifier, monitor.stride)
+    grid = WindowPolicy.on(monitor.classifier, monitor.stride).grid
     metric = run.channels.get(monitor.classifier.rule.metric)
     evaluations = Evaluations.of(run)
-    fed = 0
+    n_given = 0
     while (horizon := monitor.next_horizon) is not None:
         try:
             check_window(run.loss, horizon, grid)
         except UnsuitableRunError as error:
             return _why_none(monitor, run, error)
         if metric is not None:
-            told = int(np.searchsorted(metric.steps, horizon))
-            monitor.saw_validation(float(metric.values[told - 1]) if told else None)
-        own = evaluations.before(horizon)
-        for each in zip(own.loss[fed:], own.accuracy[fed:], own.steps[fed:], strict=True):
-            monitor.saw_evaluation(*each)
-        fed = own.steps.size
+            monitor.saw_validation(metric.latest(horizon))
+        early = evaluations.before(horizon)
+        for i in range(n_given, early.steps.size):
+            monitor.saw_evaluation(early.loss[i], early.accuracy[i], early.steps[i])
+        n_given = early.steps.size
         monitor.extend(run.loss.values[monitor.n_seen : horizon // monitor.stride])
     return monitor.silence or ""
 

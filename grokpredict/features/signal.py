@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import pairwise
 
 import numpy as np
@@ -212,23 +213,42 @@ def spectrum(signal: FloatArray, settings: SignalSettings) -> tuple[FloatArray, 
         Cycles per sample, 0 to 1/2.
     density : ndarray, shape (n_rows, n_frequencies)
         One-sided, signal squared per (cycle per sample): its sum times the spacing is the
-        variance, and white noise of variance s^2 has density 2 s^2. By
-        mne.time_frequency.psd_array_multitaper; a window longer than ``segment`` is cut into
-        the fewest pieces that cover it, evenly placed, and their spectra are averaged.
+        variance, and white noise of variance s^2 has density 2 s^2. As
+        mne.time_frequency.psd_array_multitaper, but for its tapers, which that computes at every
+        call. A window longer than ``segment`` is cut into the fewest pieces that cover it,
+        evenly placed, and their spectra are averaged.
     """
-    from mne.time_frequency import psd_array_multitaper
+    from scipy.fft import rfft, rfftfreq
 
     n_rows, n_samples = signal.shape
     length = min(n_samples, settings.segment)
     starts = np.linspace(0, n_samples - length, math.ceil(n_samples / length)).round().astype(int)
     pieces = np.stack([signal[:, start : start + length] for start in starts], axis=1)
-    density, frequencies = psd_array_multitaper(
-        pieces.reshape(-1, length),
-        sfreq=1.0,
-        bandwidth=2 * settings.time_bandwidth / length,
-        verbose="ERROR",
-    )
+    tapers, weights = _tapers(length, settings.time_bandwidth)
+    # What a one-sided density has once only: frequency 0, and 1/2 where there is one.
+    once = [0, -1] if length % 2 == 0 else [0]
+    frequencies = rfftfreq(length)
+    density = np.empty((n_rows * starts.size, frequencies.size))
+    for row, piece in enumerate(pieces.reshape(-1, length)):
+        spectra = rfft((piece - piece.mean()) * tapers)
+        spectra[:, once] /= math.sqrt(2.0)
+        spectra *= weights
+        density[row] = (spectra * spectra.conj()).real.sum(axis=0)
+    density *= 2 / (weights * weights).sum(axis=0)
     return frequencies, density.reshape(n_rows, starts.size, -1).mean(axis=1)
+
+
+@lru_cache(maxsize=64)
+def _tapers(length: int, time_bandwidth: float) -> tuple[FloatArray, FloatArray]:
+    """Return Slepian's tapers with a concentration above 0.9, and their weights in a column."""
+    from mne.time_frequency import dpss_windows
+
+    # By way of the bandwidth, as there: it rounds.
+    half_width = 2 * time_bandwidth / length * length / 2
+    tapers, concentration = dpss_windows(length, half_width, int(2 * half_width), sym=False)
+    weights = np.sqrt(concentration)[:, None]
+    tapers.flags.writeable = weights.flags.writeable = False
+    return tapers, weights
 
 
 def band_energy(

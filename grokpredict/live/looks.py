@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import numpy as np
-
-from grokpredict.features.profile import LOOKS, PROFILED, Bins, Sums, looks_before, profiles
+from grokpredict.features.profile import PROFILED, Bins, Sums, profiles
+from grokpredict.live.policy import LookPolicy, left_alone
 from grokpredict.model.looks import LookModel, read_by
-from grokpredict.model.reading import VALIDATION, Reads
+from grokpredict.model.reading import Reads
 from grokpredict.model.thresholds import check_max_false_abort
 from grokpredict.model.verdict import Verdict, judge_look
-from grokpredict.runs.curve import Curve, FloatArray, IntArray
+from grokpredict.runs.curve import FloatArray, IntArray
 from grokpredict.runs.labels import LabelRule
 from grokpredict.runs.run import Run
 
@@ -50,16 +49,13 @@ class LookWatch:
         self.max_false_abort = max_false_abort
         self.verdicts: list[Verdict] = []
         self.reads: Reads | None = None
-        self._n_looks = looks_before(budget).size
+        self._policy = LookPolicy(budget)
         self._sums = {name: Sums(name) for name in PROFILED}
 
     @property
     def next_look(self) -> int | None:
         """Step of the next look; None after an abort, and after the last before the budget."""
-        taken = len(self.verdicts)
-        if taken >= self._n_looks or (taken and self.verdicts[-1].action == "abort"):
-            return None
-        return int(LOOKS[taken])
+        return self._policy.next_look(self.verdicts)
 
     def take(self, channel: str, steps: IntArray, values: FloatArray) -> None:
         """Take samples of a channel that follow those before; channels not read are let go.
@@ -99,7 +95,7 @@ class LookWatch:
             number = len(self.verdicts)
             levels = profiles(bins, [number])
             reads = self.reads or read_by(levels)[0]
-            if self.reads is None and set(reads) & set(VALIDATION) and "train_loss" in reads:
+            if self.reads is None and self._policy.settles(reads):
                 self.reads = reads
             verdict = judge_look(
                 self.model,
@@ -135,16 +131,5 @@ def looks_at(
     metric = run.channels.get(rule.metric)
     last = run.last_step + 1
     while (step := watch.next_look) is not None and step <= last:
-        watch.look(None if metric is None else _generalised(metric, rule, step))
+        watch.look(left_alone(rule, None if metric is None else metric.latest(step)))
     return watch.verdicts
-
-
-def _generalised(metric: Curve, rule: LabelRule, step: int) -> str | None:
-    known = int(np.searchsorted(metric.steps, step))
-    if not known or not rule.met(metric.values[known - 1 : known])[0]:
-        return None
-    value = float(metric.values[known - 1])
-    return (
-        f"{rule.metric} is {value:.4g}, which meets {rule.threshold:g}: the run has "
-        "generalised already and is left alone"
-    )

@@ -6,7 +6,7 @@ No framework is needed here; the adapters beside it are thin layers over :class:
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from grokpredict.features.metrics import Evaluations
+from grokpredict.live.policy import WindowPolicy, ended
 from grokpredict.model.classifier import GrokClassifier, load_classifier
 from grokpredict.model.thresholds import check_max_false_abort
 from grokpredict.model.verdict import Verdict, judge
@@ -40,13 +41,6 @@ class GrokMonitor:
     stride : int
         Optimiser steps between two losses that the monitor is given. If the classifier does not
         know this grid but a coarser one that it divides, the losses are thinned to that.
-
-    Attributes
-    ----------
-    verdicts : list of Verdict
-        One a look, in order.
-    n_seen : int
-        Losses taken so far.
 
     Raises
     ------
@@ -75,12 +69,12 @@ class GrokMonitor:
         if stride < 1:
             raise ValueError(f"the stride must be at least 1 step, got {stride}")
         self.classifier = load_classifier(classifier)
-        self.configuration = configuration
         self.max_false_abort = max_false_abort
         self.stride = stride
-        self.verdicts: list[Verdict] = []
-        self.n_seen = 0
-        self._grid = serving_grid(self.classifier, stride)
+        self._policy = WindowPolicy.on(self.classifier, stride)
+        self._configuration = configuration
+        self._verdicts: list[Verdict] = []
+        self._n_seen = 0
         self._losses: list[float] = []
         self._validation: float | None = None
         self._evaluations: list[tuple[int, float, float]] = []
@@ -88,6 +82,25 @@ class GrokMonitor:
         self._validated: bool | None = None
         self._percent = False
         self.set_budget(budget)
+
+    @property
+    def verdicts(self) -> list[Verdict]:
+        """One a look, in order; a copy."""
+        return list(self._verdicts)
+
+    @property
+    def n_seen(self) -> int:
+        """Losses taken so far, and those of :meth:`trained_on`."""
+        return self._n_seen
+
+    @property
+    def configuration(self) -> Configuration | None:
+        """What is known of the configuration."""
+        return self._configuration
+
+    def set_configuration(self, configuration: Configuration | None) -> None:
+        """Say what is known of the configuration, for the looks to come."""
+        self._configuration = configuration
 
     @property
     def budget(self) -> int:
@@ -98,7 +111,7 @@ class GrokMonitor:
         """Change the budget; only before the first look, it is one number for all of them."""
         if budget < 1:
             raise ValueError(f"the budget must be at least 1 step, got {budget}")
-        if self.verdicts:
+        if self._verdicts:
             raise ValueError("the budget is one number for all looks and the first was taken")
         self._budget = int(budget)
         self._advance()
@@ -113,9 +126,9 @@ class GrokMonitor:
         """Why there will be no further look; None while there is one."""
         if self._horizon is not None:
             return None
-        if self.verdicts:
+        if self._verdicts:
             return "the last look was taken"
-        first = self.classifier.horizons_on(self._grid)[0]
+        first = self._policy.horizons[0]
         if first >= self._budget:
             return (
                 f"a run must be longer than the classifier's first horizon of {first} steps, "
@@ -130,8 +143,9 @@ class GrokMonitor:
         """
         if self._horizon is None:
             return
-        samples = np.ones((1, 1, self._horizon // self._grid))
-        self.classifier.look(samples, horizon=self._horizon, stride=self._grid, budget=self._budget)
+        grid = self._policy.grid
+        samples = np.ones((1, 1, self._horizon // grid))
+        self.classifier.look(samples, horizon=self._horizon, stride=grid, budget=self._budget)
 
     def update(self, loss: float) -> Verdict | None:
         """Take the loss of one step (of every ``stride`` steps); return a verdict at a horizon.
@@ -141,11 +155,11 @@ class GrokMonitor:
         loss : float
             As it is, NaN and infinity included.
         """
-        self.n_seen += 1
+        self._n_seen += 1
         if self._horizon is None:
             return None
         self._losses.append(float(loss))
-        if self.n_seen < self._due:
+        if self._n_seen < self._due:
             return None
         return self._look()
 
@@ -160,17 +174,26 @@ class GrokMonitor:
         values = np.asarray(losses, dtype=float)
         if values.ndim != 1:
             raise ValueError(f"losses must be one-dimensional, got the shape {values.shape}")
-        taken: list[float] = values.tolist()
-        found = []
-        while taken and self._horizon is not None:
-            part = taken[: self._due - self.n_seen]
-            taken = taken[len(part) :]
-            self.n_seen += len(part)
+        waiting: list[float] = values.tolist()
+        verdicts = []
+        while waiting and self._horizon is not None:
+            part = waiting[: self._due - self._n_seen]
+            waiting = waiting[len(part) :]
+            self._n_seen += len(part)
             self._losses.extend(part)
-            if self.n_seen == self._due:
-                found.append(self._look())
-        self.n_seen += len(taken)
-        return found
+            if self._n_seen == self._due:
+                verdicts.append(self._look())
+        self._n_seen += len(waiting)
+        return verdicts
+
+    def trained_on(self, since: int, step: int) -> None:
+        """Take note that the run went on from one of the trainer's steps, at the last look."""
+        self._n_seen = round(self._n_seen * step / since)
+
+    def explain(self, reason: str) -> Verdict:
+        """Give the last verdict another reason, by one who knows the run better; return it."""
+        self._verdicts[-1] = replace(self._verdicts[-1], reason=reason)
+        return self._verdicts[-1]
 
     def saw_validation(self, value: float | None) -> None:
         """Take the latest value of the metric that the classifier's rule names.
@@ -192,7 +215,7 @@ class GrokMonitor:
         step : int, optional
             Optimiser steps made before it, by default those of the losses taken so far.
         """
-        at = self.n_seen * self.stride if step is None else int(step)
+        at = self._n_seen * self.stride if step is None else int(step)
         # The later of two at one step counts.
         while self._evaluations and self._evaluations[-1][0] >= at:
             self._evaluations.pop()
@@ -206,18 +229,10 @@ class GrokMonitor:
     @property
     def generalised(self) -> str | None:
         """A sentence, if the latest validation metric shows that the run has generalised."""
-        if self._validation is None:
-            return None
-        rule = self.classifier.rule
         value = self._validation
-        if rule.metric == "val_acc" and self._percent:
+        if value is not None and self._percent and self.classifier.rule.metric == "val_acc":
             value /= 100
-        if not rule.met(np.array([value]))[0]:
-            return None
-        return (
-            f"{rule.metric} is {value:.4g}, which meets {rule.threshold:g}: the run has "
-            "generalised already and is left alone"
-        )
+        return self._policy.left_alone(value)
 
     def _seen(self) -> Evaluations:
         steps, loss, accuracy = np.array(self._evaluations, dtype=float).reshape(-1, 3).T
@@ -228,14 +243,14 @@ class GrokMonitor:
         """Return what a resumed run needs, in plain Python objects."""
         return {
             "losses": list(self._losses),
-            "n_seen": self.n_seen,
-            "grid": self._grid,
+            "n_seen": self._n_seen,
+            "grid": self._policy.grid,
             "budget": self._budget,
             "percent": self._percent,
             "validation": self._validation,
-            "evaluations": [list(own) for own in self._evaluations],
+            "evaluations": [list(evaluation) for evaluation in self._evaluations],
             "validated": self._validated,
-            "verdicts": [verdict_to_dict(verdict) for verdict in self.verdicts],
+            "verdicts": [verdict_to_dict(verdict) for verdict in self._verdicts],
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
@@ -243,15 +258,15 @@ class GrokMonitor:
 
         Only the budget is that of the other, if a look was taken: it is one number for all looks.
         """
-        self.verdicts = [Verdict(**own) for own in state["verdicts"]]
-        if self.verdicts:
+        self._verdicts = [Verdict(**fields_of) for fields_of in state["verdicts"]]
+        if self._verdicts:
             self._budget = int(state["budget"])
         self._percent = bool(state["percent"])
         self._validation = state["validation"]
         self._evaluations = [(int(s), float(v), float(a)) for s, v, a in state["evaluations"]]
         self._validated = state["validated"]
-        self.n_seen = int(state["n_seen"])
-        same_grid = state["grid"] == self._grid
+        self._n_seen = int(state["n_seen"])
+        same_grid = state["grid"] == self._policy.grid
         self._losses = [float(loss) for loss in state["losses"]] if same_grid else []
         self._advance()
 
@@ -266,86 +281,56 @@ class GrokMonitor:
             Those that the other looked at and this monitor was not given.
         """
         self._losses.extend(losses)
-        self.n_seen += len(losses)
-        self.verdicts = list(verdicts)
-        if self.verdicts:
-            self._budget = self.verdicts[-1].budget
+        self._n_seen += len(losses)
+        self._verdicts = list(verdicts)
+        if self._verdicts:
+            self._budget = self._verdicts[-1].budget
         self._advance()
 
     def _advance(self) -> None:
         """Find the next horizon, or let the losses go if there is none."""
-        self._every = self._grid // self.stride
-        self._horizon = self._following()
+        over = ended(self._verdicts)
+        whole = len(self._losses) == self._n_seen
+        step = self._n_seen * self.stride
+        self._horizon = self._policy.next_look(step, self._budget) if whole and not over else None
         self._due = (self._horizon or 0) // self.stride
-        if self._horizon is None and not self._aborted:
+        if self._horizon is None and not over:
             self._losses = []
-
-    @property
-    def _aborted(self) -> bool:
-        return bool(self.verdicts) and self.verdicts[-1].action == "abort"
-
-    def _following(self) -> int | None:
-        if self._aborted or len(self._losses) != self.n_seen:
-            return None
-        steps = self.n_seen * self.stride
-        horizons = self.classifier.horizons_on(self._grid)
-        return next((h for h in horizons if steps < h < self._budget), None)
 
     def _look(self) -> Verdict:
         assert self._horizon is not None
-        horizon, n_samples = self._horizon, self._horizon // self._grid
-        left_alone = self.generalised
-        seen = self._seen()
+        evaluations = self._seen()
         if self._validated is None:
-            # One threshold holds for all looks of a run, so one model takes them.
-            self._validated = self.classifier.reads_validation and bool(seen.steps.size)
-        if left_alone is not None:
-            verdict = Verdict("continue", left_alone, horizon, self._budget)
-        elif self._validated and not seen.serve(horizon):
-            verdict = Verdict("continue", _too_few(seen, horizon), horizon, self._budget)
+            self._validated = self._policy.reads_metrics(evaluations)
+        reason = self.generalised
+        if reason is None and self._validated:
+            reason = self._policy.skipped(evaluations, self._horizon)
+        if reason is not None:
+            verdict = Verdict("continue", reason, self._horizon, self._budget)
         else:
-            # Of each group of samples the last is taken, as curves.window does.
-            samples = self._losses[self._every - 1 : n_samples * self._every : self._every]
-            verdict = judge(
-                self.classifier,
-                np.array(samples),
-                horizon=horizon,
-                stride=self._grid,
-                configuration=self.configuration,
-                budget=self._budget,
-                max_false_abort=self.max_false_abort,
-                evaluations=seen if self._validated else None,
-            )
-        self.verdicts.append(verdict)
+            verdict = self._judged(self._horizon, evaluations if self._validated else None)
+        self._verdicts.append(verdict)
         self._advance()
         return verdict
 
-
-def _too_few(seen: Evaluations, horizon: int) -> str:
-    return (
-        f"a look at the validation metrics after {horizon} steps needs an evaluation in the first "
-        f"half and one in the last quarter, the {seen.before(horizon).steps.size} so far are "
-        "others; the next look may have them"
-    )
-
-
-def serving_grid(classifier: GrokClassifier, stride: int) -> int:
-    """Return the classifier's grid on which losses of every ``stride`` steps can be looked at.
-
-    Raises
-    ------
-    UnsuitableRunError
-        If the classifier knows neither this grid nor a multiple of it.
-    """
-    if stride not in classifier.strides:
-        coarser = [known for known in classifier.strides if known % stride == 0]
-        if coarser:
-            return min(coarser)
-        classifier.horizons_on(stride)
-    return stride
+    def _judged(self, horizon: int, evaluations: Evaluations | None) -> Verdict:
+        grid = self._policy.grid
+        # Of each group of samples the last is taken, as runs.run.window does.
+        every = grid // self.stride
+        samples = self._losses[every - 1 : horizon // grid * every : every]
+        return judge(
+            self.classifier,
+            np.array(samples),
+            horizon=horizon,
+            stride=grid,
+            configuration=self._configuration,
+            budget=self._budget,
+            max_false_abort=self.max_false_abort,
+            evaluations=evaluations,
+        )
 
 
 def verdict_to_dict(verdict: Verdict) -> dict[str, Any]:
     """Return a verdict in plain Python objects, from which ``Verdict(**...)`` makes it again."""
-    plain = {own.name: getattr(verdict, own.name) for own in fields(verdict)}
+    plain = {field.name: getattr(verdict, field.name) for field in fields(verdict)}
     return {**plain, "features": dict(verdict.features)}

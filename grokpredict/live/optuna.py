@@ -9,6 +9,7 @@ from pathlib import Path
 
 from grokpredict.live.feed import Teller, leaves_alone
 from grokpredict.live.monitor import GrokMonitor
+from grokpredict.live.policy import ended
 from grokpredict.model.classifier import GrokClassifier, load_classifier
 from grokpredict.runs.configuration import Configuration
 from grokpredict.runs.curve import Curve, check_window
@@ -83,7 +84,7 @@ class GrokPruner(optuna.pruners.BasePruner):
             curve = Curve(steps, [values[step] for step in steps])  # type: ignore[arg-type]
             check_window(curve, len(steps) * monitor.stride, monitor.stride)
             monitor.extend(curve.values[monitor.n_seen :])
-        return bool(monitor.verdicts) and monitor.verdicts[-1].action == "abort"
+        return ended(monitor.verdicts)
 
 
 def prune_if_stopped(predictor: object) -> None:

@@ -14,7 +14,7 @@ from matplotlib.ticker import MaxNLocator
 from grokpredict.evaluation.scoring import Score
 from grokpredict.features.conditioning import MIN_SAMPLES, condition
 from grokpredict.features.signal import spectrum
-from grokpredict.live.monitor import serving_grid
+from grokpredict.live.policy import WindowPolicy
 from grokpredict.model.classifier import GrokClassifier
 from grokpredict.runs.curve import FloatArray
 from grokpredict.runs.run import Run
@@ -81,7 +81,7 @@ def _window(run: Run, score: Score, classifier: GrokClassifier) -> tuple[FloatAr
     """Return the samples of the last look, or all there are, and their step grid."""
     loss = run.loss
     try:
-        grid = serving_grid(classifier, loss.stride)
+        grid = WindowPolicy.on(classifier, loss.stride).grid
     except ValueError:
         grid = loss.stride
     every = grid // loss.stride

@@ -62,6 +62,11 @@ class Curve:
             return "<Curve without samples>"
         return f"<Curve of {len(self)} samples, steps {self.steps[0]} to {self.steps[-1]}>"
 
+    def latest(self, step: int) -> float | None:
+        """Return the last value recorded before ``step``; None if there is none."""
+        before = int(np.searchsorted(self.steps, step))
+        return float(self.values[before - 1]) if before else None
+
     @property
     def stride(self) -> int:
         """Steps between two samples: the most frequent difference; 1 for a shorter curve.

@@ -55,6 +55,14 @@ class LabelRule:
         met = values >= self.threshold if self.metric == "val_acc" else values <= self.threshold
         return np.asarray(met, dtype=np.bool_)
 
+    def met_by(self, value: float) -> bool:
+        """Whether one evaluation meets the threshold: such a run counts as generalised by then.
+
+        A label asks for more, see :attr:`hold`; but whoever looks at a run as it trains knows
+        nothing of later evaluations, and a good run must not be stopped.
+        """
+        return bool(self.met(np.array([value]))[0])
+
 
 @dataclass(frozen=True)
 class PhaseTimes:

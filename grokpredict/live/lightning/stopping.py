@@ -83,7 +83,7 @@ class Stop:
         self.reason = StoppingReason.WILL_NOT_GENERALISE
         self._report.say(f"stopped at step {step}: {reason}", logging.WARNING)
         # The last look was the last time that the losses were counted.
-        monitor.n_seen = round(monitor.n_seen * step / decided_at)
+        monitor.trained_on(decided_at, step)
         return True
 
     def warn(self, trainer: Any, reason: str) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any
 
 from grokpredict.live.configuration import parameter_groups, read_configuration, unwrapped
@@ -198,7 +197,7 @@ class Watch:
     def _judge(self, trainer: Any, losses: list[float]) -> None:
         monitor = self.monitor
         if monitor.configuration is None:
-            monitor.configuration = self._configuration(trainer)
+            monitor.set_configuration(self._configuration(trainer))
             self.rate = None
         if not monitor.verdicts and not self._automatic:
             # Only now it is known how many optimiser steps there are to a loss.
@@ -211,7 +210,7 @@ class Watch:
         missing = self.buffer.missing if self.buffer is not None else 0
         if found and missing and found[-1].action == "abstain":
             reason = f"{missing} steps had no {self._loss_key!r} in what training_step returned"
-            monitor.verdicts[-1] = replace(found[-1], reason=reason)
+            monitor.explain(reason)
 
     def _configuration(self, trainer: Any) -> Configuration:
         """Return the configuration; nothing is known where it cannot be read."""
@@ -334,7 +333,7 @@ class Watch:
         """Go on where the fit was that wrote ``state``."""
         monitor, buffer = self.monitor, self.buffer
         monitor.load_state_dict(state["monitor"])
-        monitor.configuration = (
+        monitor.set_configuration(
             Configuration(**state["configuration"]) if state["configuration"] else None
         )
         if state["step"] is None:
