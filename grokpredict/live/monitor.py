@@ -118,8 +118,8 @@ class GrokMonitor:
         first = self.classifier.horizons_on(self._grid)[0]
         if first >= self._budget:
             return (
-                f"a run must be longer than the classifier's first horizon of {first} steps, "
-                f"this one ends after {self._budget}; nothing is looked at"
+                f"The first look is after {first} steps, but the budget of this run is "
+                f"{self._budget}; there is no look."
             )
         return "the losses of the run's first steps are missing"
 
@@ -215,8 +215,8 @@ class GrokMonitor:
         if not rule.met(np.array([value]))[0]:
             return None
         return (
-            f"{rule.metric} is {value:.4g}, which meets {rule.threshold:g}: the run has "
-            "generalised already and is left alone"
+            f"{rule.metric} = {value:.4g} meets {rule.threshold:g}: the run has generalised "
+            "already and is left alone."
         )
 
     def _seen(self) -> Evaluations:
@@ -302,7 +302,7 @@ class GrokMonitor:
         if left_alone is not None:
             verdict = Verdict("continue", left_alone, horizon, self._budget)
         elif self._validated and not seen.serve(horizon):
-            verdict = Verdict("continue", _too_few(seen, horizon), horizon, self._budget)
+            verdict = Verdict("continue", _too_few(horizon), horizon, self._budget)
         else:
             # Of each group of samples the last is taken, as curves.window does.
             samples = self._losses[self._every - 1 : n_samples * self._every : self._every]
@@ -321,11 +321,10 @@ class GrokMonitor:
         return verdict
 
 
-def _too_few(seen: Evaluations, horizon: int) -> str:
+def _too_few(horizon: int) -> str:
     return (
-        f"a look at the validation metrics after {horizon} steps needs an evaluation in the first "
-        f"half and one in the last quarter, the {seen.before(horizon).steps.size} so far are "
-        "others; the next look may have them"
+        f"No suitable evaluation in the first {horizon} steps (needs one in the first half and one "
+        "in the last quarter); look skipped."
     )
 
 
@@ -348,4 +347,4 @@ def serving_grid(classifier: GrokClassifier, stride: int) -> int:
 def verdict_to_dict(verdict: Verdict) -> dict[str, Any]:
     """Return a verdict in plain Python objects, from which ``Verdict(**...)`` makes it again."""
     plain = {own.name: getattr(verdict, own.name) for own in fields(verdict)}
-    return {**plain, "features": dict(verdict.features)}
+    return {**plain, "features": dict(verdict.features), "reads": list(verdict.reads)}
