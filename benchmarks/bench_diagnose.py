@@ -2,9 +2,10 @@
 
     python benchmarks/bench_diagnose.py
 
-Runs of data/sweeps at looks after 400 and 1 600 steps. A family of tasks at a time is left out, gradient-boosted
-trees learn from the others, and the AUROC is within that family, as a mean over families with 5
-good and 5 doomed runs. The weight norm, gradient norm and norm clock are in these logs; curvature and cosines are not.
+Runs of data/sweeps at looks after 400 and 1 600 steps. A family of tasks at a time is left out,
+gradient-boosted trees learn from the others, and the AUROC is within that family, as a mean over
+families with 5 good and 5 doomed runs. Weight norm, gradient norm and norm clock are in these logs;
+curvature and cosines are not.
 """
 
 from __future__ import annotations
