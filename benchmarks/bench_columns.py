@@ -40,7 +40,7 @@ from grokpredict.model.thresholds import independent_scores
 from grokpredict.runs.curve import Curve, UnsuitableRunError
 from grokpredict.runs.run import window
 from grokpredict.training.fit import fit_trees
-from grokpredict.training.looks import LookTable, binned, fit_looks
+from grokpredict.training.looks import LookTable, binned, fit_looks, thinning
 from grokpredict.training.ranking import auroc
 from grokpredict.training.table import known_runs
 
@@ -353,7 +353,7 @@ def cadence():
             for name in PROFILED:
                 if name in run.channels:
                     curve = run.channels[name]
-                    kept = (curve.steps + 1) % stride == 0
+                    kept = thinning(curve.steps, stride)
                     channels[name] = Bins.of(name, Curve(curve.steps[kept], curve.values[kept]))
             coarse.append(channels)
         known_as = LookTable.of(coarse, known.runs.t4, known.runs.budget)

@@ -74,7 +74,7 @@ def test_summary_tells_each_look_and_what_was_saved(predictor: GrokPredictor) ->
     assert "no fit was made" in predictor.summary()
     fit(Follows(DOOMED), predictor)
     first, last = predictor.summary().splitlines()
-    assert first.startswith("step 40: abort: the probability of generalising by step 400")
+    assert first.startswith("step 40: abort: After 40 steps, P(generalises by 400) = ")
     assert last == "stopped at step 40, 360 steps were not trained"
 
 
@@ -389,7 +389,7 @@ def test_max_time_alone_stops_nothing(predictor: GrokPredictor) -> None:
 def test_a_fit_that_ends_before_the_first_horizon(predictor: GrokPredictor) -> None:
     fit(Follows(DOOMED), predictor, max_steps=40)
     assert predictor.verdicts == []
-    assert "first horizon of 40 steps" in predictor.summary()
+    assert "The first look is after 40 steps" in predictor.summary()
 
 
 # --------------------------------------------------------------------- min_steps, validation
@@ -441,7 +441,7 @@ def test_validation_in_mid_epoch_changes_nothing(predictor: GrokPredictor) -> No
 def test_a_run_that_has_generalised_is_left_alone(predictor: GrokPredictor) -> None:
     trainer = fit_validated(Validated(DOOMED, step=30), predictor)
     assert trainer.global_step == BUDGET
-    assert "val_acc is 0.99" in predictor.verdicts[0].reason
+    assert "val_acc = 0.99" in predictor.verdicts[0].reason
 
 
 def test_a_run_that_generalises_while_the_stop_waits(predictor: GrokPredictor) -> None:

@@ -164,7 +164,7 @@ def test_a_run_too_short_for_a_look_that_is_made_longer(
     assert again.global_step == BUDGET
     said = "goes on from one whose losses were not kept, so nothing is looked at; of that one"
     assert said in predictor.summary()
-    assert "this one ends after 30" in caplog.text
+    assert "the budget of this run is 30" in caplog.text
 
 
 @pytest.mark.parametrize(("batch", "budget"), [(30, BUDGET), (60, 300)])

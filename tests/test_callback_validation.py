@@ -69,5 +69,5 @@ def test_the_sanity_check_is_no_evaluation() -> None:
     predictor = watched(Validates(2.0, accuracy=0.3), val_check_interval=35, num_sanity_val_steps=2)
     # One evaluation, after 35 steps: too few to read, and they wait for the next.
     assert predictor.verdicts[0].probability is None
-    assert "needs an evaluation" in predictor.verdicts[0].reason
+    assert "No suitable evaluation" in predictor.verdicts[0].reason
     assert predictor.verdicts[1].probability == pytest.approx(0.75)

@@ -168,8 +168,12 @@ def test_standard_input(classifier: Path, loss_csv: Path) -> None:
 @pytest.mark.parametrize(
     ("rows", "options", "reason"),
     [
-        (100, (), "the run has 100 steps and the classifier first looks after 200"),
-        (500, ("--budget", 150), "longer than the classifier's first horizon"),
+        (100, (), "The run has 100 steps, but the first look is after 200"),
+        (
+            500,
+            ("--budget", 150),
+            "but the budget of this run is 150",
+        ),
     ],
 )
 def test_a_run_that_cannot_be_judged_is_left_alone(

@@ -24,6 +24,7 @@ from grokpredict.features.profile import (
 from grokpredict.logs import read_sweep
 from grokpredict.runs.curve import Curve, FloatArray
 from grokpredict.runs.run import Run
+from grokpredict.training.looks import thinning
 
 SWEEPS = Path(__file__).parents[1] / "data/sweeps"
 
@@ -223,7 +224,7 @@ def thinned(run: Run, stride: int) -> dict[str, Bins]:
     """Return a run as a log of every ``stride`` steps has it."""
     found = {}
     for name, curve in run.channels.items():
-        kept = (curve.steps + 1) % stride == 0
+        kept = thinning(curve.steps, stride)
         if name in PROFILED:
             found[name] = Bins.of(name, Curve(curve.steps[kept], curve.values[kept]))
     return found

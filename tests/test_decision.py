@@ -7,7 +7,7 @@ import pytest
 from planted import hand_made
 from scipy.stats import binom
 
-from grokpredict.model.verdict import abort_threshold, calibration_runs_needed, judge
+from grokpredict.model.verdict import _decide, abort_threshold, calibration_runs_needed, judge
 from grokpredict.runs.configuration import Configuration
 from grokpredict.runs.curve import UnsuitableRunError
 
@@ -52,8 +52,8 @@ def test_aborts_below_the_threshold_only() -> None:
     assert doomed.probability == pytest.approx(0.1)
     assert doomed.threshold == 0.5
     assert (doomed.horizon, doomed.budget) == (400, 900)
-    assert "0.1" in doomed.reason
-    assert "0.5" in doomed.reason
+    assert "10.0 %" in doomed.reason
+    assert "50.0 %" in doomed.reason
     good = judge(classifier, LOSSES, horizon=400, budget=4000)
     assert good.action == "continue"
     assert good.probability == pytest.approx(0.9)
@@ -115,3 +115,37 @@ def test_refusals_name_what_would_do() -> None:
         judge(classifier, LOSSES[:300], horizon=400, budget=4000)
     with pytest.raises(ValueError, match="budget must lie beyond the horizon of 400, got 400"):
         judge(classifier, LOSSES, horizon=400, budget=400)
+
+
+@pytest.mark.parametrize(
+    ("chance", "threshold", "said"),
+    [
+        (
+            0.0294,
+            0.0461,
+            "= 2.9 %, below the abort threshold of 4.6 % (set to lose at most 5 % of good runs).",
+        ),
+        (0.086, 0.0461, "= 8.6 %; the abort threshold is 4.6 %."),
+        (0.04608, 0.0461, "= 4.608 %, below the abort threshold of 4.610 % (set"),
+        (0.0461, 0.0461, "= 4.6 %; the abort threshold is 4.6 %."),
+        (
+            0.0294,
+            None,
+            "= 2.9 %. Never aborts at max_false_abort 0.05: 40 of the 59 good runs",
+        ),
+    ],
+)
+def test_the_reason_shows_on_which_side_of_the_threshold_the_probability_is(
+    chance: float, threshold: float | None, said: str
+) -> None:
+    action, reason = _decide(
+        chance,
+        threshold,
+        stranger=None,
+        look="After 800 steps, P(generalises by 6000)",
+        max_false_abort=0.05,
+        n_calibration=40,
+    )
+    assert reason.startswith("After 800 steps, P(generalises by 6000) ")
+    assert said in reason
+    assert (action == "abort") == (" below " in reason)

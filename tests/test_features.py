@@ -1,7 +1,6 @@
 """Features: closed forms, antropy and SciPy as references, and what must not change them."""
 
 import math
-import time
 import tracemalloc
 from itertools import pairwise
 from pathlib import Path
@@ -498,17 +497,6 @@ def test_memory_is_bounded_by_chunks():
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < 50e6  # about 13 MB of input a thousand rows: ten copies would be 128 MB
-
-
-def test_a_look_at_the_longest_window_takes_less_than_ten_milliseconds():
-    losses = curves(10, 1, 3200)
-    extract(losses)
-    spent = []
-    for _ in range(20):
-        begin = time.perf_counter()
-        extract(losses)
-        spent.append(time.perf_counter() - begin)
-    assert min(spent) < 0.010
 
 
 # Names and documentation

@@ -75,7 +75,7 @@ def test_horizons_at_or_beyond_the_budget_are_not_looked_at(classifier: GrokClas
     short = monitor(classifier, budget=40)
     assert short.extend(DOOMED) == []
     assert short.silence is not None
-    assert "first horizon of 40 steps" in short.silence
+    assert "The first look is after 40 steps" in short.silence
 
 
 @pytest.mark.parametrize("bad", [math.nan, math.inf])

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import time
 from pathlib import Path
 
 import numpy as np
@@ -457,30 +456,6 @@ def test_trees_that_do_not_give_scikit_learns_probabilities_are_not_exported() -
     model.predict_proba = lambda rows: theirs(rows) + 1e-6
     with pytest.raises(RuntimeError, match="cannot be exported"):
         exported(model, x)
-
-
-def test_one_look_costs_little_beyond_its_features(
-    found: tuple[GrokClassifier, TrainingReport],
-) -> None:
-    classifier, _ = found
-    from grokpredict.features.signal import extract
-
-    epochs = window(planted_sweep(1, seed=0).runs, 400)
-    configuration = [Configuration("adamw", 1e-3, 0.1)]
-
-    def best(work: object) -> float:
-        times = []
-        for _ in range(30):
-            start = time.process_time()
-            work()  # type: ignore[operator]
-            times.append(time.process_time() - start)
-        return min(times)
-
-    whole = best(
-        lambda: classifier.look(epochs, horizon=400, configurations=configuration, budget=4000)
-    )
-    features = best(lambda: extract(epochs, classifier.settings))
-    assert whole - features < 3e-3
 
 
 def test_a_large_sweep_is_drawn_from_by_whole_configurations(

@@ -152,7 +152,7 @@ def test_a_look_for_which_they_do_not_suffice_is_passed_over() -> None:
     early, at_horizon = watch(seen(100.0, every=100)).verdicts
     assert early.probability is None
     assert early.action == "continue"
-    assert "needs an evaluation" in early.reason
+    assert "No suitable evaluation" in early.reason
     assert at_horizon.probability == pytest.approx(0.3)
     assert at_horizon.action == "abort"
 

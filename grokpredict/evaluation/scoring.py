@@ -170,10 +170,7 @@ def _why_none(monitor: GrokMonitor, run: Run, error: UnsuitableRunError) -> str:
     first = monitor.next_horizon
     steps = len(run.loss) * run.loss.stride
     if first is not None and steps < first:
-        return (
-            f"the run has {steps} steps and the classifier first looks after {first}; "
-            "let it go on that far"
-        )
+        return f"The run has {steps} steps, but the first look is after {first}; train it that far."
     return str(error)
 
 

@@ -82,7 +82,7 @@ def columns(profiles: FloatArray, look: IntArray | FloatArray, budget: FloatArra
     return np.column_stack(
         [
             profiles[:, : len(_LEVELLED), _NOW],
-            per_channel.reshape(n, -1),
+            per_channel.reshape(n, len(PROFILED) * len(_OF_A_CHANNEL)),
             _between(profiles),
             left,
         ]

@@ -131,8 +131,8 @@ class GrokMonitor:
         first = self._policy.horizons[0]
         if first >= self._budget:
             return (
-                f"a run must be longer than the classifier's first horizon of {first} steps, "
-                f"this one ends after {self._budget}; nothing is looked at"
+                f"The first look is after {first} steps, but the budget of this run is "
+                f"{self._budget}; there is no look."
             )
         return "the losses of the run's first steps are missing"
 
@@ -333,4 +333,4 @@ class GrokMonitor:
 def verdict_to_dict(verdict: Verdict) -> dict[str, Any]:
     """Return a verdict in plain Python objects, from which ``Verdict(**...)`` makes it again."""
     plain = {field.name: getattr(verdict, field.name) for field in fields(verdict)}
-    return {**plain, "features": dict(verdict.features)}
+    return {**plain, "features": dict(verdict.features), "reads": list(verdict.reads)}

@@ -34,8 +34,8 @@ def left_alone(rule: LabelRule, value: float | None) -> str | None:
     if value is None or not rule.met_by(value):
         return None
     return (
-        f"{rule.metric} is {value:.4g}, which meets {rule.threshold:g}: the run has "
-        "generalised already and is left alone"
+        f"{rule.metric} = {value:.4g} meets {rule.threshold:g}: the run has generalised already "
+        "and is left alone."
     )
 
 
@@ -96,10 +96,8 @@ class WindowPolicy:
         if evaluations.serve(horizon):
             return None
         return (
-            f"a look at the validation metrics after {horizon} steps needs an evaluation in the "
-            "first half and one in the last quarter, the "
-            f"{evaluations.before(horizon).steps.size} so far are others; the next look may have "
-            "them"
+            f"No suitable evaluation in the first {horizon} steps (needs one in the first half "
+            "and one in the last quarter); look skipped."
         )
 
     def left_alone(self, value: float | None) -> str | None:

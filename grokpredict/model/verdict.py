@@ -83,6 +83,9 @@ class Verdict:
     late_step: int | None = None
     reads: tuple[str, ...] = ()
 
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "reads", tuple(self.reads))  # JSON makes a list of it
+
     def __repr__(self) -> str:
         return f"<Verdict: {summary(self)}>"
 
@@ -256,7 +259,7 @@ def judge(
         chance,
         threshold,
         stranger=looks.stranger[0],
-        look=f"generalising by step {budget} after the first {horizon} steps",
+        look=f"After {horizon} steps, P(generalises by {budget})",
         max_false_abort=max_false_abort,
         n_calibration=reader.n_calibration(stride),
     )
@@ -301,17 +304,25 @@ def _decide(
     if stranger is not None:
         return "abstain", stranger
     if threshold is None:
+        needed = calibration_runs_needed(max_false_abort)
         return "continue", (
-            f"the probability of {look} is {chance:.3g}, but nothing is ever aborted: "
-            f"{n_calibration} generalising configurations were kept for calibration, "
-            f"a max_false_abort of {max_false_abort:g} needs "
-            f"{calibration_runs_needed(max_false_abort)}"
+            f"{look} = {_percent(chance, 1)}. Never aborts at max_false_abort {max_false_abort:g}: "
+            f"{n_calibration} of the {needed} good runs that the classifier needs for it."
         )
+    # As many digits as it takes to see on which side of the threshold the probability is.
+    digits = next((d for d in range(1, 6) if _differ(chance, threshold, d)), 6)
+    probability, limit = _percent(chance, digits), _percent(threshold, digits)
     if chance < threshold:
         return "abort", (
-            f"the probability of {look} is {chance:.3g}, below the {threshold:.3g} that "
-            f"all but {max_false_abort:.3g} of the generalising runs keep above"
+            f"{look} = {probability}, below the abort threshold of {limit} "
+            f"(set to lose at most {100 * max_false_abort:.4g} % of good runs)."
         )
-    return "continue", (
-        f"the probability of {look} is {chance:.3g}, not below the threshold of {threshold:.3g}"
-    )
+    return "continue", f"{look} = {probability}; the abort threshold is {limit}."
+
+
+def _percent(share: float, digits: int) -> str:
+    return f"{100 * share:.{digits}f} %"
+
+
+def _differ(one: float, other: float, digits: int) -> bool:
+    return one == other or _percent(one, digits) != _percent(other, digits)

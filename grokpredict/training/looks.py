@@ -54,18 +54,18 @@ def binned(run: Run, draw: int) -> dict[str, Bins]:
     """
     cadence = CADENCES[draw // 2 % len(CADENCES)] if draw % 2 else 1
     loss = run.loss
-    if _kept(loss.steps, cadence).sum() < min(_FEWEST_LEFT, len(loss)):
+    if thinning(loss.steps, cadence).sum() < min(_FEWEST_LEFT, len(loss)):
         cadence = 1
     found = {}
     for name in PROFILED:
         curve = run.channels.get(name)
         if curve is not None and len(curve):
-            kept = _kept(curve.steps, cadence)
+            kept = thinning(curve.steps, cadence)
             found[name] = Bins.of(name, Curve(curve.steps[kept], curve.values[kept]))
     return found
 
 
-def _kept(steps: IntArray, cadence: int) -> BoolArray:
+def thinning(steps: IntArray, cadence: int) -> BoolArray:
     """Return which samples a log of this cadence has: the last of each group of steps."""
     if cadence == 1:
         return np.ones(steps.size, dtype=np.bool_)
