@@ -180,7 +180,7 @@ def activity(known):
         except UnsuitableRunError:
             continue
         if np.isfinite(samples).all():
-            value = hjorth(condition(samples, SignalSettings())).activity[0, 0]
+            value = hjorth(condition(samples, SignalSettings())).activity[0]
             found[(known.table.run == i) & (known.table.step >= 400)] = value
     return found
 

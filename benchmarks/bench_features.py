@@ -205,7 +205,7 @@ def log_losses(bench: Bench, n: int) -> list[np.ndarray]:
     """Return log10 of the loss at ``n`` log-spaced steps, for each grid; medians in between."""
     found = []
     for grid in bench.grids:
-        curves = window([bench.runs.runs[i] for i in grid.run], grid.horizon)[:, 0]
+        curves = window([bench.runs.runs[i] for i in grid.run], grid.horizon)
         logs = log10_loss(curves, 1e-8)
         edges = np.unique(np.geomspace(1, grid.horizon, n + 1).round().astype(int))
         at = np.searchsorted(edges, np.geomspace(1, grid.horizon - 1, n), side="right") - 1
@@ -241,7 +241,7 @@ def _resampled(bench: Bench) -> list[np.ndarray]:
     found = []
     for grid in bench.grids:
         curves = window([bench.runs.runs[i] for i in grid.run], grid.horizon, grid.horizon // 200)
-        found.append(log10_loss(curves[:, 0], 1e-8))
+        found.append(log10_loss(curves, 1e-8))
     return found
 
 

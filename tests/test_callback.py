@@ -578,7 +578,7 @@ def test_record_beside_the_logs(predictor: GrokPredictor, tmp_path: Path) -> Non
     assert record["budget"] == BUDGET
     assert record["verdicts"][0]["probability"] == predictor.verdicts[0].probability
     assert record["configuration"]["learning_rate"] == LR
-    assert not list(Path(logger.log_dir).glob("*.partial"))
+    assert not list(Path(logger.log_dir).glob("*.tmp"))
 
 
 def test_nothing_is_written_when_nothing_happened(

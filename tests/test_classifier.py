@@ -158,7 +158,7 @@ def test_the_default_reads_a_configuration_without_the_size_of_the_network() -> 
 
 def test_non_finite_losses_get_no_probability_and_a_reason(trained: GrokClassifier) -> None:
     epochs = window(SWEEP.runs[:3], 400)
-    epochs[1, 0, 5] = np.nan
+    epochs[1, 5] = np.nan
     looks = trained.look(epochs, horizon=400, budget=4000)
     assert np.isnan(looks.probability).tolist() == [False, True, False]
     assert "not finite" in str(looks.stranger[1])
@@ -178,7 +178,7 @@ def test_non_finite_losses_get_no_probability_and_a_reason(trained: GrokClassifi
 def test_curves_of_another_kind_are_strangers(
     trained: GrokClassifier, losses: np.ndarray, what: str
 ) -> None:
-    stranger = trained.look(losses[None, None], horizon=400, budget=4000).stranger[0]
+    stranger = trained.look(losses[None], horizon=400, budget=4000).stranger[0]
     assert stranger is not None, what
     assert "training runs" in stranger
     assert any(name in stranger for name in feature_names())
@@ -347,7 +347,7 @@ def test_flipped_bytes_are_refused_or_harmless(
         loaded = GrokClassifier.load(folder / "bad.npz")
     except ClassifierFileError:
         return
-    assert loaded.look(np.ones((1, 1, 400)), horizon=400, budget=900).probability.shape == (1,)
+    assert loaded.look(np.ones((1, 400)), horizon=400, budget=900).probability.shape == (1,)
 
 
 def test_other_files(tmp_path: Path) -> None:

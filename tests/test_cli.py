@@ -68,7 +68,7 @@ def test_every_look_is_there(classifier: Path, loss_csv: Path) -> None:
     assert each["probability"] == pytest.approx(0.9)
     assert [look["horizon"] for look in each["looks"]] == [200, 400]
     assert each["looks"][0]["probability"] == pytest.approx(0.9)
-    losses = np.exp(-np.arange(400) / 200)[None, None]
+    losses = np.exp(-np.arange(400) / 200)[None]
     names = feature_names()
     expected = extract(losses)[0]
     assert [each["features"][name] for name in names] == pytest.approx(expected.tolist())

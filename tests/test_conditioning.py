@@ -20,7 +20,7 @@ from grokpredict.features.conditioning import (
 DEFAULT = SignalSettings()
 
 
-def noise(seed, shape=(3, 2, 400)):
+def noise(seed, shape=(3, 400)):
     return np.random.default_rng(seed).standard_normal(shape)
 
 
@@ -41,7 +41,7 @@ def test_low_pass_scales_a_sine_by_the_closed_form_and_does_not_shift_it(frequen
 
 @pytest.mark.parametrize("frequency", [0.01, 1 / 32, 0.08, 0.2, 0.4])
 def test_condition_keeps_the_band_between_its_cutoffs(frequency):
-    wave = np.sin(2 * np.pi * frequency * np.arange(4000))[None, None]
+    wave = np.sin(2 * np.pi * frequency * np.arange(4000))[None]
     expected = (1 - gain(frequency, 1 / 32)) * gain(frequency, 1 / 4)
     got = condition(wave)[..., 500:-500]
     np.testing.assert_allclose(got, expected * wave[..., 500:-500], atol=2e-3)
@@ -68,7 +68,7 @@ def test_detrend_is_scipys_line_and_then_the_trend():
     n_samples=st.integers(MIN_SAMPLES, 300),
 )
 def test_condition_is_linear_and_blind_to_straight_lines(seed, level, slope, factor, n_samples):
-    curves = noise(seed, (2, 1, n_samples))
+    curves = noise(seed, (2, n_samples))
     line = level + slope * np.arange(n_samples)
     got = condition(factor * curves + line)
     np.testing.assert_allclose(got, factor * condition(curves), atol=1e-8)
@@ -79,30 +79,30 @@ def test_a_slow_fall_leaves_little_and_a_fast_oscillation_on_it_stays():
     time = np.arange(400)
     slow = 4.6 * np.exp(-time / 100)
     fast = 0.05 * np.sin(0.8 * time)
-    alone = condition(slow[None, None])
+    alone = condition(slow[None])
     assert alone.std() < 0.01
-    got = condition((slow + fast)[None, None])[0, 0, 50:-50]
+    got = condition((slow + fast)[None])[0, 50:-50]
     assert np.corrcoef(got, fast[50:-50])[0, 1] > 0.99
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
-def test_a_sample_that_is_not_finite_spoils_its_own_channel_only(bad):
+def test_a_sample_that_is_not_finite_spoils_its_own_run_only(bad):
     curves = noise(2)
-    curves[1, 0, 17] = bad
+    curves[1, 17] = bad
     got = condition(curves)
-    assert np.isnan(got[1, 0]).all()
-    got[1, 0] = 0
+    assert np.isnan(got[1]).all()
+    got[1] = 0
     assert np.isfinite(got).all()
-    np.testing.assert_array_equal(got[1, 1], condition(noise(2))[1, 1])
+    np.testing.assert_array_equal(got[[0, 2]], condition(noise(2))[[0, 2]])
 
 
 @pytest.mark.parametrize("level", [0.0, 4.6, -1e9, 1 / 3])
 def test_a_flat_curve_is_exactly_zero(level):
-    assert not condition(np.full((1, 1, 400), level)).any()
+    assert not condition(np.full((1, 400), level)).any()
 
 
 def test_a_row_is_the_same_alone_and_among_others_and_the_input_is_left_alone():
-    curves = noise(3, (40, 1, 257))
+    curves = noise(3, (40, 257))
     before = curves.copy()
     together = condition(curves)
     np.testing.assert_array_equal(curves, before)
@@ -110,20 +110,20 @@ def test_a_row_is_the_same_alone_and_among_others_and_the_input_is_left_alone():
         np.testing.assert_array_equal(condition(curves[row : row + 1])[0], together[row])
 
 
-@pytest.mark.parametrize("shape", [(400,), (1, 400), (1, 1, 1, 400)])
+@pytest.mark.parametrize("shape", [(400,), (1, 1, 400)])
 def test_a_wrong_shape_is_refused_with_the_shape(shape):
-    with pytest.raises(ValueError, match=r"\(n_runs, n_channels, n_samples\), got \("):
+    with pytest.raises(ValueError, match=r"\(n_runs, n_samples\), got \("):
         condition(np.zeros(shape))
 
 
 def test_a_short_window_is_refused_and_the_shortest_allowed_one_is_not():
     with pytest.raises(ValueError, match="at least 32 samples, got 31"):
-        condition(np.zeros((1, 1, 31)))
-    assert np.isfinite(condition(noise(4, (2, 1, 32)))).all()
+        condition(np.zeros((1, 31)))
+    assert np.isfinite(condition(noise(4, (2, 32)))).all()
 
 
 def test_no_runs_give_no_rows():
-    assert condition(np.empty((0, 1, 64))).shape == (0, 1, 64)
+    assert condition(np.empty((0, 64))).shape == (0, 64)
 
 
 @pytest.mark.parametrize(

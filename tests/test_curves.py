@@ -58,19 +58,19 @@ def test_stride(steps, stride):
 @pytest.mark.parametrize("first", [0, 1])
 def test_a_window_on_the_own_grid_is_the_first_steps(first):
     got = window([run_on(np.arange(first, first + 500))], 400)
-    assert got.shape == (1, 1, 400)
-    np.testing.assert_array_equal(got[0, 0], np.arange(first, first + 400))
+    assert got.shape == (1, 400)
+    np.testing.assert_array_equal(got[0], np.arange(first, first + 400))
 
 
 @pytest.mark.parametrize("first", [0, 1, 49, 50])
 def test_a_strided_log_is_taken_whatever_its_first_step(first):
     steps = np.arange(first, 4000, 50)
-    np.testing.assert_array_equal(window([run_on(steps)], 400, 50)[0, 0], steps[:8])
+    np.testing.assert_array_equal(window([run_on(steps)], 400, 50)[0], steps[:8])
 
 
 @pytest.mark.parametrize(("first", "own"), [(0, 1), (1, 1), (9, 10), (10, 10)])
 def test_a_finer_log_is_thinned_to_the_last_of_each_stride(first, own):
-    got = window([run_on(np.arange(first, 1000, own))], 400, 50)[0, 0]
+    got = window([run_on(np.arange(first, 1000, own))], 400, 50)[0]
     expected = np.arange(50, 401, 50) - own + first
     np.testing.assert_array_equal(got, expected)
 
@@ -82,14 +82,14 @@ def test_runs_of_different_grids_share_a_window():
         run_on(np.arange(49, 1000, 50)),
     ]
     got = window(runs, 800, 50)
-    assert got.shape == (3, 1, 16)
+    assert got.shape == (3, 16)
     np.testing.assert_array_equal(got[0], got[2])
     np.testing.assert_array_equal(got[0], got[1])
 
 
 def test_what_comes_after_the_window_does_not_matter():
     steps = np.r_[np.arange(400), 500, 777]
-    np.testing.assert_array_equal(window([run_on(steps)], 400)[0, 0], np.arange(400))
+    np.testing.assert_array_equal(window([run_on(steps)], 400)[0], np.arange(400))
 
 
 @pytest.mark.parametrize(
@@ -116,11 +116,11 @@ def test_nan_is_kept():
     losses = np.ones(400)
     losses[3] = np.nan
     run = Run({"train_loss": Curve(np.arange(400), losses)})
-    assert np.isnan(window([run], 400)[0, 0, 3])
+    assert np.isnan(window([run], 400)[0, 3])
 
 
 def test_no_runs_give_an_empty_window():
-    assert window([], 400, 10).shape == (0, 1, 40)
+    assert window([], 400, 10).shape == (0, 40)
 
 
 # Runs

@@ -200,8 +200,8 @@ def test_activity_is_that_of_the_conditioned_window_on_the_runs_own_grid() -> No
     runs = [wave(0.1, 1, 0), wave(0.1, 2, 1), wave(0.1, 100, 2), wave(0.1, 1, 3)]
     found = activity(gathered(runs, [NEVER, NEVER, NEVER, 400]), 400)
     for run, value, samples in zip(runs[:2], found, (400, 200), strict=False):
-        signal = condition(run.loss.values[None, None, :samples])
-        assert value == pytest.approx(hjorth(signal).activity[0, 0])
+        signal = condition(run.loss.values[None, :samples])
+        assert value == pytest.approx(hjorth(signal).activity[0])
     # Too few samples; and generalised by then, so that there is nothing to decide.
     assert np.isnan(found[2:]).all()
 

@@ -32,7 +32,7 @@ NAMES = feature_names()
 
 def named(losses, **changes):
     """Features of one curve by name."""
-    row = extract(np.asarray(losses, dtype=float)[None, None], SignalSettings(**changes))[0]
+    row = extract(np.asarray(losses, dtype=float)[None], SignalSettings(**changes))[0]
     return dict(zip(NAMES, row, strict=True))
 
 
@@ -44,7 +44,7 @@ def curves(seed, n_runs=20, n_samples=400):
     sigma = 10 ** rng.uniform(-4, -0.5, (n_runs, 1))
     floor = 10 ** rng.uniform(-4, 0, (n_runs, 1))
     trend = 4.6 * np.exp(-rate * t) + floor
-    return (trend * np.exp(sigma * rng.standard_normal((n_runs, n_samples))))[:, None]
+    return trend * np.exp(sigma * rng.standard_normal((n_runs, n_samples)))
 
 
 def twelve_bits(losses):
@@ -81,7 +81,7 @@ def test_hjorth_of_a_first_order_autoregression(parameters, phi):
 
 
 def test_hjorth_is_antropys():
-    signal = condition(curves(1))[:, 0]
+    signal = condition(curves(1))
     mobility, complexity = antropy.hjorth_params(signal, axis=-1)
     got = hjorth(signal)
     np.testing.assert_allclose(got.mobility, mobility, rtol=1e-12)
@@ -228,7 +228,7 @@ def test_signature_is_antropys_on_the_conditioned_loss_where_noise_is_above_the_
     losses = curves(4)
     got = extract(losses, SignalSettings(noise_floor=1e-12))
     for prefix, raw in (("loss", losses), ("log", np.log10(losses))):
-        signal = condition(raw)[:, 0]
+        signal = condition(raw)
         mobility, complexity = antropy.hjorth_params(signal, axis=-1)
         expected = {
             "activity": np.log10(signal.var(axis=-1)),
@@ -256,7 +256,7 @@ def test_a_flat_loss_looks_like_white_noise_at_the_floor():
 
 
 def test_other_settings_reach_both_signals():
-    losses = curves(11, 1)[0, 0]
+    losses = curves(11, 1)[0]
     default, other = named(losses), named(losses, trend_cutoff=1 / 16, smooth_cutoff=1 / 3)
     for name in ("loss_mobility", "relative_energy_low", "log_mobility", "log_energy_low"):
         assert abs(default[name] - other[name]) > 0.01, name
@@ -331,7 +331,7 @@ def test_slingshots_are_counted_once_each_and_measured():
 
 
 def test_shape_against_a_slow_second_implementation():
-    log_loss = np.log10(curves(5, 10, 237)[:, 0])
+    log_loss = np.log10(curves(5, 10, 237))
     for row in log_loss:
         got = {k: v[0] for k, v in shape.shape_features(row[None], 1e-4).items()}
         n = row.size
@@ -382,7 +382,7 @@ def test_twelve_bits_of_mantissa_move_no_feature_materially():
     ]
     rng = np.random.default_rng(0)
     for sigma in (0.0, 5e-4, 2e-3, 1e-2, 1e-1):
-        noisy = np.exp(sigma * rng.standard_normal((20, 1, 400)))
+        noisy = np.exp(sigma * rng.standard_normal((20, 400)))
         for losses in smooth:
             raw = losses * noisy
             moved = np.abs(extract(twelve_bits(raw)) - extract(raw)).max(axis=0)
@@ -390,7 +390,7 @@ def test_twelve_bits_of_mantissa_move_no_feature_materially():
 
 
 def test_without_the_floor_rounding_would_be_taken_for_oscillation():
-    losses = (4.6 * np.exp(-np.arange(400) / 80))[None, None]
+    losses = (4.6 * np.exp(-np.arange(400) / 80))[None]
     tiny = SignalSettings(noise_floor=1e-12)
     moved = np.abs(extract(twelve_bits(losses), tiny) - extract(losses, tiny))
     assert moved[0, NAMES.index("log_activity")] > 1
@@ -408,7 +408,7 @@ def test_a_strided_grid_keeps_the_shape(stride):
 
 def test_a_stationary_loss_has_the_same_signature_in_a_longer_window():
     rng = np.random.default_rng(0)
-    noise = np.exp(0.1 * rng.standard_normal((200, 1, 3200)))
+    noise = np.exp(0.1 * rng.standard_normal((200, 3200)))
     short, long = extract(noise[..., :400]).mean(axis=0), extract(noise).mean(axis=0)
     signature = [i for i, name in enumerate(NAMES) if name.startswith(("loss_", "log_", "rel"))]
     assert len(signature) == 15
@@ -429,7 +429,7 @@ def test_a_row_does_not_depend_on_the_other_rows():
 def test_a_broken_run_is_nan_throughout_and_leaves_the_others_alone(bad):
     losses = curves(7, 5)
     expected = extract(losses)
-    losses[2, 0, 399] = bad
+    losses[2, 399] = bad
     got = extract(losses)
     assert np.isnan(got[2]).all()
     np.testing.assert_array_equal(np.delete(got, 2, axis=0), np.delete(expected, 2, axis=0))
@@ -439,7 +439,7 @@ def test_a_broken_run_is_nan_throughout_and_leaves_the_others_alone(bad):
 @given(
     hnp.arrays(
         float,
-        st.tuples(st.just(1), st.just(1), st.integers(MIN_SAMPLES, 70)),
+        st.tuples(st.just(1), st.integers(MIN_SAMPLES, 70)),
         elements=st.floats(allow_nan=False, allow_infinity=False),
     )
 )
@@ -449,11 +449,11 @@ def test_every_finite_curve_has_finite_features(losses):
 
 @pytest.mark.parametrize("level", [0.0, -1.0, 5e-324, 1e-300, 1.7e308])
 def test_flat_curves_of_every_size_have_finite_features(level):
-    assert np.isfinite(extract(np.full((1, 1, 64), level))).all()
+    assert np.isfinite(extract(np.full((1, 64), level))).all()
 
 
 def test_zeros_after_a_denormal_start_have_finite_features():
-    assert np.isfinite(extract(np.r_[np.full(5, 5e-324), np.zeros(60)][None, None])).all()
+    assert np.isfinite(extract(np.r_[np.full(5, 5e-324), np.zeros(60)][None])).all()
 
 
 def test_zero_and_negative_losses_count_as_the_floor():
@@ -468,29 +468,18 @@ def test_zero_and_negative_losses_count_as_the_floor():
 
 
 def test_shapes_and_errors():
-    assert extract(np.empty((0, 1, 400))).shape == (0, len(NAMES))
+    assert extract(np.empty((0, 400))).shape == (0, len(NAMES))
     with pytest.raises(ValueError, match="at least 32 samples, got 20"):
-        extract(np.ones((1, 1, 20)))
-    with pytest.raises(ValueError, match=r"losses\[None, None, :\]"):
+        extract(np.ones((1, 20)))
+    with pytest.raises(ValueError, match=r"losses\[None, :\]"):
         extract(np.ones(400))
-
-
-def test_several_channels_stand_side_by_side():
-    losses = curves(8, 6)
-    both = np.concatenate([losses[:3], losses[3:]], axis=1)
-    got = extract(both)
-    names = feature_names(2)
-    assert names[: len(NAMES)] == NAMES
-    assert names[len(NAMES)] == "channel1_loss_activity"
-    assert got.shape == (3, len(names))
-    np.testing.assert_array_equal(got, np.hstack([extract(losses[:3]), extract(losses[3:])]))
 
 
 # Cost
 
 
 def test_memory_is_bounded_by_chunks():
-    losses = np.tile(curves(9, 10), (400, 1, 1))
+    losses = np.tile(curves(9, 10), (400, 1))
     extract(losses[:1])
     tracemalloc.start()
     extract(losses)

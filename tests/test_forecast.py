@@ -21,7 +21,7 @@ def test_a_step_in_the_probability_is_found_whatever_the_budget(budget: int, tol
     configuration = Configuration(learning_rate=1e-3) if told else None
     classifier = hand_made()
     looks = classifier.look(
-        LOSSES[None, None], horizon=400, budget=budget, configurations=[configuration]
+        LOSSES[None], horizon=400, budget=budget, configurations=[configuration]
     )
     assert read(classifier, looks, "configuration") == [told]
     # 33 budgets from 420 to 10^5 steps are 0.074 decades apart.
@@ -33,7 +33,7 @@ def test_a_step_in_the_probability_is_found_whatever_the_budget(budget: int, tol
 def test_nothing_is_said_of_steps_beyond_what_was_watched() -> None:
     classifier = hand_made()
     classifier.familiar.budget_high[0] = np.log10(900)
-    looks = classifier.look(LOSSES[None, None], horizon=400, budget=800)
+    looks = classifier.look(LOSSES[None], horizon=400, budget=800)
     assert np.isnan(generalisation_steps(classifier, looks)).all()
     assert judge(classifier, LOSSES, horizon=400, budget=800).even_step is None
 
@@ -70,7 +70,7 @@ def test_it_inverts_the_probability_of_a_trained_classifier(classifier: GrokClas
 
 def test_if_at_all_the_budget_is_kept(classifier: GrokClassifier) -> None:
     t = np.arange(80)
-    epochs = ((3 * np.exp(-t / 40) + 0.1) * (1 + 0.1 * np.sin(2 * np.pi * t / 10)))[None, None]
+    epochs = ((3 * np.exp(-t / 40) + 0.1) * (1 + 0.1 * np.sin(2 * np.pi * t / 10)))[None]
     looks = classifier.look(epochs, horizon=80, budget=300)
     early, median, late = generalisation_steps(classifier, looks, if_at_all=True)[0]
     assert 80 < early <= median <= late <= 300 * 1.06

@@ -32,7 +32,7 @@ LOSSES = (np.exp(-T / 200) * (1 + 0.1 * np.sin(T))).astype(np.float32).astype(fl
 COARSE = hand_made(grids=((400, 10),))
 
 #: Of ten steps the last, as Lightning's ``log_every_n_steps=10`` logs it.
-THINNED = extract(LOSSES[None, None, 9:400:10])[0]
+THINNED = extract(LOSSES[None, 9:400:10])[0]
 
 
 def scored(folder: Path, classifier: GrokClassifier, stride: int) -> dict:

@@ -10,7 +10,8 @@ import pytest
 
 from grokpredict.features.columns import BUDGET_COLUMN, COLUMNS
 from grokpredict.features.profile import LOOKS, PROFILED, Bins, looks_before, profiles
-from grokpredict.model.looks import VALIDATION, Calibration, LookModel, all_reads, only, read_by
+from grokpredict.model.looks import Calibration, LookModel, all_reads, only, read_by
+from grokpredict.model.reading import VALIDATION
 from grokpredict.model.thresholds import abort_threshold
 from grokpredict.model.verdict import Verdict, judge_look
 from grokpredict.runs.curve import Curve

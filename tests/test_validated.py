@@ -54,7 +54,7 @@ def test_what_is_known_decides_which_model_looks() -> None:
 
 def test_a_classifier_without_such_models_does_not_read_them() -> None:
     classifier = hand_made()
-    looks = classifier.look(LOSSES[None, None], horizon=400, budget=900, evaluations=[seen(END)])
+    looks = classifier.look(LOSSES[None], horizon=400, budget=900, evaluations=[seen(END)])
     assert looks.probability == pytest.approx([0.1])
     assert read(classifier, looks, "val_loss") == [False]
 

@@ -46,16 +46,16 @@ class Map:
 
 def measure(grid: Sequence[Run]) -> Map:
     runs = [run for run in grid if len(run.loss) >= WINDOW]  # the others diverged before
-    epochs = window(runs, WINDOW)
-    table = extract(epochs)
+    losses = window(runs, WINDOW)
+    table = extract(losses)
     features = dict(zip(feature_names(), table.T, strict=True))
     activity = list(feature_names()).index("loss_activity")
     for cutoff in CUTOFFS:
-        other = extract(epochs, SignalSettings(trend_cutoff=cutoff))
+        other = extract(losses, SignalSettings(trend_cutoff=cutoff))
         features[f"activity above 1/{1 / cutoff:.0f}"] = other[:, activity]
-    bare = extract(epochs, SignalSettings(noise_floor=BARE))
+    bare = extract(losses, SignalSettings(noise_floor=BARE))
     features["activity without noise floor"] = bare[:, activity]
-    features["variance of the raw loss"] = np.log10(epochs[:, 0].var(axis=1))
+    features["variance of the raw loss"] = np.log10(losses.var(axis=1))
     outcomes = [outcome(run) for run in runs]
     by = [o.by(run.max_steps) for o, run in zip(outcomes, runs, strict=True)]
     known = np.isfinite(table[:, 0]) & np.array([b is not None for b in by])

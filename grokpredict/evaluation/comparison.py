@@ -45,7 +45,7 @@ from grokpredict.model.thresholds import check_max_false_abort
 from grokpredict.runs.labels import BoolArray
 from grokpredict.runs.sweep import Sweep, UnsuitableSweepError
 from grokpredict.training.digest import fingerprint
-from grokpredict.training.table import Progress, known_runs
+from grokpredict.training.table import Progress, Unused, known_runs
 from grokpredict.training.trainer import MIN_RUNS_PER_CLASS
 
 #: Stages that :func:`evaluate` tells the progress of.
@@ -53,19 +53,11 @@ _STAGES = 4
 
 
 @dataclass(frozen=True)
-class EvaluationCounts:
-    """What became of the runs of a sweep.
+class EvaluationCounts(Unused):
+    """What became of the runs of a sweep, with those of :class:`Unused`.
 
     Attributes
     ----------
-    runs : int
-        Runs in all, with those that the reader left out.
-    left_out : int
-        Could not be read.
-    no_metric : int
-        Have no validation metric that says whether they generalised.
-    censored : int
-        Ended before their budget without having generalised: unknown, not negative.
     seen : int
         Their configuration was in the classifier's training.
     early : int
@@ -76,10 +68,6 @@ class EvaluationCounts:
         Different configurations among the used ones.
     """
 
-    runs: int
-    left_out: int
-    no_metric: int
-    censored: int
     seen: int
     early: int
     good: int

@@ -152,7 +152,7 @@ def lost_and_saved(done: Finished, stops: FloatArray) -> tuple[FloatArray, Float
     stops : ndarray, shape (n_settings, n_runs)
         Steps after which each was stopped.
     """
-    lost = (done.good & (stops < done.runs.t4)).sum(axis=-1)
+    lost = _lost(done, stops).sum(axis=-1)
     saved = _saved_steps(done, stops).sum(axis=-1)
     n_good = max(int(done.good.sum()), 1)
     return lost / n_good, saved / max(float(done.spent[~done.good].sum()), 1.0)
@@ -175,7 +175,7 @@ def ledger(
         See :class:`Ledger`.
     """
     doomed = ~done.good
-    n_lost = int(np.sum(done.good & (stop < done.runs.t4)))
+    n_lost = int(_lost(done, stop).sum())
     n_good = int(done.good.sum())
     saved = _saved_steps(done, stop)
     oracle = np.where(doomed, done.spent, 0.0)
@@ -230,6 +230,11 @@ def clopper_pearson(hits: int, n: int, confidence: float = 0.95) -> Interval:
     low = float(betaincinv(hits, n - hits + 1, tail)) if hits else 0.0
     high = float(betaincinv(hits + 1, n - hits, 1 - tail)) if hits < n else 1.0
     return Interval(hits / n, low, high)
+
+
+def _lost(done: Finished, stops: FloatArray) -> BoolArray:
+    """Return which runs would have generalised after they were stopped."""
+    return np.asarray(done.good & (stops < done.runs.t4), dtype=np.bool_)
 
 
 def _saved_steps(done: Finished, stops: FloatArray) -> FloatArray:

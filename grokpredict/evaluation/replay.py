@@ -12,7 +12,7 @@ from grokpredict.features.metrics import Evaluations
 from grokpredict.live.policy import WindowPolicy
 from grokpredict.model.classifier import GrokClassifier
 from grokpredict.model.reading import CONFIGURATION, VALIDATION, Reads
-from grokpredict.runs.curve import FloatArray, IntArray, UnsuitableRunError, check_window
+from grokpredict.runs.curve import FloatArray, IntArray, UnsuitableRunError, serves
 from grokpredict.runs.labels import BoolArray
 from grokpredict.runs.run import window
 
@@ -185,9 +185,7 @@ def _looked_at(
         if i in metrics and policy.skipped(metrics[i], horizon) is not None:
             continue
         run = done.runs.runs[i]
-        try:
-            check_window(run.loss, horizon, policy.grid)
-        except UnsuitableRunError:
+        if not serves(run.loss, horizon, policy.grid):
             continue
         metric = run.channels.get(rule.metric)
         if metric is None or policy.left_alone(metric.latest(horizon)) is None:

@@ -13,7 +13,7 @@ import numpy as np
 from grokpredict.evaluation.ledger import NEVER, Finished, Rule, RuleUnavailableError
 from grokpredict.features.conditioning import SignalSettings, condition
 from grokpredict.features.signal import MIN_SAMPLES, hjorth
-from grokpredict.runs.curve import Curve, FloatArray, IntArray, UnsuitableRunError, check_window
+from grokpredict.runs.curve import Curve, FloatArray, IntArray, serves
 from grokpredict.runs.labels import fit_generalisation_law
 from grokpredict.runs.run import Run, window
 
@@ -143,20 +143,14 @@ def activity(done: Finished, horizon: int) -> FloatArray:
     found = np.full(len(done), np.nan)
     served: dict[int, list[int]] = {}
     for i, run in enumerate(done.runs.runs):
-        if done.runs.t4[i] > horizon and _serves(run, horizon):
-            served.setdefault(run.loss.stride, []).append(i)
+        stride = run.loss.stride
+        enough = horizon // stride >= MIN_SAMPLES
+        if enough and done.runs.t4[i] > horizon and serves(run.loss, horizon, stride):
+            served.setdefault(stride, []).append(i)
     for stride, index in served.items():
         samples = window([done.runs.runs[i] for i in index], horizon, stride)
-        found[index] = hjorth(condition(samples, settings)).activity[:, 0]
+        found[index] = hjorth(condition(samples, settings)).activity
     return found
-
-
-def _serves(run: Run, horizon: int) -> bool:
-    try:
-        check_window(run.loss, horizon, run.loss.stride)
-    except UnsuitableRunError:
-        return False
-    return horizon // run.loss.stride >= MIN_SAMPLES
 
 
 def activity_rule(done: Finished, horizon: int) -> Rule:

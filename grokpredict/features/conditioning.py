@@ -102,12 +102,12 @@ class SignalSettings:
             )
 
 
-def low_pass(epochs: FloatArray, cutoff: float, order: int = 2) -> FloatArray:
+def low_pass(curves: FloatArray, cutoff: float, order: int = 2) -> FloatArray:
     """Keep what is slower than ``cutoff``, without shifting it in time.
 
     Parameters
     ----------
-    epochs : ndarray, shape (..., n_samples)
+    curves : ndarray, shape (..., n_samples)
         Two samples or more. A sample that is not finite makes its whole row NaN.
     cutoff : float
         Cycles per sample at which the gain is one half, in (0, 0.5).
@@ -123,10 +123,10 @@ def low_pass(epochs: FloatArray, cutoff: float, order: int = 2) -> FloatArray:
     """
     from scipy.signal import sosfiltfilt
 
-    epochs = np.asarray(epochs, dtype=float)
-    pad = min(epochs.shape[-1] - 1, math.ceil(1 / cutoff))
-    finite = np.isfinite(epochs).all(axis=-1, keepdims=True)
-    slow = sosfiltfilt(_butterworth(order, cutoff), np.where(finite, epochs, 0.0), padlen=pad)
+    curves = np.asarray(curves, dtype=float)
+    pad = min(curves.shape[-1] - 1, math.ceil(1 / cutoff))
+    finite = np.isfinite(curves).all(axis=-1, keepdims=True)
+    slow = sosfiltfilt(_butterworth(order, cutoff), np.where(finite, curves, 0.0), padlen=pad)
     return np.where(finite, slow, np.nan)
 
 
@@ -137,12 +137,12 @@ def _butterworth(order: int, cutoff: float) -> FloatArray:
     return np.asarray(butter(order, cutoff, fs=1.0, output="sos"))
 
 
-def detrend(epochs: FloatArray, settings: SignalSettings) -> FloatArray:
+def detrend(curves: FloatArray, settings: SignalSettings) -> FloatArray:
     """Subtract the straight line and then the low-passed trend.
 
     Parameters
     ----------
-    epochs : ndarray, shape (..., n_samples)
+    curves : ndarray, shape (..., n_samples)
         Raw or logarithmic losses. A constant row gives zeros, a row with NaN or infinity NaN.
     settings : SignalSettings
         ``trend_cutoff`` and ``order``.
@@ -163,9 +163,9 @@ def detrend(epochs: FloatArray, settings: SignalSettings) -> FloatArray:
     >>> bool(np.allclose(detrend(np.arange(64.0), SignalSettings()), 0))
     True
     """
-    epochs = np.asarray(epochs, dtype=float)
-    finite = np.isfinite(epochs).all(axis=-1, keepdims=True)
-    curves = np.where(finite, epochs, 0.0)
+    curves = np.asarray(curves, dtype=float)
+    finite = np.isfinite(curves).all(axis=-1, keepdims=True)
+    curves = np.where(finite, curves, 0.0)
     level = curves - _straight_line(curves)
     fast = level - low_pass(level, settings.trend_cutoff, settings.order)
     # A constant would come out as rounding errors of the fit, and their spectrum is not flat.
@@ -185,44 +185,44 @@ def _straight_line(curves: FloatArray) -> FloatArray:
     return np.asarray(curves.mean(axis=-1, keepdims=True) + slope * time)
 
 
-def condition(epochs: FloatArray, settings: SignalSettings | None = None) -> FloatArray:
+def condition(losses: FloatArray, settings: SignalSettings | None = None) -> FloatArray:
     """Return the oscillation of every curve: trend removed, then smoothed.
 
     Parameters
     ----------
-    epochs : ndarray, shape (n_runs, n_channels, n_samples)
+    losses : ndarray, shape (n_runs, n_samples)
         At least :data:`MIN_SAMPLES` samples.
     settings : SignalSettings, optional
         The defaults are those of the classifier that comes with the package.
 
     Returns
     -------
-    ndarray, shape (n_runs, n_channels, n_samples)
+    ndarray, shape (n_runs, n_samples)
         The band from ``trend_cutoff`` to ``smooth_cutoff``, in the unit of the input. Linear in
-        the input; constants and straight lines give zero; a channel with a sample that is not
+        the input; constants and straight lines give zero; a run with a sample that is not
         finite is NaN throughout.
 
     Raises
     ------
     ValueError
-        If the array is not three-dimensional or the window is too short.
+        If the array is not two-dimensional or the window is too short.
     """
     settings = settings or SignalSettings()
-    epochs = check_epochs(epochs)
-    return low_pass(detrend(epochs, settings), settings.smooth_cutoff, settings.order)
+    losses = checked_windows(losses)
+    return low_pass(detrend(losses, settings), settings.smooth_cutoff, settings.order)
 
 
-def check_epochs(epochs: FloatArray) -> FloatArray:
-    """Return ``epochs`` as float64, or raise ValueError if its shape will not do."""
-    epochs = np.asarray(epochs, dtype=float)
-    if epochs.ndim != 3:
+def checked_windows(losses: FloatArray) -> FloatArray:
+    """Return ``losses`` as float64, or raise ValueError if their shape will not do."""
+    losses = np.asarray(losses, dtype=float)
+    if losses.ndim != 2:
         raise ValueError(
-            "epochs must have the shape (n_runs, n_channels, n_samples), "
-            f"got {epochs.shape}; for one curve pass losses[None, None, :]"
+            f"losses must have the shape (n_runs, n_samples), got {losses.shape}; "
+            "for one run pass losses[None, :]"
         )
-    if epochs.shape[-1] < MIN_SAMPLES:
+    if losses.shape[-1] < MIN_SAMPLES:
         raise ValueError(
-            f"a window must hold at least {MIN_SAMPLES} samples, got {epochs.shape[-1]}; "
+            f"a window must hold at least {MIN_SAMPLES} samples, got {losses.shape[-1]}; "
             "log more often or look later"
         )
-    return epochs
+    return losses

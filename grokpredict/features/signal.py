@@ -17,7 +17,7 @@ import numpy as np
 from grokpredict.features.conditioning import (
     MIN_SAMPLES,
     SignalSettings,
-    check_epochs,
+    checked_windows,
     detrend,
     low_pass,
 )
@@ -77,16 +77,13 @@ _NAMES = _SIGNATURE + _SHAPE
 _CHUNK = 2**17
 
 
-def feature_names(n_channels: int = 1) -> tuple[str, ...]:
+def feature_names() -> tuple[str, ...]:
     """Return the names of the columns of :func:`extract`.
-
-    Channel 0 has the bare names, channel 1 ``channel1_loss_activity`` and so on.
 
     >>> feature_names()[:3]
     ('loss_activity', 'loss_mobility', 'loss_complexity')
     """
-    later = (f"channel{c}_{name}" for c in range(1, n_channels) for name in _NAMES)
-    return (*_NAMES, *later)
+    return _NAMES
 
 
 @dataclass(frozen=True, eq=False)
@@ -276,13 +273,13 @@ def band_energy(
     return np.asarray(density[:, first:last].sum(axis=1) * (frequencies[1] - frequencies[0]))
 
 
-def extract(epochs: FloatArray, settings: SignalSettings | None = None) -> FloatArray:
+def extract(losses: FloatArray, settings: SignalSettings | None = None) -> FloatArray:
     """Return the features of raw losses.
 
     Parameters
     ----------
-    epochs : ndarray, shape (n_runs, n_channels, n_samples)
-        Raw losses, at least :data:`MIN_SAMPLES` samples. Conditioning happens in here.
+    losses : ndarray, shape (n_runs, n_samples)
+        As they were logged, at least :data:`MIN_SAMPLES` samples. Conditioning happens in here.
     settings : SignalSettings, optional
         The defaults are those of the classifier that comes with the package.
 
@@ -296,18 +293,17 @@ def extract(epochs: FloatArray, settings: SignalSettings | None = None) -> Float
     Raises
     ------
     ValueError
-        If the array is not three-dimensional or the window is too short.
+        If the array is not two-dimensional or the window is too short.
     """
     settings = settings or SignalSettings()
-    epochs = check_epochs(epochs)
-    n_runs, n_channels, n_samples = epochs.shape
-    features = np.full((n_runs, n_channels * len(_NAMES)), np.nan)
-    usable = np.flatnonzero(np.isfinite(epochs).all(axis=(1, 2)))
-    rows = max(1, _CHUNK // (n_channels * n_samples))
+    losses = checked_windows(losses)
+    n_runs, n_samples = losses.shape
+    features = np.full((n_runs, len(_NAMES)), np.nan)
+    usable = np.flatnonzero(np.isfinite(losses).all(axis=1))
+    rows = max(1, _CHUNK // n_samples)
     for first in range(0, usable.size, rows):
         chosen = usable[first : first + rows]
-        curves = epochs[chosen].reshape(-1, n_samples)
-        features[chosen] = _rows(curves, settings).reshape(chosen.size, -1)
+        features[chosen] = _rows(losses[chosen], settings)
     return features
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from grokpredict.live.plain import number
 from grokpredict.logs.columns import KNOWN_NAMES, normalised, shown
-from grokpredict.runs.labels import LabelRule
+from grokpredict.runs.labels import PERCENT_ABOVE, LabelRule
 
 #: Words that make a metric one of validation, and those that say which one.
 _VALIDATION = frozenset(
@@ -103,7 +103,7 @@ def in_percent(metrics: Mapping[str, Any]) -> bool:
     True
     """
     return any(
-        1 + 1e-6 < (number(value) or 0) <= 100.001
+        PERCENT_ABOVE < (number(value) or 0) <= 100.001
         for key, value in metrics.items()
         if normalised(str(key)).removesuffix("_epoch").removesuffix("_step").endswith("acc")
     )

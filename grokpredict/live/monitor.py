@@ -19,9 +19,7 @@ from grokpredict.model.classifier import GrokClassifier, load_classifier
 from grokpredict.model.thresholds import check_max_false_abort
 from grokpredict.model.verdict import Verdict, judge
 from grokpredict.runs.configuration import Configuration
-
-#: An accuracy above this is a percentage. The margin is for shares of 1 that were rounded.
-_PERCENT_ABOVE = 1 + 1e-6
+from grokpredict.runs.labels import PERCENT_ABOVE
 
 
 class GrokMonitor:
@@ -144,7 +142,7 @@ class GrokMonitor:
         if self._horizon is None:
             return
         grid = self._policy.grid
-        samples = np.ones((1, 1, self._horizon // grid))
+        samples = np.ones((1, self._horizon // grid))
         self.classifier.look(samples, horizon=self._horizon, stride=grid, budget=self._budget)
 
     def update(self, loss: float) -> Verdict | None:
@@ -203,7 +201,7 @@ class GrokMonitor:
         right in 1 % of the cases. None means that there is no value.
         """
         self._validation = None if value is None else float(value)
-        self._percent |= value is not None and float(value) > _PERCENT_ABOVE
+        self._percent |= value is not None and float(value) > PERCENT_ABOVE
 
     def saw_evaluation(self, loss: float, accuracy: float, step: int | None = None) -> None:
         """Take the validation loss and accuracy of one evaluation, which a classifier may read.
@@ -220,7 +218,7 @@ class GrokMonitor:
         while self._evaluations and self._evaluations[-1][0] >= at:
             self._evaluations.pop()
         self._evaluations.append((at, float(loss), float(accuracy)))
-        self._percent |= float(accuracy) > _PERCENT_ABOVE
+        self._percent |= float(accuracy) > PERCENT_ABOVE
 
     def saw_percentages(self) -> None:
         """Take note that this run's accuracies are percentages, as its training accuracy tells."""

@@ -17,13 +17,9 @@ from grokpredict.logs.rows import Part, interleaved, runs_of, tidied, wide
 from grokpredict.logs.table import Series, Table, is_nothing, numbers, settings
 from grokpredict.runs.configuration import Configuration, plain_keys
 from grokpredict.runs.curve import Curve, FloatArray, IntArray, checked_counts
-from grokpredict.runs.labels import rule_of
+from grokpredict.runs.labels import PERCENT_ABOVE, rule_of
 from grokpredict.runs.run import Run
 from grokpredict.runs.sweep import Findings, LeftOut, Sweep
-
-#: Where an accuracy of a run is above this, all its accuracies are in percent. The margin is for
-#: shares of 1 that were rounded; guessing among a hundred classes gives 1 percent.
-PERCENT_ABOVE = 1 + 1e-6
 
 #: What Lightning's LearningRateMonitor calls its columns: "lr-AdamW", "lr-AdamW/pg1".
 _MONITORED = re.compile(r"lr-(?P<optimizer>[A-Za-z]\w*?)(?:-\d+)?(?:/pg\d+)?$")

@@ -180,7 +180,7 @@ class GrokClassifier:
 
     def look(
         self,
-        epochs: FloatArray,
+        losses: FloatArray,
         *,
         horizon: int,
         stride: int = 1,
@@ -192,7 +192,7 @@ class GrokClassifier:
 
         Parameters
         ----------
-        epochs : ndarray, shape (n_runs, 1, horizon // stride)
+        losses : ndarray, shape (n_runs, horizon // stride)
             Training loss of the first ``horizon`` steps, as :func:`grokpredict.runs.run.window`
             cuts it.
         horizon, stride : int
@@ -223,10 +223,10 @@ class GrokClassifier:
             raise UnsuitableRunError(
                 f"on a grid of {stride} the classifier looks after {horizons} steps, not {horizon}"
             )
-        samples = np.asarray(epochs, dtype=float)
-        if samples.ndim != 3 or samples.shape[1:] != (1, horizon // stride):
+        samples = np.asarray(losses, dtype=float)
+        if samples.ndim != 2 or samples.shape[1] != horizon // stride:
             raise ValueError(
-                f"epochs must have the shape (n_runs, 1, {horizon // stride}), got {samples.shape}"
+                f"losses must have the shape (n_runs, {horizon // stride}), got {samples.shape}"
             )
         n_runs = len(samples)
         budgets = np.broadcast_to(

@@ -243,9 +243,8 @@ def judge(
     ValueError
         If the shape, the budget or ``max_false_abort`` is impossible.
     """
-    epochs = np.asarray(losses, dtype=float)[None, None]
     looks = classifier.look(
-        epochs,
+        np.asarray(losses, dtype=float)[None],
         horizon=horizon,
         stride=stride,
         configurations=[configuration],

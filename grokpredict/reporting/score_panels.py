@@ -63,7 +63,7 @@ def score_figure(run: Run, score: Score, classifier: GrokClassifier) -> Figure:
     samples, stride = _window(run, score, classifier)
     settings = classifier.settings
     if samples.size >= MIN_SAMPLES and np.isfinite(samples).all():
-        signal = condition(samples[None, None], settings)[0, 0]
+        signal = condition(samples[None], settings)[0]
         _draw_signal(axes[1, 0], signal, stride)
         frequencies, density = spectrum(signal[None], settings)
         kept = settings.trend_cutoff / stride, settings.smooth_cutoff / stride

@@ -137,6 +137,15 @@ def checked_steps(steps: ArrayLike) -> IntArray:
     return given
 
 
+def serves(curve: Curve, horizon: int, stride: int) -> bool:
+    """Whether :func:`check_window` lets a window be cut."""
+    try:
+        check_window(curve, horizon, stride)
+    except UnsuitableRunError:
+        return False
+    return True
+
+
 def check_window(curve: Curve, horizon: int, stride: int) -> int:
     """Return how many samples of ``curve`` make one sample of a grid, or say why it cannot be.
 

@@ -16,6 +16,10 @@ from grokpredict.runs.run import Run
 
 BoolArray = NDArray[np.bool_]
 
+#: Where an accuracy of a run is above this, all its accuracies are in percent. The margin is for
+#: shares of 1 that were rounded; guessing among a hundred classes gives 1 percent.
+PERCENT_ABOVE = 1 + 1e-6
+
 
 class Phase(Enum):
     """The four phases of Liu et al. 2022 (arXiv 2205.10343)."""

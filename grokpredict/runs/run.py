@@ -2,7 +2,7 @@
 
 A :class:`Run` keeps each channel on the grid it was recorded on: the training loss perhaps at
 every step, the validation metrics at every fiftieth. :func:`window` cuts the first steps of many
-runs into the array ``(n_runs, n_channels, n_steps)`` that conditioning and features work on.
+runs into the array ``(n_runs, n_samples)`` that conditioning and features work on.
 """
 
 from __future__ import annotations
@@ -120,8 +120,7 @@ def window(runs: Sequence[Run], horizon: int, stride: int = 1) -> FloatArray:
 
     Returns
     -------
-    ndarray, shape (n_runs, 1, horizon // stride)
-        Channel 0 is the training loss.
+    ndarray, shape (n_runs, horizon // stride)
 
     Raises
     ------
@@ -129,8 +128,8 @@ def window(runs: Sequence[Run], horizon: int, stride: int = 1) -> FloatArray:
         As :func:`check_window`, for the first run that does not fit.
     """
     n_samples = horizon // stride
-    epochs = np.empty((len(runs), 1, n_samples))
+    losses = np.empty((len(runs), n_samples))
     for row, run in enumerate(runs):
         every = check_window(run.loss, horizon, stride)
-        epochs[row, 0] = run.loss.values[every - 1 : n_samples * every : every]
-    return epochs
+        losses[row] = run.loss.values[every - 1 : n_samples * every : every]
+    return losses

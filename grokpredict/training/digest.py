@@ -19,7 +19,7 @@ from grokpredict.features.metrics import METRIC_TERMS, Evaluations, metric_terms
 from grokpredict.features.profile import Bins
 from grokpredict.model.classifier import DEFAULT_HORIZONS, DEFAULT_STRIDES
 from grokpredict.runs.configuration import Configuration
-from grokpredict.runs.curve import IntArray, UnsuitableRunError, check_window
+from grokpredict.runs.curve import IntArray, serves
 from grokpredict.runs.labels import LabelRule, Outcome, outcome
 from grokpredict.runs.run import Run, window
 from grokpredict.training.looks import binned
@@ -176,7 +176,7 @@ def pairs_of(horizons: Iterable[int], strides: Iterable[int]) -> list[Pair]:
 
 def windows_of(runs: Sequence[Run], pair: Pair, settings: SignalSettings) -> Windows:
     """Compute the features of one window of every run whose log serves it."""
-    fits = [i for i, run in enumerate(runs) if _serves(run, *pair)]
+    fits = [i for i, run in enumerate(runs) if serves(run.loss, *pair)]
     parts = [
         _features([runs[i] for i in fits[start : start + CHUNK]], pair, settings)
         for start in range(0, len(fits), CHUNK)
@@ -225,14 +225,6 @@ def wider(recipe: Recipe, digest: Digest) -> Recipe | None:
     ):
         return None
     return replace(recipe, strides=tuple(sorted({*DEFAULT_STRIDES, *own})))
-
-
-def _serves(run: Run, horizon: int, stride: int) -> bool:
-    try:
-        check_window(run.loss, horizon, stride)
-    except UnsuitableRunError:
-        return False
-    return True
 
 
 def facts_of(run: Run, rule: LabelRule | None) -> Facts:

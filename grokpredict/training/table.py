@@ -62,8 +62,8 @@ _NEVER = np.inf
 
 
 @dataclass(frozen=True)
-class Counts:
-    """What became of the runs of a sweep.
+class Unused:
+    """The runs of a sweep, and those whose outcome is not known.
 
     Attributes
     ----------
@@ -75,6 +75,20 @@ class Counts:
         Have no validation metric that says whether they generalised.
     censored : int
         Ended before their budget without having generalised: unknown, not negative.
+    """
+
+    runs: int
+    left_out: int
+    no_metric: int
+    censored: int
+
+
+@dataclass(frozen=True)
+class Counts(Unused):
+    """What became of the runs of a sweep, with those of :class:`Unused`.
+
+    Attributes
+    ----------
     unfit : int
         Too short, or on a step grid that serves no horizon.
     diverged : int
@@ -90,10 +104,6 @@ class Counts:
         :data:`MIN_NETWORKS`.
     """
 
-    runs: int
-    left_out: int
-    no_metric: int
-    censored: int
     unfit: int
     diverged: int
     in_window: int

@@ -9,6 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from grokpredict._util.atomic import replacing
 from grokpredict.live.lightning.guard import described
 from grokpredict.live.lightning.namespaces import logger_beside
 from grokpredict.model.verdict import Verdict
@@ -89,8 +90,7 @@ class Report:
         path = self._directory / f"{self._label}.json"
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            partial = path.with_suffix(".json.partial")
-            partial.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
-            partial.replace(path)
+            with replacing(path) as file:
+                file.write((json.dumps(record, indent=2) + "\n").encode())
         except Exception as error:  # in one process only, and the others go on to the next look
             self.note(f"could not write {path}: {described(error)}")
