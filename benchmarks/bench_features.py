@@ -32,10 +32,10 @@ from grokpredict import read_sweep
 from grokpredict.evaluation.ledger import among, finished
 from grokpredict.features.conditioning import SignalSettings
 from grokpredict.features.signal import feature_names, log10_loss
+from grokpredict.features.window import WINDOW_COLUMNS
 from grokpredict.model.reading import (
     CONFIGURATION_ALONE,
     WINDOW_READS,
-    all_feature_names,
     columns_read,
     in_words,
 )
@@ -122,7 +122,7 @@ def scores(
     runs, grids = bench.runs, bench.grids
     found = np.full((len(grids), len(runs)), np.nan)
     width = extra[0].shape[1] if extra else 0
-    names = [all_feature_names()[i] for i in chosen] + [f"extra_{i}" for i in range(width)]
+    names = [WINDOW_COLUMNS[i] for i in chosen] + [f"extra_{i}" for i in range(width)]
     for number, (fitted, held) in enumerate(splits):
         kept = fitted
         if share < 1:
@@ -340,7 +340,7 @@ def _areas(bench: Bench, rows: Rows, chosen: np.ndarray, resamples: np.ndarray) 
 def held_out(bench: Bench, rows: Rows, splits: Sequence, chosen: np.ndarray) -> np.ndarray:
     """Return held-out probabilities of fits to some columns, shape (n_horizons, n_runs)."""
     found = np.full((len(bench.grids), len(bench.runs)), np.nan)
-    names = [all_feature_names()[i] for i in chosen]
+    names = [WINDOW_COLUMNS[i] for i in chosen]
     for fitted, held in splits:
         own = rows.among(fitted)
         model = trees(own.x[:, chosen], own.y, names, len(own.y) / np.unique(own.run).size)
@@ -389,7 +389,7 @@ def _compared(bench: Bench, title: str, whole: np.ndarray, choices: dict[str, np
 def _named(beginnings: Sequence[str]) -> np.ndarray:
     """Return the columns whose names begin so."""
     return np.array(
-        [i for i, name in enumerate(all_feature_names()) if name.startswith(tuple(beginnings))]
+        [i for i, name in enumerate(WINDOW_COLUMNS) if name.startswith(tuple(beginnings))]
     )
 
 

@@ -29,8 +29,8 @@ import numpy as np
 from grokpredict.evaluation.ledger import Finished, among, finished, ledger
 from grokpredict.evaluation.replay import Replay
 from grokpredict.evaluation.scoring import score
+from grokpredict.features import window
 from grokpredict.features.conditioning import SignalSettings
-from grokpredict.features.configuration import CONTEXT_TERMS, context_terms, grid_and_budget
 from grokpredict.features.signal import feature_names
 from grokpredict.logs import read_sweep
 from grokpredict.model.classifier import load_classifier
@@ -41,7 +41,7 @@ from grokpredict.runs.configuration import Configuration
 from grokpredict.runs.curve import Curve
 from grokpredict.runs.run import Run
 from grokpredict.training.cross_validation import FOLDS, folds, held_out_scores
-from grokpredict.training.table import extract_grids, known_runs
+from grokpredict.training.table import columns, extract_grids, known_runs
 
 HORIZONS = (200, 400, 800, 1600, 3200)
 SWEEPS = Path(__file__).parents[1] / "data/sweeps"
@@ -199,16 +199,20 @@ def strange_looks(runs, grids, fit, held, out):
     """
     found = {name: np.zeros((len(grids), len(runs)), dtype=bool) for name in WINDOW_READS}
     known = fit | held
-    terms = [_terms(runs, grid, np.flatnonzero(known[grid.run])) for grid in grids]
+    rows = [
+        columns(runs, grid, own, runs.budget[grid.run[own]])
+        for grid in grids
+        for own in [np.flatnonzero(known[grid.run])]
+    ]
     familiar = fit_familiar(
         [grid.features[fit[grid.run]] for grid in grids],
         [grid.features[held[grid.run]] for grid in grids],
-        np.concatenate(terms),
+        np.concatenate(rows),
         read_metrics=True,
     )
     for row, grid in enumerate(grids):
         own = np.flatnonzero(out[grid.run])
-        context = _terms(runs, grid, own)[:, -len(CONTEXT_TERMS) :]
+        context = columns(runs, grid, own, runs.budget[grid.run[own]])[:, window.CONFIGURATION]
         loss = _any(familiar.reasons(grid.features[own], row, feature_names()))
         configuration = _any(familiar.context_reasons(context))
         validation = _any(familiar.metric_reasons(grid.metrics[own]))
@@ -221,20 +225,6 @@ def strange_looks(runs, grids, fit, held, out):
 
 def _any(reasons):
     return np.array([reason is not None for reason in reasons], dtype=bool)
-
-
-def _terms(runs, grid, own):
-    """Return the columns of the table besides the loss, for some windows of a grid."""
-    index = grid.run[own]
-    budgets = runs.budget[index]
-    configurations = [runs.configurations[i] for i in index]
-    return np.column_stack(
-        [
-            grid_and_budget(grid.horizon, grid.stride, budgets),
-            grid.metrics[own],
-            context_terms(configurations, grid.horizon, budgets),
-        ]
-    )
 
 
 def limit(runs, scores, among, bound):

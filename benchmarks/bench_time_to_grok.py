@@ -74,12 +74,12 @@ def forecasts(runs, grids, splits):
                     budget=runs.budget[index],
                     evaluations=seen if VALIDATION[0] in reads else None,
                 )
-                for if_at_all in (False, True):
-                    name = in_words(reads) + ", if at all" * if_at_all
-                    steps = found.setdefault(
-                        (name, grid.horizon), np.full((len(runs.runs), 3), np.nan)
+                steps = generalisation_steps(classifier, looks)
+                for name, values in (("", steps.within), (", if at all", steps.if_at_all)):
+                    of_runs = found.setdefault(
+                        (in_words(reads) + name, grid.horizon), np.full((len(runs.runs), 3), np.nan)
                     )
-                    steps[index] = generalisation_steps(classifier, looks, if_at_all=if_at_all)
+                    of_runs[index] = values
     return found
 
 

@@ -10,9 +10,10 @@ from grokpredict.features.conditioning import SignalSettings
 from grokpredict.features.configuration import CONTEXT_TERMS
 from grokpredict.features.metrics import METRIC_TERMS
 from grokpredict.features.signal import feature_names
+from grokpredict.features.window import WINDOW_COLUMNS
 from grokpredict.model.classifier import GrokClassifier, Looks
 from grokpredict.model.familiarity import Familiar
-from grokpredict.model.reading import WINDOW_READS, Reader, all_feature_names
+from grokpredict.model.reading import WINDOW_READS, Reader
 from grokpredict.model.trees import Trees
 from grokpredict.runs.configuration import Configuration
 from grokpredict.runs.curve import Curve
@@ -117,7 +118,7 @@ def hand_made(
     ``validated_scores`` it also reads validation metrics: 0.7 while the validation loss ends
     within a decade of the training loss, 0.3 above that; 0.75 and 0.25 with a configuration.
     """
-    names = all_feature_names()
+    names = WINDOW_COLUMNS
     n_loss = len(feature_names())
     wide = np.full((len(grids), n_loss), reach)
     budget, gap = names.index("log10_budget"), names.index("val_loss_gap")

@@ -20,6 +20,7 @@ from planted import hand_made, planted_sweep, read
 
 from grokpredict.features.configuration import CONTEXT_TERMS
 from grokpredict.features.signal import feature_names
+from grokpredict.features.window import WINDOW_COLUMNS
 from grokpredict.model.classifier import (
     ClassifierFileError,
     GrokClassifier,
@@ -27,7 +28,7 @@ from grokpredict.model.classifier import (
     load_classifier,
 )
 from grokpredict.model.file import PROTOCOL
-from grokpredict.model.reading import WINDOW_READS, all_feature_names
+from grokpredict.model.reading import WINDOW_READS
 from grokpredict.model.trees import Trees
 from grokpredict.runs.configuration import Configuration
 from grokpredict.runs.curve import UnsuitableRunError
@@ -267,7 +268,7 @@ def test_a_saved_classifier_says_the_same(trained: GrokClassifier, tmp_path: Pat
     with np.load(path, allow_pickle=False) as file:
         header = json.loads(file["header"].tobytes())
     assert header["magic"] == "grokpredict-classifier"
-    assert header["feature_names"] == list(all_feature_names())
+    assert header["feature_names"] == list(WINDOW_COLUMNS)
 
 
 def test_without_a_context_ensemble_the_loss_alone_is_read(tmp_path: Path) -> None:

@@ -24,7 +24,7 @@ from grokpredict.evaluation.scoring import score
 from grokpredict.features.metrics import Evaluations
 from grokpredict.live.monitor import GrokMonitor
 from grokpredict.model.classifier import GrokClassifier
-from grokpredict.model.reading import WINDOW_READS
+from grokpredict.model.reading import CONFIGURATION_ALONE, WINDOW_READS
 from grokpredict.reporting import evaluation_figure, evaluation_text
 from grokpredict.runs.configuration import Configuration
 from grokpredict.runs.curve import Curve
@@ -233,7 +233,7 @@ def test_cross_fitting_finds_nothing_where_there_is_nothing() -> None:
     sweep = planted_sweep(60, signal=0.0, repetitions=2)
     done = population(list(sweep.runs), 200)
     replays = cross_fitted(done, (200, 400), max_false_abort=0.05).replays
-    for model in ("loss", "configuration"):
+    for model in (WINDOW_READS[0], CONFIGURATION_ALONE):
         from grokpredict.training.ranking import auroc
 
         scores = replays[model].probability[0]

@@ -26,7 +26,7 @@ def test_a_step_in_the_probability_is_found_whatever_the_budget(budget: int, tol
     assert read(classifier, looks, "configuration") == [told]
     # 33 budgets from 420 to 10^5 steps are 0.074 decades apart.
     np.testing.assert_allclose(
-        np.log10(generalisation_steps(hand_made(), looks)), np.full((1, 3), 3.0), atol=0.08
+        np.log10(generalisation_steps(hand_made(), looks).within), np.full((1, 3), 3.0), atol=0.08
     )
 
 
@@ -34,13 +34,15 @@ def test_nothing_is_said_of_steps_beyond_what_was_watched() -> None:
     classifier = hand_made()
     classifier.familiar.budget_high[0] = np.log10(900)
     looks = classifier.look(LOSSES[None], horizon=400, budget=800)
-    assert np.isnan(generalisation_steps(classifier, looks)).all()
+    assert np.isnan(generalisation_steps(classifier, looks).within).all()
     assert judge(classifier, LOSSES, horizon=400, budget=800).even_step is None
 
 
 def test_a_loss_that_is_not_finite_has_no_step() -> None:
-    looks = hand_made().look(np.full((1, 1, 400), np.nan), horizon=400, budget=900)
-    assert np.isnan(generalisation_steps(hand_made(), looks)).all()
+    looks = hand_made().look(np.full((1, 400), np.nan), horizon=400, budget=900)
+    steps = generalisation_steps(hand_made(), looks)
+    assert np.isnan(steps.within).all()
+    assert np.isnan(steps.if_at_all).all()
 
 
 def test_it_inverts_the_probability_of_a_trained_classifier(classifier: GrokClassifier) -> None:
@@ -48,9 +50,9 @@ def test_it_inverts_the_probability_of_a_trained_classifier(classifier: GrokClas
     strength = rng.uniform(0, 1, (40, 1))
     t = np.arange(80)
     wave = 1 + 0.3 * strength * np.sin(2 * np.pi * t / 10) + 0.01 * rng.standard_normal((40, 80))
-    epochs = ((3 * np.exp(-t / 40) + 0.1) * wave)[:, None]
+    epochs = (3 * np.exp(-t / 40) + 0.1) * wave
     looks = classifier.look(epochs, horizon=80, budget=200)
-    steps = generalisation_steps(classifier, looks)
+    steps = generalisation_steps(classifier, looks).within
     assert np.isfinite(steps).any()
     for row, own in enumerate(steps):
         assert np.all(np.diff(own[np.isfinite(own)]) >= 0)
@@ -72,7 +74,7 @@ def test_if_at_all_the_budget_is_kept(classifier: GrokClassifier) -> None:
     t = np.arange(80)
     epochs = ((3 * np.exp(-t / 40) + 0.1) * (1 + 0.1 * np.sin(2 * np.pi * t / 10)))[None]
     looks = classifier.look(epochs, horizon=80, budget=300)
-    early, median, late = generalisation_steps(classifier, looks, if_at_all=True)[0]
+    early, median, late = generalisation_steps(classifier, looks).if_at_all[0]
     assert 80 < early <= median <= late <= 300 * 1.06
     for step, quantile in ((early, 0.25), (median, 0.5), (late, 0.75)):
         below, above = (

@@ -15,8 +15,9 @@ from sklearn.metrics import roc_auc_score
 
 from grokpredict.features.conditioning import SignalSettings
 from grokpredict.features.configuration import CONTEXT_TERMS, context_terms
+from grokpredict.features.window import WINDOW_COLUMNS
 from grokpredict.model.classifier import GrokClassifier
-from grokpredict.model.reading import WINDOW_READS, all_feature_names, columns_read
+from grokpredict.model.reading import WINDOW_READS, columns_read
 from grokpredict.runs.configuration import Configuration
 from grokpredict.runs.curve import Curve
 from grokpredict.runs.labels import LabelRule
@@ -281,7 +282,7 @@ def test_no_budget_is_asked_about_beyond_what_was_watched() -> None:
     runs, _ = known_runs(planted_sweep(40, seed=9), None, LabelRule())
     grids = extract_grids(runs, [(200, 1), (400, 1)], SignalSettings())
     rows = training_rows(runs, grids, np.ones(len(runs), dtype=bool), np.random.default_rng(0))
-    names = all_feature_names()
+    names = WINDOW_COLUMNS
     budget = 10 ** rows.x[:, names.index("log10_budget")]
     horizon = 10 ** rows.x[:, names.index("log10_horizon")]
     assert np.all(budget > horizon)

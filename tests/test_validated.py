@@ -41,7 +41,7 @@ def both() -> GrokClassifier:
 
 def test_what_is_known_decides_which_model_looks() -> None:
     looks = both().look(
-        np.broadcast_to(LOSSES, (6, 1, 400)),
+        np.broadcast_to(LOSSES, (6, 400)),
         horizon=400,
         budget=900,
         configurations=[None, CONTEXT, None, None, CONTEXT, None],

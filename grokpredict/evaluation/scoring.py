@@ -12,7 +12,6 @@ from grokpredict.features.metrics import Evaluations
 from grokpredict.features.profile import FIRST_LOOK
 from grokpredict.live.looks import looks_at
 from grokpredict.live.monitor import GrokMonitor
-from grokpredict.live.policy import WindowPolicy
 from grokpredict.logs import Columns, PathLike, read_run
 from grokpredict.model.classifier import GrokClassifier, load_classifier
 from grokpredict.model.looks import LookModel
@@ -147,13 +146,12 @@ def _by_looks(
 
 def _look_on(monitor: GrokMonitor, run: Run) -> str:
     """Give the monitor all that it can use; return why it stopped looking."""
-    grid = WindowPolicy.on(monitor.classifier, monitor.stride).grid
     metric = run.channels.get(monitor.classifier.rule.metric)
     evaluations = Evaluations.of(run)
     n_given = 0
     while (horizon := monitor.next_horizon) is not None:
         try:
-            check_window(run.loss, horizon, grid)
+            check_window(run.loss, horizon, monitor.grid)
         except UnsuitableRunError as error:
             return _why_none(monitor, run, error)
         if metric is not None:

@@ -101,6 +101,11 @@ class GrokMonitor:
         self._configuration = configuration
 
     @property
+    def grid(self) -> int:
+        """Optimiser steps between two losses that a look reads."""
+        return self._policy.grid
+
+    @property
     def budget(self) -> int:
         """Optimiser step by which the run has to generalise."""
         return self._budget

@@ -11,15 +11,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from grokpredict.features import window
 from grokpredict.features.conditioning import SignalSettings
-from grokpredict.features.configuration import (
-    GRID_TERMS,
-    context_terms,
-    grid_and_budget,
-    has_context,
-)
+from grokpredict.features.configuration import has_context
 from grokpredict.features.metrics import METRIC_TERMS, Evaluations, metric_terms
 from grokpredict.features.signal import MIN_SAMPLES, extract, feature_names
+from grokpredict.features.window import WINDOW_COLUMNS, window_rows
 from grokpredict.model.familiarity import Familiar
 from grokpredict.model.file import (
     ClassifierFileError,
@@ -35,8 +32,6 @@ from grokpredict.model.reading import (
     WINDOW_READS,
     Reader,
     Reads,
-    all_feature_names,
-    columns_read,
     within,
 )
 from grokpredict.runs.configuration import Configuration
@@ -57,6 +52,9 @@ DEFAULT_HORIZONS = (200, 400, 800, 1600, 3200)
 
 #: The step grids that a classifier knows, as far as the training runs serve them.
 DEFAULT_STRIDES = (1, 5, 10, 25, 50, 100)
+
+#: Where the level of the loss at the start and at the end of a window is.
+_START, _END = (WINDOW_COLUMNS.index(f"{place}_level") for place in ("start", "end"))
 
 _PRETRAINED = Path(__file__).parent / "pretrained"
 
@@ -159,7 +157,7 @@ class GrokClassifier:
     @property
     def feature_names(self) -> tuple[str, ...]:
         """Names of the columns of :attr:`Looks.features`."""
-        return all_feature_names()
+        return WINDOW_COLUMNS
 
     def horizons_on(self, stride: int) -> tuple[int, ...]:
         """Return the horizons at which it can look at a loss recorded every ``stride`` steps.
@@ -256,18 +254,18 @@ class GrokClassifier:
     ) -> Looks:
         loss = extract(samples, self.settings)
         metrics = self._metrics(loss, evaluations, horizon)
-        reader = self._reader_of(configurations, metrics)
-        grid_budget = grid_and_budget(horizon, stride, budgets)
-        configuration = context_terms(configurations, horizon, budgets)
-        configuration[~self._reads(CONFIGURATION)[reader]] = np.nan
+        rows = window_rows(loss, horizon, stride, budgets, metrics, configurations)
+        fields_known = [has_context(of_run, self.context_fields) for of_run in configurations]
+        reader = self._reader_of(np.array(fields_known, dtype=np.bool_), metrics)
+        unread = [i for i, model in enumerate(self.readers) if CONFIGURATION not in model.reads]
+        rows[np.isin(reader, unread), window.CONFIGURATION] = np.nan
         reasons = zip(
-            self.familiar.reasons(loss, self.grids.index((horizon, stride)), feature_names()),
-            self.familiar.context_reasons(configuration),
-            self.familiar.budget_reasons(grid_budget[:, len(GRID_TERMS) :]),
+            self.familiar.reasons(loss, self.grids.index((horizon, stride)), WINDOW_COLUMNS),
+            self.familiar.context_reasons(rows[:, window.CONFIGURATION]),
+            self.familiar.budget_reasons(rows[:, window.BUDGET]),
             self.familiar.metric_reasons(metrics),
             strict=True,
         )
-        rows = np.column_stack([loss, grid_budget, metrics, configuration])
         return Looks(
             probability=self.probability(rows, reader),
             stranger=tuple(next(filter(None, of_run), None) for of_run in reasons),
@@ -275,17 +273,8 @@ class GrokClassifier:
             reader=reader,
         )
 
-    def _reads(self, name: str) -> BoolArray:
-        """Return which of the models read a channel or the configuration."""
-        return np.array([name in reader.reads for reader in self.readers], dtype=np.bool_)
-
-    def _reader_of(
-        self, configurations: Sequence[Configuration | None], metrics: FloatArray
-    ) -> IntArray:
+    def _reader_of(self, configured: BoolArray, metrics: FloatArray) -> IntArray:
         """Return the last model that what is known of each run allows."""
-        configured = np.array(
-            [has_context(of_run, self.context_fields) for of_run in configurations], dtype=np.bool_
-        )
         evaluated = np.isfinite(metrics).all(axis=1)
         of_run = np.zeros(len(metrics), dtype=np.int64)
         for i, reader in enumerate(self.readers):
@@ -300,12 +289,11 @@ class GrokClassifier:
     def probability(self, rows: FloatArray, reader: IntArray) -> FloatArray:
         """Return the probability of rows of :attr:`Looks.features`, each by the model it names."""
         chance = np.full(len(rows), np.nan)
-        finite = np.isfinite(rows[:, : len(feature_names())]).all(axis=1)
+        finite = np.isfinite(rows[:, window.LOSS]).all(axis=1)
         for i, model in enumerate(self.readers):
             chosen = finite & (reader == i)
             if chosen.any():
-                read = rows[chosen][:, columns_read(model.reads)]
-                chance[chosen] = model.trees.probability(read)
+                chance[chosen] = model.probability(rows[chosen])
         return chance
 
     def _metrics(
@@ -314,8 +302,7 @@ class GrokClassifier:
         """Return the validation terms; NaN where they are not read."""
         if not self.reads_validation:
             return np.full((len(loss), len(METRIC_TERMS)), np.nan)
-        start, end = (feature_names().index(f"{name}_level") for name in ("start", "end"))
-        return metric_terms(evaluations, horizon, loss[:, start], loss[:, end])
+        return metric_terms(evaluations, horizon, loss[:, _START], loss[:, _END])
 
     def threshold(self, reads: Reads, stride: int, max_false_abort: float) -> float | None:
         """Return the probability below which a run may be stopped, or None if none may.
@@ -383,7 +370,7 @@ class GrokClassifier:
             If the file is missing, broken, or written by a version that computes other features.
         """
         header, arrays = read_archive(Path(path))
-        if header.get("feature_names") != list(all_feature_names()):
+        if header.get("feature_names") != list(WINDOW_COLUMNS):
             raise incompatible(Path(path), "was trained on features that this version lacks")
         signal = header.get("signal")
         settings = sorted(setting.name for setting in fields(SignalSettings))

@@ -8,8 +8,9 @@ from dataclasses import dataclass, fields, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from grokpredict.features.configuration import BUDGET_TERMS, CONTEXT_TERMS, GRID_TERMS
+from grokpredict.features.configuration import BUDGET_TERMS, CONTEXT_TERMS
 from grokpredict.features.metrics import METRIC_TERMS
+from grokpredict.features.window import BUDGET, CONFIGURATION, METRICS
 from grokpredict.runs.curve import FloatArray
 from grokpredict.runs.labels import BoolArray
 
@@ -210,7 +211,7 @@ class Familiar:
 def fit_familiar(
     fitted: Sequence[FloatArray],
     held: Sequence[FloatArray],
-    terms: FloatArray,
+    rows: FloatArray,
     turned_away: float = TURNED_AWAY,
     *,
     read_metrics: bool = False,
@@ -221,8 +222,8 @@ def fit_familiar(
     ----------
     fitted, held : sequence of ndarray, shape (n_windows, n_features)
         Finite loss features on each (horizon, stride), of the runs in the fit and of others.
-    terms : ndarray, shape (n_rows, n_columns - n_features)
-        The other columns of the training table.
+    rows : ndarray, shape (n_rows, n_columns)
+        Of the training table, as :data:`grokpredict.features.window.WINDOW_COLUMNS`.
     turned_away : float
         Share of the held-out windows that the distance may turn away.
     read_metrics : bool
@@ -236,9 +237,8 @@ def fit_familiar(
     spread = np.array([own.std(axis=0) for own in fitted])
     # A feature that is the same for half of the runs has no quartiles to speak of.
     scale = np.maximum(np.maximum(robust, 0.3 * spread), 1e-9)
-    places = np.cumsum([len(GRID_TERMS), len(BUDGET_TERMS), len(METRIC_TERMS)])
-    _, budget, metrics, context = np.split(terms, places, axis=1)
-    context_low, context_high = _range(context)
+    context_low, context_high = _range(rows[:, CONFIGURATION])
+    metrics = rows[:, METRICS]
     metric_low, metric_high = _range(metrics if read_metrics else np.full_like(metrics, np.nan))
     draft = Familiar(
         centre=centre,
@@ -249,7 +249,7 @@ def fit_familiar(
         limit=np.array([np.inf]),
         context_low=context_low,
         context_high=context_high,
-        budget_high=budget.max(axis=0),
+        budget_high=rows[:, BUDGET].max(axis=0),
         metric_low=metric_low,
         metric_high=metric_high,
     )

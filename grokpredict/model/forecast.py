@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 
 from grokpredict.features.columns import BUDGET_COLUMN, COLUMNS
 from grokpredict.features.configuration import GROWING_TERMS
+from grokpredict.features.window import WINDOW_COLUMNS
 from grokpredict.model.classifier import GrokClassifier, Looks
 from grokpredict.model.looks import LookModel, Seen
 from grokpredict.runs.curve import FloatArray
 
 #: Probabilities whose steps are told: the middle, and an interval as likely left as kept to.
 QUANTILES = (0.25, 0.5, 0.75)
+
+_HORIZON, _BUDGET = (WINDOW_COLUMNS.index(f"log10_{name}") for name in ("horizon", "budget"))
+
+#: All terms that depend on the budget are its logarithm and a constant.
+_GROWING = [WINDOW_COLUMNS.index(name) for name in sorted(GROWING_TERMS)]
 
 #: Budgets that are asked about, evenly over their logarithm.
 _N_BUDGETS = 33
@@ -20,10 +28,28 @@ _N_BUDGETS = 33
 _NEAREST = 1.05
 
 
-def generalisation_steps(
-    classifier: GrokClassifier, looks: Looks, *, if_at_all: bool = False
-) -> FloatArray:
-    """Return the steps by which runs generalise with the probabilities :data:`QUANTILES`.
+@dataclass(frozen=True, eq=False)
+class Steps:
+    """Steps by which runs generalise, of P(generalises by T), which never falls as T grows.
+
+    Between two budgets the logarithm of T is interpolated. NaN where a probability is not reached
+    by the longest budget that training runs were watched for, and where the loss is not finite.
+
+    Attributes
+    ----------
+    within : ndarray, shape (n_runs, 3)
+        The T at which it reaches the probabilities :data:`QUANTILES`.
+    if_at_all : ndarray, shape (n_runs, 3)
+        The same of P(generalises by T) / P(generalises by the budget), which takes for granted
+        that they generalise by the budget of the look.
+    """
+
+    within: FloatArray
+    if_at_all: FloatArray
+
+
+def generalisation_steps(classifier: GrokClassifier, looks: Looks) -> Steps:
+    """Return the steps by which runs generalise.
 
     Parameters
     ----------
@@ -31,36 +57,20 @@ def generalisation_steps(
         That took the looks.
     looks : Looks
         Of some runs.
-    if_at_all : bool
-        Whether to take for granted that they generalise by the budget of the look:
-        the probability is then P(generalises by T) / P(generalises by the budget).
-
-    Returns
-    -------
-    ndarray, shape (n_runs, 3)
-        Of P(generalises by T), which never falls as T grows, the T where it reaches each; between
-        two budgets the logarithm of T is interpolated. NaN where it does not by the longest
-        budget that training runs were watched for, and where the loss is not finite.
     """
-    names = classifier.feature_names
-    horizon, budget = (looks.features[:, names.index(f"log10_{n}")] for n in ("horizon", "budget"))
+    horizon, budget = looks.features[:, _HORIZON], looks.features[:, _BUDGET]
     longest = max(float(classifier.familiar.budget_high[0]), float(budget.max(initial=0.0)))
     share = np.linspace(0, 1, _N_BUDGETS)
     first = horizon + np.log10(_NEAREST)
     asked = first[:, None] + share * np.maximum(longest - first, 0)[:, None]
     rows = np.repeat(looks.features, _N_BUDGETS, axis=0)
-    # All terms that depend on the budget are its logarithm and a constant.
-    growing = [names.index(name) for name in sorted(GROWING_TERMS)]
-    rows[:, growing] += (asked - budget[:, None]).reshape(-1, 1)
+    rows[:, _GROWING] += (asked - budget[:, None]).reshape(-1, 1)
     chance = classifier.probability(rows, np.repeat(looks.reader, _N_BUDGETS)).reshape(asked.shape)
-    whole = looks.probability if if_at_all else np.ones(len(asked))
-    return _reached(chance, asked, whole)
+    return _steps(chance, asked, looks.probability)
 
 
-def look_steps(
-    model: LookModel, seen: Seen, step: int, budget: int, *, if_at_all: bool = False
-) -> FloatArray:
-    """Return the same of one look at whatever channels a run has, shape (3,).
+def look_steps(model: LookModel, seen: Seen, step: int, budget: int) -> Steps:
+    """Return the same of one look at whatever channels a run has.
 
     Parameters
     ----------
@@ -70,8 +80,6 @@ def look_steps(
         Of one look.
     step, budget : int
         Where it was, and the budget that it was asked about.
-    if_at_all : bool
-        As for :func:`generalisation_steps`.
     """
     column = COLUMNS.index(BUDGET_COLUMN)
     longest = max(float(model.high[column]) * np.log10(2), np.log10(budget / step))
@@ -79,8 +87,11 @@ def look_steps(
     rows = np.repeat(seen.columns, _N_BUDGETS, axis=0)
     rows[:, column] = (asked - np.log10(step)) / np.log10(2)
     chance = model.trees.probability(rows)[None]
-    whole = seen.probability if if_at_all else np.ones(1)
-    return np.asarray(_reached(chance, asked[None], whole)[0])
+    return _steps(chance, asked[None], seen.probability)
+
+
+def _steps(chance: FloatArray, asked: FloatArray, whole: FloatArray) -> Steps:
+    return Steps(_reached(chance, asked, np.ones(len(asked))), _reached(chance, asked, whole))
 
 
 def _reached(chance: FloatArray, asked: FloatArray, whole: FloatArray) -> FloatArray:

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from grokpredict.features.configuration import BUDGET_TERMS, CONTEXT_TERMS, GRID_TERMS, SIZE_TERMS
-from grokpredict.features.metrics import METRIC_TERMS
-from grokpredict.features.signal import feature_names
+from grokpredict.features import window
+from grokpredict.features.configuration import SIZE_TERMS
+from grokpredict.features.window import WINDOW_COLUMNS
 from grokpredict.model.thresholds import abort_threshold
 from grokpredict.model.trees import Trees
 from grokpredict.runs.curve import FloatArray, IntArray
@@ -57,27 +58,25 @@ def poorer(reads: Reads) -> tuple[Reads, ...]:
     return tuple(own for own in reversed(WINDOW_READS) if set(own) <= set(reads))
 
 
-def all_feature_names() -> tuple[str, ...]:
-    """Return the names of all that models of windows read, in the order of their columns."""
-    return (*feature_names(), *GRID_TERMS, *BUDGET_TERMS, *METRIC_TERMS, *CONTEXT_TERMS)
-
-
+@cache
 def columns_read(reads: Reads) -> IntArray:
-    """Return the columns among :func:`all_feature_names` that a model reads.
+    """Return the columns among :data:`~grokpredict.features.window.WINDOW_COLUMNS` of a model.
 
     The grid and the budget are among them, whatever else is.
     """
-    sizes = (len(feature_names()), len(GRID_TERMS) + len(BUDGET_TERMS), len(METRIC_TERMS))
-    columns = np.arange(len(all_feature_names()))
-    loss, grid_and_budget, metrics, configuration = np.split(columns, np.cumsum(sizes))
-    return np.concatenate(
+    columns = np.arange(len(WINDOW_COLUMNS))
+    configuration = columns[window.CONFIGURATION][: -len(SIZE_TERMS)]
+    chosen = np.concatenate(
         [
-            loss if "train_loss" in reads else loss[:0],
-            grid_and_budget,
-            metrics if VALIDATION[0] in reads else metrics[:0],
-            configuration[: -len(SIZE_TERMS)] if CONFIGURATION in reads else configuration[:0],
+            columns[window.LOSS] if "train_loss" in reads else columns[:0],
+            columns[window.GRID],
+            columns[window.BUDGET],
+            columns[window.METRICS] if VALIDATION[0] in reads else columns[:0],
+            configuration if CONFIGURATION in reads else columns[:0],
         ]
     )
+    chosen.flags.writeable = False
+    return chosen
 
 
 @dataclass(frozen=True, eq=False)
@@ -106,6 +105,10 @@ class Reader:
     def __reduce__(self) -> tuple[Any, ...]:
         # A mapping proxy cannot be pickled.
         return type(self), (self.reads, self.trees, dict(self.scores))
+
+    def probability(self, rows: FloatArray) -> FloatArray:
+        """Return the probability of rows of windows, shape (n_windows,)."""
+        return self.trees.probability(rows[:, columns_read(self.reads)])
 
     def threshold(self, stride: int, max_false_abort: float) -> float | None:
         """Return the probability below which a run may be stopped, or None if none may.

@@ -12,8 +12,8 @@ from numpy.typing import ArrayLike
 from grokpredict.features.columns import COLUMNS
 from grokpredict.features.metrics import Evaluations
 from grokpredict.features.profile import LOOKS, PROFILED
-from grokpredict.model.classifier import GrokClassifier, Looks
-from grokpredict.model.forecast import generalisation_steps, look_steps
+from grokpredict.model.classifier import GrokClassifier
+from grokpredict.model.forecast import Steps, generalisation_steps, look_steps
 from grokpredict.model.looks import LookModel, only
 from grokpredict.model.reading import VALIDATION, Reads
 from grokpredict.model.thresholds import (
@@ -141,8 +141,7 @@ def judge_look(
     row = zip(COLUMNS, seen.columns[0].tolist(), strict=True)
     even, early, median, late = (None,) * 4
     if action != "abstain":
-        even = _whole_steps(look_steps(model, seen, step, budget))[1]
-        early, median, late = _whole_steps(look_steps(model, seen, step, budget, if_at_all=True))
+        even, early, median, late = _whole_steps(look_steps(model, seen, step, budget))
     return Verdict(
         even_step=even,
         median_step=median,
@@ -262,7 +261,9 @@ def judge(
         max_false_abort=max_false_abort,
         n_calibration=reader.n_calibration(stride),
     )
-    even, early, median, late = (None,) * 4 if action == "abstain" else _steps(classifier, looks)
+    even, early, median, late = (None,) * 4
+    if action != "abstain":
+        even, early, median, late = _whole_steps(generalisation_steps(classifier, looks))
     row = zip(classifier.feature_names, looks.features[0].tolist(), strict=True)
     return Verdict(
         action=action,
@@ -279,15 +280,10 @@ def judge(
     )
 
 
-def _steps(classifier: GrokClassifier, looks: Looks) -> tuple[int | None, ...]:
+def _whole_steps(steps: Steps) -> tuple[int | None, ...]:
     """Return the even step of the first look, and its quartiles if it generalises at all."""
-    even = generalisation_steps(classifier, looks)[0, 1:2]
-    quartiles = generalisation_steps(classifier, looks, if_at_all=True)[0]
-    return _whole_steps(np.concatenate([even, quartiles]))
-
-
-def _whole_steps(steps: FloatArray) -> tuple[int | None, ...]:
-    return tuple(round(step) if np.isfinite(step) else None for step in steps.tolist())
+    numbers = [steps.within[0, 1], *steps.if_at_all[0]]
+    return tuple(round(float(step)) if np.isfinite(step) else None for step in numbers)
 
 
 def _decide(

@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 
 from grokpredict._util.parallel import results
+from grokpredict.features.window import WINDOW_COLUMNS
 from grokpredict.model.reading import (
     CONFIGURATION,
     CONFIGURATION_ALONE,
     VALIDATION,
     WINDOW_READS,
     Reads,
-    all_feature_names,
     columns_read,
 )
 from grokpredict.model.trees import Trees
@@ -149,7 +149,7 @@ def table_for(reads: Reads, rows: Rows, runs: Runs) -> Rows | None:
 
 def fit_reads(rows: Rows, reads: Reads, *, seed: int) -> Trees:
     """Fit the trees that read some columns of a table."""
-    names = all_feature_names()
+    names = WINDOW_COLUMNS
     chosen = columns_read(reads)
     return fit_trees(
         rows.x[:, chosen],

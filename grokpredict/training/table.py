@@ -9,16 +9,11 @@ import numpy as np
 
 from grokpredict._util.parallel import results
 from grokpredict.features.conditioning import SignalSettings
-from grokpredict.features.configuration import (
-    CONTEXT_TERMS,
-    context_terms,
-    grid_and_budget,
-    has_context,
-)
+from grokpredict.features.configuration import has_context
 from grokpredict.features.metrics import METRIC_TERMS
 from grokpredict.features.profile import Bins
+from grokpredict.features.window import METRICS, WINDOW_COLUMNS, window_rows
 from grokpredict.model.classifier import DEFAULT_STRIDES
-from grokpredict.model.reading import all_feature_names
 from grokpredict.runs.configuration import Configuration
 from grokpredict.runs.curve import FloatArray, IntArray
 from grokpredict.runs.labels import BoolArray, LabelRule
@@ -54,9 +49,6 @@ MAX_WINDOWS = 75_000
 
 #: The smallest of them, as a multiple of the horizon.
 _NEAREST_BUDGET = 1.1
-
-#: Where the validation terms are in the table.
-METRIC_COLUMNS = slice(-len(METRIC_TERMS) - len(CONTEXT_TERMS), -len(CONTEXT_TERMS))
 
 _NEVER = np.inf
 
@@ -196,7 +188,7 @@ class Rows:
     Attributes
     ----------
     x : ndarray, shape (n_rows, n_columns)
-        In the order of :func:`grokpredict.model.reading.all_feature_names`.
+        In the order of :data:`grokpredict.features.window.WINDOW_COLUMNS`.
     y : ndarray of bool, shape (n_rows,)
         Whether the run generalised by the row's budget.
     run : ndarray of int, shape (n_rows,)
@@ -211,7 +203,7 @@ class Rows:
         """Return the rows of the runs that are marked, or only those with validation metrics."""
         kept = runs[self.run]
         if validated:
-            kept = kept & np.isfinite(self.x[:, METRIC_COLUMNS]).all(axis=1)
+            kept = kept & np.isfinite(self.x[:, METRICS]).all(axis=1)
         return self if kept.all() else Rows(self.x[kept], self.y[kept], self.run[kept])
 
 
@@ -469,13 +461,13 @@ def columns(runs: Runs, grid: Grid, chosen: IntArray, budgets: FloatArray) -> Fl
         Step by which the run would have to generalise.
     """
     configurations = [runs.configurations[i] for i in grid.run[chosen]]
-    return np.column_stack(
-        [
-            grid.features[chosen],
-            grid_and_budget(grid.horizon, grid.stride, budgets),
-            grid.metrics[chosen],
-            context_terms(configurations, grid.horizon, budgets),
-        ]
+    return window_rows(
+        grid.features[chosen],
+        grid.horizon,
+        grid.stride,
+        budgets,
+        grid.metrics[chosen],
+        configurations,
     )
 
 
@@ -504,7 +496,7 @@ def training_rows(
         parts.append((grid, np.repeat(windows, EXTRA_BUDGETS + 1), budgets))
     index = np.concatenate([grid.run[chosen] for grid, chosen, _ in parts])
     # Made once: joining the parts of so large a table would double it.
-    x = np.empty((index.size, len(all_feature_names())))
+    x = np.empty((index.size, len(WINDOW_COLUMNS)))
     ends = np.cumsum([chosen.size for _, chosen, _ in parts])
     for (grid, chosen, budgets), end in zip(parts, ends, strict=True):
         x[end - chosen.size : end] = columns(runs, grid, chosen, budgets)

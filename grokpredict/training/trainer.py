@@ -301,11 +301,10 @@ def _familiar(
     readers: Sequence[Reader],
 ) -> Familiar:
     """Learn what runs look like; how far from that is strange, the held-out runs say."""
-    n_loss = grids[0].features.shape[1]
     return fit_familiar(
         [grid.features[fit[grid.run]] for grid in grids],
         [grid.features[held[grid.run]] for grid in grids],
-        rows.x[:, n_loss:],
+        rows.x,
         TURNED_AWAY,
         read_metrics=any(VALIDATION[0] in reader.reads for reader in readers),
     )
