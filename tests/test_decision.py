@@ -7,7 +7,8 @@ import pytest
 from planted import hand_made
 from scipy.stats import binom
 
-from grokpredict.model.verdict import _decide, abort_threshold, calibration_runs_needed, judge
+from grokpredict.model.thresholds import abort_threshold, calibration_runs_needed
+from grokpredict.model.verdict import _decide, judge
 from grokpredict.runs.configuration import Configuration
 from grokpredict.runs.curve import UnsuitableRunError
 

@@ -18,11 +18,11 @@ from grokpredict.features import shape
 from grokpredict.features.conditioning import SignalSettings, condition
 from grokpredict.features.signal import (
     MIN_SAMPLES,
+    Hjorth,
     band_energy,
     extract,
     feature_names,
     hjorth,
-    hjorth_spectral,
     spectrum,
 )
 
@@ -51,6 +51,33 @@ def twelve_bits(losses):
     """Round to 12 stored bits of mantissa, a relative error of 2^-13 at most."""
     mantissa, exponent = np.frexp(losses)
     return np.ldexp(np.round(mantissa * 2**13) / 2**13, exponent)
+
+
+def hjorth_spectral(signal):
+    """Hjorth's parameters by moments of the periodogram of the mirrored signal.
+
+    m_k is the sum over |X(w)|^2 / N^2 times (2 sin(w / 2))^k, the gain of a difference. On a
+    conditioned curve of 400 samples or more mobility and complexity agree with those by variances
+    within 1 %, the rest being the mean slope, which a variance takes out and a moment does not.
+    """
+    signal = np.asarray(signal, dtype=float)
+    if signal.shape[-1] < 3:
+        raise ValueError(f"Hjorth's parameters need three samples, got {signal.shape[-1]}")
+    signal = np.where(np.isfinite(signal).all(axis=-1, keepdims=True), signal, np.nan)
+    m0, m2 = moments(signal)
+    slope_m0, slope_m2 = moments(np.diff(signal, axis=-1))
+    with np.errstate(invalid="ignore", divide="ignore"):
+        mobility = np.sqrt(m2 / m0)
+        return Hjorth(m0, mobility, np.sqrt(slope_m2 / slope_m0) / mobility)
+
+
+def moments(signal):
+    centred = signal - signal.mean(axis=-1, keepdims=True)
+    mirrored = np.concatenate([centred, centred[..., ::-1]], axis=-1)
+    n = mirrored.shape[-1]
+    power = np.abs(np.fft.fft(mirrored, axis=-1)) ** 2 / n**2
+    gain = 2 * np.sin(np.pi * np.fft.fftfreq(n))
+    return power.sum(axis=-1), (power * gain**2).sum(axis=-1)
 
 
 # Hjorth's parameters
@@ -493,7 +520,7 @@ def test_memory_is_bounded_by_chunks():
 
 def test_names_are_unique_and_stable():
     assert len(set(NAMES)) == len(NAMES) == 32
-    assert all(name.isidentifier() for name in feature_names(3))
+    assert all(name.isidentifier() for name in feature_names())
 
 
 def test_every_feature_and_every_setting_stands_in_the_docs():

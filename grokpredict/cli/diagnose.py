@@ -61,7 +61,7 @@ def diagnose(
     """Say why one run went as it did: phases, slingshots, norm; the landscape with a checkpoint."""
     if bool(checkpoints) != (factory is not None):
         raise ValueError("--checkpoint and --module go together: one has the numbers, one the code")
-    target = None if output is None else drawable(output, "-o")
+    target = None if output is None else drawable(output)
     from grokpredict.diagnosis.run import diagnose_run
 
     logged = _read(run, row, hparams, columns)

@@ -31,15 +31,8 @@ def writable(path: str) -> Path:
     return target
 
 
-def drawable(path: str, option: str = "--plot") -> Path:
+def drawable(path: str) -> Path:
     """Return the path of a figure; raise if it cannot be drawn or written."""
-    from importlib.util import find_spec
-
-    if find_spec("matplotlib") is None:
-        raise ValueError(
-            f"{option} needs matplotlib, which is not installed; "
-            "install it with pip install 'grokpredict[plot]'"
-        )
     target = writable(path)
     if target.suffix.lower() not in FIGURES:
         raise ValueError(f"a figure must be {', '.join(FIGURES)}, got {path}")

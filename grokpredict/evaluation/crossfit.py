@@ -17,8 +17,11 @@ from grokpredict.model.thresholds import abort_threshold, independent_scores
 from grokpredict.runs.curve import FloatArray, IntArray
 from grokpredict.runs.labels import BoolArray
 from grokpredict.training.cross_validation import FOLDS, allowed, folds, held_out_scores
-from grokpredict.training.table import Grid, Progress, extract_grids, step_grids
+from grokpredict.training.table import Grid, extract_grids, step_grids
 from grokpredict.training.trainer import MIN_RUNS_PER_CLASS
+
+#: Decides the folds.
+_SEED = 0
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,8 +47,6 @@ def cross_fitted(
     *,
     max_false_abort: float,
     jobs: int = 1,
-    progress: Progress | None = None,
-    seed: int = 0,
 ) -> CrossFitted:
     """Train on four fifths of the networks at a time and look at the rest.
 
@@ -59,10 +60,6 @@ def cross_fitted(
         Largest share of the runs that would generalise that may be stopped.
     jobs : int
         Processes, as joblib counts them.
-    progress : callable, optional
-        Called with the windows done and to do while features are computed.
-    seed : int
-        Decides the folds.
 
     Returns
     -------
@@ -77,11 +74,11 @@ def cross_fitted(
         return CrossFitted({}, f"needs {MIN_RUNS_PER_CLASS} runs of each outcome, has {fewest}")
     strides = np.array([run.loss.stride for run in runs.runs])
     pairs = step_grids(runs, horizons, sorted(set(strides.tolist())))
-    grids = extract_grids(runs, pairs, SignalSettings(), jobs=jobs, progress=progress)
+    grids = extract_grids(runs, pairs, SignalSettings(), jobs=jobs)
     if not any(grid.run.size for grid in grids):
         return CrossFitted({}, "needs runs that were logged to the first horizon")
-    splits = list(folds(runs, FOLDS, seed))
-    scores = held_out_scores(runs, grids, splits, seed=seed, jobs=jobs)
+    splits = list(folds(runs, FOLDS, _SEED))
+    scores = held_out_scores(runs, grids, splits, seed=_SEED, jobs=jobs)
     rows = tuple(sorted({grid.horizon for grid in grids}))
     looks = {}
     for reads, by_grid in scores.items():

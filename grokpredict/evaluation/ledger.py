@@ -213,8 +213,8 @@ def best(done: Finished, rule: Rule, limit: float) -> Ledger:
     )
 
 
-def clopper_pearson(hits: int, n: int, confidence: float = 0.95) -> Interval:
-    """Return a share with its exact interval; None without any trial.
+def clopper_pearson(hits: int, n: int) -> Interval:
+    """Return a share with its exact 95 % interval; None without any trial.
 
     Clopper & Pearson 1934, doi:10.1093/biomet/26.4.404: the ends are quantiles of Beta(hits,
     n - hits + 1) and Beta(hits + 1, n - hits).
@@ -226,7 +226,7 @@ def clopper_pearson(hits: int, n: int, confidence: float = 0.95) -> Interval:
 
     if n == 0:
         return Interval(None, None, None)
-    tail = (1 - confidence) / 2
+    tail = 0.05 / 2
     low = float(betaincinv(hits, n - hits + 1, tail)) if hits else 0.0
     high = float(betaincinv(hits + 1, n - hits, 1 - tail)) if hits < n else 1.0
     return Interval(hits / n, low, high)

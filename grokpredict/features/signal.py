@@ -31,7 +31,6 @@ __all__ = [
     "extract",
     "feature_names",
     "hjorth",
-    "hjorth_spectral",
     "spectrum",
 ]
 
@@ -136,49 +135,6 @@ def hjorth(signal: FloatArray) -> Hjorth:
     signal = _finite_rows(signal)
     slope = np.diff(signal, axis=-1)
     return _hjorth(signal.var(axis=-1), slope.var(axis=-1), np.diff(slope, axis=-1).var(axis=-1))
-
-
-def hjorth_spectral(signal: FloatArray) -> Hjorth:
-    """Return Hjorth's parameters by the moments of the power spectrum.
-
-    Parameters
-    ----------
-    signal : ndarray, shape (..., n_samples)
-        Three samples or more.
-
-    Returns
-    -------
-    Hjorth
-        activity = m0, mobility = sqrt(m2 / m0), complexity = mobility(dx) / mobility(x), with
-        m_k the sum over the periodogram |X(w)|^2 / N^2 times (2 sin(w / 2))^k. That is the gain
-        of a difference, where textbooks on continuous signals write w^k. The periodogram is of
-        the signal continued by its mirror image, N = 2 n samples, which is periodic without a
-        jump. By Parseval's theorem activity is that of :func:`hjorth` exactly. On a conditioned
-        curve of 400 samples or more mobility and complexity agree within 1 %, the rest being
-        the mean slope, which a variance takes out and a moment does not; within 15 % on 32
-        samples. Flat rows and rows that are not finite as there.
-
-    Raises
-    ------
-    ValueError
-        If there are fewer than three samples.
-    """
-    signal = _finite_rows(signal)
-    m0, m2 = _moments(signal)
-    slope_m0, slope_m2 = _moments(np.diff(signal, axis=-1))
-    with np.errstate(invalid="ignore", divide="ignore"):
-        # m2 of the slope is m4 of the signal, on the scale on which its m0 is m2 of the signal.
-        return _hjorth(m0, m2, m2 * slope_m2 / slope_m0)
-
-
-def _moments(signal: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Return m0 and m2 of the mirrored signal, shape (..., n_samples) -> (...)."""
-    centred = signal - signal.mean(axis=-1, keepdims=True)
-    mirrored = np.concatenate([centred, centred[..., ::-1]], axis=-1)
-    n = mirrored.shape[-1]
-    power = np.abs(np.fft.fft(mirrored, axis=-1)) ** 2 / n**2
-    gain = 2 * np.sin(np.pi * np.fft.fftfreq(n))
-    return power.sum(axis=-1), (power * gain**2).sum(axis=-1)
 
 
 def _finite_rows(signal: FloatArray) -> FloatArray:

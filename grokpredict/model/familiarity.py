@@ -212,7 +212,6 @@ def fit_familiar(
     fitted: Sequence[FloatArray],
     held: Sequence[FloatArray],
     rows: FloatArray,
-    turned_away: float = TURNED_AWAY,
     *,
     read_metrics: bool = False,
 ) -> Familiar:
@@ -224,8 +223,6 @@ def fit_familiar(
         Finite loss features on each (horizon, stride), of the runs in the fit and of others.
     rows : ndarray, shape (n_rows, n_columns)
         Of the training table, as :data:`grokpredict.features.window.WINDOW_COLUMNS`.
-    turned_away : float
-        Share of the held-out windows that the distance may turn away.
     read_metrics : bool
         Whether a model reads the validation terms.
     """
@@ -259,7 +256,7 @@ def fit_familiar(
     shrunk = 0.9 * covariance + 0.1 * np.diag(np.maximum(np.diag(covariance), 1e-6))
     known = replace(draft, precision=np.linalg.inv(shrunk))
     distances = np.concatenate([known.distance(own, grid) for grid, own in enumerate(held)])
-    limit = np.quantile(distances, 1 - turned_away) if distances.size else np.inf
+    limit = np.quantile(distances, 1 - TURNED_AWAY) if distances.size else np.inf
     return replace(known, limit=np.array([min(limit, _FARTHEST)]))
 
 

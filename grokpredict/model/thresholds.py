@@ -13,9 +13,7 @@ CONFIDENCE = 0.95
 _TAIL = 0.1
 
 
-def abort_threshold(
-    lowest_scores: FloatArray, max_false_abort: float, confidence: float = CONFIDENCE
-) -> float | None:
+def abort_threshold(lowest_scores: FloatArray, max_false_abort: float) -> float | None:
     """Return the score under which runs may be stopped, or None if none may.
 
     Parameters
@@ -25,15 +23,13 @@ def abort_threshold(
         The fit must not have seen these runs.
     max_false_abort : float
         Largest share of generalising runs that may be lost, in (0, 1).
-    confidence : float
-        Probability, over draws of the calibration runs, with which the share stays below that.
 
     Returns
     -------
     float or None
         An order statistic of the scores: stopping what lies strictly below the k-th smallest
         loses more than ``max_false_abort`` only with the probability that a binomial variable
-        with n trials has fewer than k successes, which must be at most ``1 - confidence``. None
+        with n trials has fewer than k successes, which must be at most 1 - :data:`CONFIDENCE`. None
         when n is too small even for k = 1.
 
     Notes
@@ -57,7 +53,7 @@ def abort_threshold(
     ranks = np.arange(scores.size)
     # P(Bin(n, alpha) <= k - 1): the chance that the k-th smallest lies above the alpha-quantile.
     violation = bdtr(ranks, scores.size, max_false_abort)
-    allowed = np.flatnonzero(violation <= 1 - confidence)
+    allowed = np.flatnonzero(violation <= 1 - CONFIDENCE)
     return float(scores[allowed[-1]]) if allowed.size else None
 
 
@@ -122,14 +118,14 @@ def _design_effect(scores: FloatArray, cluster: IntArray) -> float:
     return 1.0 + float(np.sum(sizes**2) / n - 1) * correlation
 
 
-def calibration_runs_needed(max_false_abort: float, confidence: float = CONFIDENCE) -> int:
+def calibration_runs_needed(max_false_abort: float) -> int:
     """Return the fewest generalising calibration runs with which any run may be stopped.
 
     >>> calibration_runs_needed(0.05)
     59
     """
     check_max_false_abort(max_false_abort)
-    return int(np.ceil(np.log(1 - confidence) / np.log1p(-max_false_abort)))
+    return int(np.ceil(np.log(1 - CONFIDENCE) / np.log1p(-max_false_abort)))
 
 
 def check_max_false_abort(value: float) -> None:

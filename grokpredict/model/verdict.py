@@ -16,28 +16,11 @@ from grokpredict.model.classifier import GrokClassifier
 from grokpredict.model.forecast import Steps, generalisation_steps, look_steps
 from grokpredict.model.looks import LookModel, only
 from grokpredict.model.reading import VALIDATION, Reads
-from grokpredict.model.thresholds import (
-    CONFIDENCE,
-    abort_threshold,
-    calibration_runs_needed,
-    check_max_false_abort,
-)
+from grokpredict.model.thresholds import calibration_runs_needed
 from grokpredict.runs.configuration import Configuration
 from grokpredict.runs.curve import FloatArray
 
 Action = Literal["continue", "abort", "abstain"]
-
-__all__ = [
-    "CONFIDENCE",
-    "Action",
-    "Verdict",
-    "abort_threshold",
-    "calibration_runs_needed",
-    "check_max_false_abort",
-    "judge",
-    "judge_look",
-    "summary",
-]
 
 
 @dataclass(frozen=True)

@@ -353,7 +353,6 @@ def extract_grids(
     settings: SignalSettings,
     *,
     jobs: int = 1,
-    progress: Progress | None = None,
 ) -> list[Grid]:
     """Compute the loss features of every window, in chunks and on several cores.
 
@@ -367,8 +366,6 @@ def extract_grids(
         Filters and cut-offs.
     jobs : int
         Processes, as joblib counts them.
-    progress : callable, optional
-        Called with the runs done and to do.
     """
     from joblib import delayed
 
@@ -381,8 +378,6 @@ def extract_grids(
     for start, windows in zip(chunks, found, strict=True):
         for pair, own in zip(pairs, windows, strict=True):
             grids.setdefault(pair, []).append((start + own.run, own.features))
-        if progress is not None:
-            progress(min(start + CHUNK, len(runs)), len(runs))
     joined = {
         pair: tuple(map(np.concatenate, zip(*parts, strict=True))) for pair, parts in grids.items()
     }

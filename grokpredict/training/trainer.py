@@ -12,7 +12,7 @@ import numpy as np
 from grokpredict._util.parallel import results
 from grokpredict.features.configuration import CONTEXT_FIELDS, has_context
 from grokpredict.model.classifier import GrokClassifier
-from grokpredict.model.familiarity import TURNED_AWAY, Familiar, fit_familiar
+from grokpredict.model.familiarity import Familiar, fit_familiar
 from grokpredict.model.reading import VALIDATION, WINDOW_READS, Reader, Reads, in_words
 from grokpredict.model.thresholds import independent_scores
 from grokpredict.model.trees import Trees
@@ -305,7 +305,6 @@ def _familiar(
         [grid.features[fit[grid.run]] for grid in grids],
         [grid.features[held[grid.run]] for grid in grids],
         rows.x,
-        TURNED_AWAY,
         read_metrics=any(VALIDATION[0] in reader.reads for reader in readers),
     )
 
