@@ -31,7 +31,7 @@ import numpy as np
 from joblib import Parallel, delayed
 from scipy import special
 
-from grokpredict.evaluation.ledger import among, clopper_pearson, finished
+from grokpredict.evaluation.ledger import clopper_pearson, finished
 from grokpredict.features.conditioning import SignalSettings
 from grokpredict.logs import read_sweep
 from grokpredict.model.reading import VALIDATION, WINDOW_READS, columns_read, in_words
@@ -107,7 +107,7 @@ def one_split(runs, grids, spent, bound, seed):
     names = np.unique(runs.network)
     half = np.random.default_rng(seed).permutation(names)[: len(names) // 2]
     chosen = np.isin(runs.network, half)
-    own, theirs = among(runs, chosen), of_half(grids, chosen)
+    own, theirs = runs.only(chosen), of_half(grids, chosen)
     found = {}
     everyone = np.ones(len(own), dtype=bool)
     rows = training_rows(own, theirs, everyone, np.random.default_rng(seed))

@@ -29,7 +29,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from grokpredict import read_sweep
-from grokpredict.evaluation.ledger import among, finished
+from grokpredict.evaluation.ledger import finished
 from grokpredict.features.conditioning import SignalSettings
 from grokpredict.features.signal import feature_names, log10_loss
 from grokpredict.features.window import WINDOW_COLUMNS
@@ -476,7 +476,7 @@ def main() -> None:
     pairs = [(horizon, 1) for horizon in HORIZONS]
     everyone = Bench(done.runs, extract_grids(done.runs, pairs, SignalSettings()), done.spent)
     measured = np.array(["val_acc" in run.channels for run in done.runs.runs])
-    runs = among(done.runs, measured)
+    runs = done.runs.only(measured)
     grids = extract_grids(runs, pairs, SignalSettings())
     kept = [np.isfinite(grid.metrics).all(axis=1) for grid in grids]
     grids = [

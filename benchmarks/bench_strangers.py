@@ -26,7 +26,7 @@ from pathlib import Path
 
 import numpy as np
 
-from grokpredict.evaluation.ledger import Finished, among, finished, ledger
+from grokpredict.evaluation.ledger import Finished, finished, ledger
 from grokpredict.evaluation.replay import Replay
 from grokpredict.evaluation.scoring import score
 from grokpredict.features import window
@@ -227,7 +227,7 @@ def _any(reasons):
     return np.array([reason is not None for reason in reasons], dtype=bool)
 
 
-def limit(runs, scores, among, bound):
+def limit(runs, scores, bound):
     """Return the threshold that the scores of some runs set."""
     lowest = np.where(np.isfinite(scores), scores, np.inf).min(axis=0)
     known = among & runs.generalised & np.isfinite(lowest)
@@ -285,7 +285,7 @@ def _cell(done, replay, out):
     """Return lost, saved and never judged of some runs."""
     if not out.any():
         return "-"
-    own = Finished(among(done.runs, out), done.spent[out])
+    own = Finished(done.runs.only(out), done.spent[out])
     found = ledger(own, replay.name, "", replay.as_is[out])
     share = found.lost
     lost = ""

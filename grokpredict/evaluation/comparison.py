@@ -15,7 +15,6 @@ from grokpredict.evaluation.ledger import (
     Ledger,
     Rule,
     RuleUnavailableError,
-    among,
     best,
     finished,
     ledger,
@@ -253,7 +252,7 @@ def _population(
     runs, lost = known_runs(sweep, budget, None)
     overlap, seen = _seen(runs.runs, classifier)
     first = classifier.horizons[0]
-    done = finished(among(runs, ~seen), first)
+    done = finished(runs.only(~seen), first)
     if seen.any() and min(done.good.sum(), (~done.good).sum()) < MIN_RUNS_PER_CLASS:
         overlap, seen = "all", np.zeros_like(seen)
         done = finished(runs, first)

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 
@@ -59,23 +58,12 @@ class Finished:
 
 def finished(runs: Runs, first_look: int) -> Finished:
     """Return the runs that had neither generalised nor ended by the first look."""
-    kept = among(runs, (runs.t4 > first_look) & (runs.budget > first_look))
+    kept = runs.only((runs.t4 > first_look) & (runs.budget > first_look))
     ended = np.array([run.last_step + 1 for run in kept.runs], dtype=float)
     diverged = np.array([run.diverged for run in kept.runs], dtype=np.bool_)
     # A doomed run was watched to its budget, whatever the step of its last evaluation.
     early = kept.generalised | diverged
     return Finished(kept, np.where(early, np.minimum(ended, kept.budget), kept.budget))
-
-
-def among(runs: Runs, kept: BoolArray) -> Runs:
-    """Return the runs that are marked."""
-    index = np.flatnonzero(kept)
-    parts: dict[str, Any] = {}
-    for column in fields(runs):
-        values = getattr(runs, column.name)
-        arrays = isinstance(values, np.ndarray)
-        parts[column.name] = values[index] if arrays else tuple(values[i] for i in index)
-    return replace(runs, **parts)
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from grokpredict.evaluation.ledger import Finished, Ledger, among, ledger
+from grokpredict.evaluation.ledger import Finished, Ledger, ledger
 from grokpredict.evaluation.reliability import Reliability, reliability
 from grokpredict.evaluation.replay import Replay
 from grokpredict.training.ranking import Interval, auroc, auroc_intervals, enough
@@ -152,7 +152,7 @@ def family_figures(done: Finished, model: Replay) -> tuple[FamilyFigures, ...]:
     stops = model.as_is
     found = []
     for name, own in families(done).items():
-        part = Finished(among(done.runs, own), done.spent[own])
+        part = Finished(done.runs.only(own), done.spent[own])
         found.append(
             FamilyFigures(
                 family=name,

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
+from typing import Any
 
 import numpy as np
 
@@ -140,6 +141,18 @@ class Runs:
 
     def __len__(self) -> int:
         return self.t4.size
+
+    def only(self, kept: IntArray | BoolArray) -> Runs:
+        """Return some of them, by their rows or those that are marked."""
+        index = np.arange(len(self))[kept]
+        parts: dict[str, Any] = {}
+        for column in fields(self):
+            values = getattr(self, column.name)
+            if isinstance(values, tuple):
+                parts[column.name] = tuple(values[i] for i in index) if values else ()
+            else:
+                parts[column.name] = values[index]
+        return Runs(**parts)
 
     @property
     def generalised(self) -> BoolArray:
@@ -403,17 +416,7 @@ def drawn(runs: Runs, grids: Sequence[Grid], kept: IntArray) -> tuple[Runs, list
         return runs, list(grids)
     place = np.full(len(runs), -1)
     place[kept] = np.arange(kept.size)
-    fewer = replace(
-        runs,
-        runs=(),
-        configurations=tuple(runs.configurations[i] for i in kept),
-        t4=runs.t4[kept],
-        budget=runs.budget[kept],
-        configuration=runs.configuration[kept],
-        network=runs.network[kept],
-        family=tuple(runs.family[i] for i in kept),
-    )
-    return fewer, [_among(grid, place) for grid in grids]
+    return runs.only(kept), [_among(grid, place) for grid in grids]
 
 
 def some_networks(runs: Runs, seed: int) -> IntArray:
