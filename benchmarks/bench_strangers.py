@@ -227,7 +227,7 @@ def _any(reasons):
     return np.array([reason is not None for reason in reasons], dtype=bool)
 
 
-def limit(runs, scores, bound):
+def limit(runs, scores, among, bound):
     """Return the threshold that the scores of some runs set."""
     lowest = np.where(np.isfinite(scores), scores, np.inf).min(axis=0)
     known = among & runs.generalised & np.isfinite(lowest)
