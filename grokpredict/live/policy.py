@@ -58,10 +58,13 @@ class WindowPolicy:
         Has the horizons, the rule and the models.
     grid : int
         Steps between two losses that a look reads, see :meth:`on`.
+    horizons : tuple of int
+        Steps after which a run is looked at, ascending.
     """
 
     classifier: GrokClassifier
     grid: int
+    horizons: tuple[int, ...]
 
     @classmethod
     def on(cls, classifier: GrokClassifier, stride: int) -> WindowPolicy:
@@ -73,14 +76,8 @@ class WindowPolicy:
             If the classifier knows neither this grid nor a multiple of it.
         """
         grids = [grid for grid in classifier.strides if grid % stride == 0]
-        if not grids:
-            classifier.horizons_on(stride)
-        return cls(classifier, min(grids, default=stride))
-
-    @property
-    def horizons(self) -> tuple[int, ...]:
-        """Steps after which a run is looked at, ascending."""
-        return self.classifier.horizons_on(self.grid)
+        grid = min(grids, default=stride)
+        return cls(classifier, grid, classifier.horizons_on(grid))
 
     def next_look(self, step: int, budget: int) -> int | None:
         """Return the first horizon after ``step`` and before the budget; None if there is none."""
@@ -88,8 +85,7 @@ class WindowPolicy:
 
     def reads_metrics(self, evaluations: Evaluations) -> bool:
         """Whether all looks at this run read its validation metrics."""
-        first = self.horizons[0]
-        return self.classifier.reads_validation and metrics_are_read(evaluations, first)
+        return self.classifier.reads_validation and metrics_are_read(evaluations, self.horizons[0])
 
     def skipped(self, evaluations: Evaluations, horizon: int) -> str | None:
         """Return a sentence if a look that reads the validation metrics lacks them; else None."""

@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 from grokpredict.features import window
 from grokpredict.features.conditioning import SignalSettings
 from grokpredict.features.configuration import has_context
-from grokpredict.features.metrics import METRIC_TERMS, Evaluations, metric_terms
+from grokpredict.features.metrics import Evaluations, metric_terms
 from grokpredict.features.signal import MIN_SAMPLES, extract, feature_names
 from grokpredict.features.window import WINDOW_COLUMNS, window_rows
 from grokpredict.model.familiarity import Familiar
@@ -252,8 +252,10 @@ class GrokClassifier:
         budgets: FloatArray,
         evaluations: Sequence[Evaluations | None],
     ) -> Looks:
+        if not self.reads_validation:
+            evaluations = [None] * len(samples)
         loss = extract(samples, self.settings)
-        metrics = self._metrics(loss, evaluations, horizon)
+        metrics = metric_terms(evaluations, horizon, loss[:, _START], loss[:, _END])
         rows = window_rows(loss, horizon, stride, budgets, metrics, configurations)
         fields_known = [has_context(of_run, self.context_fields) for of_run in configurations]
         reader = self._reader_of(np.array(fields_known, dtype=np.bool_), metrics)
@@ -295,14 +297,6 @@ class GrokClassifier:
             if chosen.any():
                 chance[chosen] = model.probability(rows[chosen])
         return chance
-
-    def _metrics(
-        self, loss: FloatArray, evaluations: Sequence[Evaluations | None], horizon: int
-    ) -> FloatArray:
-        """Return the validation terms; NaN where they are not read."""
-        if not self.reads_validation:
-            return np.full((len(loss), len(METRIC_TERMS)), np.nan)
-        return metric_terms(evaluations, horizon, loss[:, _START], loss[:, _END])
 
     def threshold(self, reads: Reads, stride: int, max_false_abort: float) -> float | None:
         """Return the probability below which a run may be stopped, or None if none may.
