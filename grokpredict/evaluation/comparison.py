@@ -141,7 +141,7 @@ class Evaluation:
     missing: tuple[str, ...]
 
     def __repr__(self) -> str:
-        ledger = next(own for own in self.as_is if own.rule == self.headline)
+        ledger = next(row for row in self.as_is if row.rule == self.headline)
         used = f"{self.counts.good} good and {self.counts.doomed} doomed runs"
         lost, saved = ((share.value or 0.0) * 100 for share in (ledger.lost, ledger.saved))
         return f"<Evaluation on {used}: {self.headline}: {lost:.1f} % lost, {saved:.1f} % saved>"
@@ -195,16 +195,16 @@ def evaluate(
     check_max_false_abort(max_false_abort)
     if not isinstance(sweep, Sweep):
         sweep = read_sweep(sweep, columns, jobs=jobs)
-    known = load_classifier(classifier)
+    classifier = load_classifier(classifier)
     tell = progress or _silent
-    done, counts, overlap = _population(sweep, known, budget)
+    done, counts, overlap = _population(sweep, classifier, budget)
     tell(0, _STAGES)
-    replays = [] if overlap == "all" else own_replays(done, known, max_false_abort)
+    replays = [] if overlap == "all" else own_replays(done, classifier, max_false_abort)
     tell(1, _STAGES)
-    crossed = cross_fitted(done, known.horizons, max_false_abort=max_false_abort, jobs=jobs)
+    crossed = cross_fitted(done, classifier.horizons, max_false_abort=max_false_abort, jobs=jobs)
     tell(2, _STAGES)
     missing = [] if crossed.reason is None else [f"training on these runs {crossed.reason}"]
-    rivals, absent = _rivals(done, known, jobs)
+    rivals, absent = _rivals(done, classifier, jobs)
     tell(3, _STAGES)
     models = [
         *replays,
@@ -219,12 +219,12 @@ def evaluate(
     if alone is None:
         missing.append("the configuration alone needs a learning rate or a weight decay in hparams")
     headline = _headline(replays, models)
-    rules = [each.rule(done) for each in models]
+    rules = [model.rule(done) for model in models]
     rules += [alone.rule(done), *rivals] if alone is not None else rivals
     as_is = [ledger(done, r.name, "as it is", r.as_is) for r in rules if r.as_is is not None]
-    own = next(each for each in as_is if each.rule == headline.name)
-    limit = own.lost.value or 0.0
-    found = Evaluation(
+    headline_ledger = next(model for model in as_is if model.rule == headline.name)
+    limit = headline_ledger.lost.value or 0.0
+    evaluation = Evaluation(
         counts=counts,
         overlap=overlap,
         headline=headline.name,
@@ -232,13 +232,16 @@ def evaluate(
         looks=look_figures(done, models, alone),
         families=family_figures(done, headline),
         as_is=tuple(as_is),
-        matched=(own, *(best(done, r, limit) for r in rules if r.name != headline.name)),
+        matched=(
+            headline_ledger,
+            *(best(done, r, limit) for r in rules if r.name != headline.name),
+        ),
         at_bound=tuple(best(done, rule, max_false_abort) for rule in rules),
-        tradeoffs=_tradeoffs(done, rules, {each.name for each in models}),
+        tradeoffs=_tradeoffs(done, rules, {model.name for model in models}),
         missing=(*missing, *absent),
     )
     tell(_STAGES, _STAGES)
-    return found
+    return evaluation
 
 
 def _silent(done: int, total: int) -> None:
@@ -283,8 +286,8 @@ def _seen(runs: Sequence[Any], classifier: GrokClassifier) -> tuple[str, BoolArr
     trained_on = classifier.card.get("trained_on")
     if trained_on is None:
         return "unknown", np.zeros(len(runs), dtype=np.bool_)
-    own = set(trained_on)
-    seen = np.array([fingerprint(run) in own for run in runs], dtype=np.bool_)
+    fingerprints = set(trained_on)
+    seen = np.array([fingerprint(run) in fingerprints for run in runs], dtype=np.bool_)
     return ("some" if seen.any() else "none"), seen
 
 
@@ -309,9 +312,9 @@ def own_replays(done: Finished, classifier: GrokClassifier, max_false_abort: flo
     ]
 
 
-def _headline(own: Sequence[Replay], models: Sequence[Replay]) -> Replay:
+def _headline(replays: Sequence[Replay], models: Sequence[Replay]) -> Replay:
     """Return the richest model of the classifier, or of those trained on these runs."""
-    return (own or models)[-1]
+    return (replays or models)[-1]
 
 
 def _rivals(done: Finished, classifier: GrokClassifier, jobs: int) -> tuple[list[Rule], list[str]]:

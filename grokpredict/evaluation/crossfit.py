@@ -144,9 +144,9 @@ def _thresholds(
     threshold = np.zeros(len(done))
     for fit, held in splits:
         for stride in np.unique(strides):
-            own = fit & done.good & np.isfinite(lowest) & (strides == stride)
+            good = fit & done.good & np.isfinite(lowest) & (strides == stride)
             runs = done.runs
-            scores = independent_scores(lowest[own], runs.configuration[own], runs.network[own])
+            scores = independent_scores(lowest[good], runs.configuration[good], runs.network[good])
             limit = abort_threshold(scores, max_false_abort)
             threshold[held & (strides == stride)] = limit or 0.0
     return threshold

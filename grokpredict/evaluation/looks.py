@@ -99,44 +99,44 @@ def look_figures(
 def _figures(done: Finished, model: Replay, row: int, configuration: Replay | None) -> LookFigures:
     horizon = model.horizons[row]
     scores = model.probability[row]
-    known = np.isfinite(scores)
+    scored = np.isfinite(scores)
     none = Interval(None, None, None)
     base, lead = none, none
     if configuration is not None and horizon in configuration.horizons:
         alone = configuration.probability[configuration.horizons.index(horizon)]
-        both = known & np.isfinite(alone)
+        both = scored & np.isfinite(alone)
         (_, base), (lead, _) = _areas(done, both, np.stack([scores[both], alone[both]]))
-    good = done.good[known]
+    good = done.good[scored]
     return LookFigures(
         model=model.name,
         horizon=horizon,
-        n_runs=int(known.sum()),
+        n_runs=int(scored.sum()),
         n_good=int(good.sum()),
-        strange=float(model.strange[row, known].mean()),
-        auroc=_areas(done, known, scores[None, known])[0][0],
+        strange=float(model.strange[row, scored].mean()),
+        auroc=_areas(done, scored, scores[None, scored])[0][0],
         configuration_auroc=base,
         lead=lead,
         family_auroc=_by_family(done, scores),
-        reliability=reliability(scores[known], good),
+        reliability=reliability(scores[scored], good),
     )
 
 
 def _areas(
-    done: Finished, known: np.ndarray, scores: np.ndarray
+    done: Finished, scored: np.ndarray, scores: np.ndarray
 ) -> tuple[list[Interval], list[Interval]]:
     return auroc_intervals(
-        done.good[known], scores, done.runs.network[known], np.random.default_rng(0)
+        done.good[scored], scores, done.runs.network[scored], np.random.default_rng(0)
     )
 
 
 def _by_family(done: Finished, scores: np.ndarray) -> dict[str, float]:
-    found = {}
-    known = np.isfinite(scores)
-    for name, own in families(done).items():
-        good = done.good[own & known]
+    areas = {}
+    scored = np.isfinite(scores)
+    for name, family in families(done).items():
+        good = done.good[family & scored]
         if enough(good):
-            found[name] = auroc(good, scores[own & known])
-    return found
+            areas[name] = auroc(good, scores[family & scored])
+    return areas
 
 
 def families(done: Finished) -> dict[str, np.ndarray]:
@@ -144,22 +144,22 @@ def families(done: Finished) -> dict[str, np.ndarray]:
     names = sorted({name for name in done.runs.family if name is not None})
     if len(names) < 2:
         return {}
-    return {name: np.array([own == name for own in done.runs.family]) for name in names}
+    return {name: np.array([family == name for family in done.runs.family]) for name in names}
 
 
 def family_figures(done: Finished, model: Replay) -> tuple[FamilyFigures, ...]:
     """Return what a model as it is does with each kind of task."""
     stops = model.as_is
-    found = []
-    for name, own in families(done).items():
-        part = Finished(done.runs.only(own), done.spent[own])
-        found.append(
+    figures = []
+    for name, family in families(done).items():
+        part = Finished(done.runs.only(family), done.spent[family])
+        figures.append(
             FamilyFigures(
                 family=name,
                 n_good=int(part.good.sum()),
                 n_doomed=int((~part.good).sum()),
-                abstained=float(model.abstained[own].mean()),
-                ledger=ledger(part, model.name, "as it is", stops[own]),
+                abstained=float(model.abstained[family].mean()),
+                ledger=ledger(part, model.name, "as it is", stops[family]),
             )
         )
-    return tuple(found)
+    return tuple(figures)

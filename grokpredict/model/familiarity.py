@@ -102,23 +102,23 @@ class Familiar:
         excess = np.maximum(self.low[grid] - margin - safe, safe - self.high[grid] - margin)
         far: BoolArray = np.greater(self.distance(safe, grid), self.limit)
         z = np.abs(self._standardised(safe, grid))
-        found: list[str | None] = [None] * len(features)
+        sentences: list[str | None] = [None] * len(features)
         beyond: BoolArray = np.greater(excess, 0)
         for row in np.flatnonzero(~finite | far | np.logical_or.reduce(beyond, axis=1)):
             if not finite[row]:
-                found[row] = "the loss has values that are not finite"
+                sentences[row] = "the loss has values that are not finite"
                 continue
             outside = beyond[row]
             worst = int(np.argmax(np.where(outside, excess[row] / np.maximum(width, 1e-300), -1.0)))
             if not outside.any():
                 worst = int(np.argmax(z[row]))
             kind = "is outside" if outside.any() else "in this combination is unlike"
-            found[row] = (
+            sentences[row] = (
                 f"the loss is unlike those of the training runs: {names[worst]} = "
                 f"{safe[row, worst]:.3g} {kind} their {self.low[grid, worst]:.3g} to "
                 f"{self.high[grid, worst]:.3g}"
             )
-        return tuple(found)
+        return tuple(sentences)
 
     def context_reasons(self, terms: FloatArray) -> tuple[str | None, ...]:
         """Say of each run which context term lies far outside the training runs'.
@@ -227,11 +227,13 @@ def fit_familiar(
         Whether a model reads the validation terms.
     """
     # Training keeps them as float32.
-    fitted, held = ([np.asarray(own, dtype=np.float64) for own in part] for part in (fitted, held))
-    stacked = [np.quantile(own, [0.25, 0.5, 0.75], axis=0) for own in fitted]
+    fitted, held = (
+        [np.asarray(features, dtype=np.float64) for features in part] for part in (fitted, held)
+    )
+    stacked = [np.quantile(features, [0.25, 0.5, 0.75], axis=0) for features in fitted]
     centre = np.array([median for _, median, _ in stacked])
     robust = np.array([(upper - lower) / 1.349 for lower, _, upper in stacked])
-    spread = np.array([own.std(axis=0) for own in fitted])
+    spread = np.array([features.std(axis=0) for features in fitted])
     # A feature that is the same for half of the runs has no quartiles to speak of.
     scale = np.maximum(np.maximum(robust, 0.3 * spread), 1e-9)
     context_low, context_high = _range(rows[:, CONFIGURATION])
@@ -240,8 +242,8 @@ def fit_familiar(
     draft = Familiar(
         centre=centre,
         scale=scale,
-        low=np.array([own.min(axis=0) for own in fitted]),
-        high=np.array([own.max(axis=0) for own in fitted]),
+        low=np.array([features.min(axis=0) for features in fitted]),
+        high=np.array([features.max(axis=0) for features in fitted]),
         precision=np.eye(centre.shape[1]),
         limit=np.array([np.inf]),
         context_low=context_low,
@@ -250,14 +252,18 @@ def fit_familiar(
         metric_low=metric_low,
         metric_high=metric_high,
     )
-    z = np.concatenate([draft._standardised(own, grid) for grid, own in enumerate(fitted)])
+    z = np.concatenate(
+        [draft._standardised(features, grid) for grid, features in enumerate(fitted)]
+    )
     covariance = z.T @ z / len(z)
     # Shrunk to its diagonal, so that features that move together do not make it singular.
     shrunk = 0.9 * covariance + 0.1 * np.diag(np.maximum(np.diag(covariance), 1e-6))
-    known = replace(draft, precision=np.linalg.inv(shrunk))
-    distances = np.concatenate([known.distance(own, grid) for grid, own in enumerate(held)])
+    familiar = replace(draft, precision=np.linalg.inv(shrunk))
+    distances = np.concatenate(
+        [familiar.distance(features, grid) for grid, features in enumerate(held)]
+    )
     limit = np.quantile(distances, 1 - TURNED_AWAY) if distances.size else np.inf
-    return replace(known, limit=np.array([min(limit, _FARTHEST)]))
+    return replace(familiar, limit=np.array([min(limit, _FARTHEST)]))
 
 
 def _range(terms: FloatArray) -> tuple[FloatArray, FloatArray]:

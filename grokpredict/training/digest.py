@@ -55,9 +55,9 @@ class Recipe:
     rule: LabelRule | None = None
     settings: SignalSettings = field(default_factory=SignalSettings)
 
-    def pairs(self, own: Iterable[int]) -> list[Pair]:
+    def pairs(self, strides_of_runs: Iterable[int]) -> list[Pair]:
         """Return the windows for runs with these strides."""
-        strides = {*DEFAULT_STRIDES, *own} if self.strides is None else self.strides
+        strides = {*DEFAULT_STRIDES, *strides_of_runs} if self.strides is None else self.strides
         return pairs_of(self.horizons, strides)
 
 
@@ -141,25 +141,25 @@ class Digest:
     def between(self, first: int, end: int) -> Digest:
         """Return the digest of some consecutive runs."""
         windows = {}
-        for pair, own in self.windows.items():
-            a, b = np.searchsorted(own.run, (first, end))
+        for pair, of_pair in self.windows.items():
+            a, b = np.searchsorted(of_pair.run, (first, end))
             if b > a:
-                windows[pair] = Windows(own.run[a:b] - first, own.features[a:b].copy())
+                windows[pair] = Windows(of_pair.run[a:b] - first, of_pair.features[a:b].copy())
         return Digest(self.facts[first:end], windows, self.bins[first:end])
 
 
 def digest_runs(runs: Sequence[Run], recipe: Recipe) -> Digest:
     """Label runs and compute the features of their windows, :data:`CHUNK` at a time."""
     facts = tuple(facts_of(run, recipe.rule) for run in runs)
-    labelled = np.array([i for i, own in enumerate(facts) if own.outcome], dtype=np.int64)
+    labelled = np.array([i for i, fact in enumerate(facts) if fact.outcome], dtype=np.int64)
     windows = {}
-    for pair in recipe.pairs(own.stride for own in facts):
-        found = windows_of([runs[i] for i in labelled], pair, recipe.settings)
-        if found.run.size:
-            windows[pair] = Windows(labelled[found.run], found.features)
+    for pair in recipe.pairs(fact.stride for fact in facts):
+        of_pair = windows_of([runs[i] for i in labelled], pair, recipe.settings)
+        if of_pair.run.size:
+            windows[pair] = Windows(labelled[of_pair.run], of_pair.features)
     bins = tuple(
-        binned(run, int.from_bytes(own.sha256[:4], "big")) if own.outcome else {}
-        for run, own in zip(runs, facts, strict=True)
+        binned(run, int.from_bytes(fact.sha256[:4], "big")) if fact.outcome else {}
+        for run, fact in zip(runs, facts, strict=True)
     )
     return Digest(facts, windows, bins)
 
@@ -198,16 +198,18 @@ def _features(runs: Sequence[Run], pair: Pair, settings: SignalSettings) -> NDAr
 def join(digests: list[Digest]) -> Digest:
     """Return one digest of the runs of many, in order; the list is emptied to save memory."""
     facts = tuple(fact for digest in digests for fact in digest.facts)
-    bins = tuple(own for digest in digests for own in digest.bins)
+    bins = tuple(channels for digest in digests for channels in digest.bins)
     first = np.cumsum([0, *map(len, digests)])[:-1]
     parts = [dict(digest.windows) for digest in digests]
     digests.clear()
     windows = {}
     for pair in sorted({pair for part in parts for pair in part}, key=_by_stride):
-        own = [(at, part.pop(pair)) for at, part in zip(first, parts, strict=True) if pair in part]
+        of_pair = [
+            (at, part.pop(pair)) for at, part in zip(first, parts, strict=True) if pair in part
+        ]
         windows[pair] = Windows(
-            np.concatenate([at + part.run for at, part in own]),
-            np.concatenate([part.features for _, part in own]),
+            np.concatenate([at + part.run for at, part in of_pair]),
+            np.concatenate([part.features for _, part in of_pair]),
         )
     return Digest(facts, windows, bins)
 
@@ -218,13 +220,13 @@ def _by_stride(pair: Pair) -> Pair:
 
 def wider(recipe: Recipe, digest: Digest) -> Recipe | None:
     """Return the recipe with all step grids of the runs, or None if that would add no window."""
-    own = {fact.stride for fact in digest.facts if fact.outcome}
-    unusual = own - set(DEFAULT_STRIDES)
+    strides = {fact.stride for fact in digest.facts if fact.outcome}
+    unusual = strides - set(DEFAULT_STRIDES)
     if recipe.strides is not None or not any(
-        coarse != fine and coarse % fine == 0 for coarse in unusual for fine in own
+        coarse != fine and coarse % fine == 0 for coarse in unusual for fine in strides
     ):
         return None
-    return replace(recipe, strides=tuple(sorted({*DEFAULT_STRIDES, *own})))
+    return replace(recipe, strides=tuple(sorted({*DEFAULT_STRIDES, *strides})))
 
 
 def facts_of(run: Run, rule: LabelRule | None) -> Facts:

@@ -116,10 +116,10 @@ def auroc_intervals(
     resampled = np.concatenate(drawn, axis=1)
     points = np.array([auroc(generalised, score) for score in scores])
     return (
-        [_interval(point, own) for point, own in zip(points, resampled, strict=True)],
+        [_interval(point, sample) for point, sample in zip(points, resampled, strict=True)],
         [
-            _interval(point - points[-1], own - resampled[-1])
-            for point, own in zip(points, resampled, strict=True)
+            _interval(point - points[-1], sample - resampled[-1])
+            for point, sample in zip(points, resampled, strict=True)
         ],
     )
 

@@ -240,12 +240,12 @@ def known_runs(
     A run planned for fewer steps than ``budget`` is censored even if it generalised: of such runs
     only the good ones could ever be known, and counting them would make long budgets look good.
     """
-    kept, known, lost = _known([facts_of(run, rule) for run in sweep.runs], budget)
-    return replace(known, runs=tuple(sweep.runs[i] for i in kept)), lost
+    kept, runs, lost = _labelled([facts_of(run, rule) for run in sweep.runs], budget)
+    return replace(runs, runs=tuple(sweep.runs[i] for i in kept)), lost
 
 
 @dataclass(frozen=True, eq=False)
-class Known:
+class Labelled:
     """What can be learnt from in a digest.
 
     Attributes
@@ -292,23 +292,23 @@ def digest_sweep(
     return join(parts)
 
 
-def known_windows(digest: Digest, recipe: Recipe, budget: int | None) -> Known:
+def known_windows(digest: Digest, recipe: Recipe, budget: int | None) -> Labelled:
     """Return what :func:`known_runs`, :func:`step_grids` and :func:`extract_grids` would give."""
-    kept, runs, lost = _known(digest.facts, budget)
+    kept, runs, lost = _labelled(digest.facts, budget)
     place = np.full(len(digest), -1)
     place[kept] = np.arange(len(kept))
     grids = []
     for pair in recipe.pairs(digest.facts[i].stride for i in kept):
         if pair in digest.windows:
-            own = digest.windows[pair]
-            used = place[own.run] >= 0
+            windows = digest.windows[pair]
+            used = place[windows.run] >= 0
             if used.any():
-                grids.append(_grid(runs, *pair, place[own.run[used]], own.features[used]))
+                grids.append(_grid(runs, *pair, place[windows.run[used]], windows.features[used]))
     facts = tuple(digest.facts[i] for i in kept)
-    return Known(runs, facts, grids, tuple(digest.bins[i] for i in kept), lost)
+    return Labelled(runs, facts, grids, tuple(digest.bins[i] for i in kept), lost)
 
 
-def _known(facts: Sequence[Facts], budget: int | None) -> tuple[list[int], Runs, dict[str, int]]:
+def _labelled(facts: Sequence[Facts], budget: int | None) -> tuple[list[int], Runs, dict[str, int]]:
     fallback = budget or max((fact.last_step + 1 for fact in facts), default=0)
     kept: list[int] = []
     ends: list[tuple[float, float]] = []
@@ -324,16 +324,16 @@ def _known(facts: Sequence[Facts], budget: int | None) -> tuple[list[int], Runs,
             kept.append(i)
             ends.append((_NEVER if fact.outcome.t4 is None else fact.outcome.t4, asked))
     t4, asked_for = np.array(ends, dtype=float).reshape(-1, 2).T
-    known = [facts[i] for i in kept]
-    configuration = _numbered([fact.configuration_key for fact in known])
+    labelled = [facts[i] for i in kept]
+    configuration = _numbered([fact.configuration_key for fact in labelled])
     runs = Runs(
         runs=(),
-        configurations=tuple(fact.configuration for fact in known),
+        configurations=tuple(fact.configuration for fact in labelled),
         t4=t4,
         budget=asked_for,
         configuration=configuration,
-        network=_networks(known, configuration, t4 <= asked_for),
-        family=tuple(fact.family for fact in known),
+        network=_networks(labelled, configuration, t4 <= asked_for),
+        family=tuple(fact.family for fact in labelled),
     )
     return kept, runs, lost
 
@@ -343,7 +343,7 @@ def _networks(facts: Sequence[Facts], configuration: IntArray, good: BoolArray) 
     if any(fact.configuration.n_parameters is None for fact in facts):
         return configuration
     network = _numbered([f"{fact.family} {fact.configuration.n_parameters}" for fact in facts])
-    fewest = min(np.unique(network[own]).size for own in (good, ~good))
+    fewest = min(np.unique(network[outcome]).size for outcome in (good, ~good))
     return network if fewest >= MIN_NETWORKS else configuration
 
 
@@ -387,14 +387,14 @@ def extract_grids(
         delayed(_windows)(runs.runs[start : start + CHUNK], pairs, settings) for start in chunks
     )
     grids: dict[tuple[int, int], list[tuple[IntArray, FloatArray]]] = {}
-    found = results(tasks, jobs)
-    for start, windows in zip(chunks, found, strict=True):
-        for pair, own in zip(pairs, windows, strict=True):
-            grids.setdefault(pair, []).append((start + own.run, own.features))
+    windows_of_chunks = results(tasks, jobs)
+    for start, windows in zip(chunks, windows_of_chunks, strict=True):
+        for pair, part in zip(pairs, windows, strict=True):
+            grids.setdefault(pair, []).append((start + part.run, part.features))
     joined = {
         pair: tuple(map(np.concatenate, zip(*parts, strict=True))) for pair, parts in grids.items()
     }
-    return [_grid(runs, *pair, *own) for pair, own in joined.items() if len(own[0])]
+    return [_grid(runs, *pair, *part) for pair, part in joined.items() if len(part[0])]
 
 
 def _windows(
@@ -432,7 +432,7 @@ def some_networks(runs: Runs, seed: int) -> IntArray:
 
 def _among(grid: Grid, place: IntArray) -> Grid:
     """Return the windows of the runs that have a new place, under that."""
-    own = place[grid.run] >= 0
+    kept = place[grid.run] >= 0
 
     def placed(index: IntArray) -> IntArray:
         there = place[index]
@@ -441,8 +441,8 @@ def _among(grid: Grid, place: IntArray) -> Grid:
     return replace(
         grid,
         run=placed(grid.run),
-        features=grid.features[own],
-        metrics=grid.metrics[own],
+        features=grid.features[kept],
+        metrics=grid.metrics[kept],
         fits=placed(grid.fits),
         finite=placed(grid.finite),
     )
@@ -487,10 +487,10 @@ def training_rows(
         windows = np.flatnonzero(among[grid.run])
         if share < 1:
             windows = windows[rng.random(windows.size) < share]
-        own = runs.budget[grid.run[windows]]
-        nearest = np.minimum(_NEAREST_BUDGET * grid.horizon, own)
-        others = nearest[:, None] * (own / nearest)[:, None] ** spread[grid.run[windows]]
-        budgets = np.column_stack([np.maximum(np.round(others), grid.horizon + 1), own]).ravel()
+        budget = runs.budget[grid.run[windows]]
+        nearest = np.minimum(_NEAREST_BUDGET * grid.horizon, budget)
+        others = nearest[:, None] * (budget / nearest)[:, None] ** spread[grid.run[windows]]
+        budgets = np.column_stack([np.maximum(np.round(others), grid.horizon + 1), budget]).ravel()
         parts.append((grid, np.repeat(windows, EXTRA_BUDGETS + 1), budgets))
     index = np.concatenate([grid.run[chosen] for grid, chosen, _ in parts])
     # Made once: joining the parts of so large a table would double it.

@@ -107,9 +107,9 @@ def train_digest(
     progress : callable, optional
         Called with the fits done and to do.
     """
-    known = known_windows(digest, recipe, budget)
-    runs, grids = known.runs, known.grids
-    counts = _counts(len(digest), left_out, runs, grids, known.lost)
+    labelled = known_windows(digest, recipe, budget)
+    runs, grids = labelled.runs, labelled.grids
+    counts = _counts(len(digest), left_out, runs, grids, labelled.lost)
     _check(counts)
     grids = [grid for grid in grids if _enough(runs, grid)]
     if not grids:
@@ -127,7 +127,7 @@ def train_digest(
     rows = training_rows(runs, grids, np.ones(len(runs), bool), np.random.default_rng(seed))
     fitted = _fit(runs, rows, seed, jobs)
     tell(folded)(1, 1)
-    table = LookTable.of([known.bins[i] for i in kept], some.t4, some.budget)
+    table = LookTable.of([labelled.bins[i] for i in kept], some.t4, some.budget)
     kind = np.unique([str(name) for name in some.family], return_inverse=True)[1]
     kinds = kind_folds(kind, some.generalised)
     looks = train_looks(
@@ -176,9 +176,9 @@ def train_digest(
             "seed": seed,
             "versions": _versions(),
             "data_sha256": hashlib.sha256(
-                b"".join(facts.sha256 for facts in known.facts)
+                b"".join(facts.sha256 for facts in labelled.facts)
             ).hexdigest(),
-            "trained_on": sorted({facts.fingerprint for facts in known.facts}),
+            "trained_on": sorted({facts.fingerprint for facts in labelled.facts}),
         },
     )
     return classifier, report
@@ -202,10 +202,10 @@ def _counts(
     read: int, left_out: int, runs: Runs, grids: Sequence[Grid], lost: Mapping[str, int]
 ) -> Counts:
     def among(index: Sequence[IntArray]) -> BoolArray:
-        found = np.zeros(len(runs), dtype=np.bool_)
-        for own in index:
-            found[own] = True
-        return found
+        marked = np.zeros(len(runs), dtype=np.bool_)
+        for rows in index:
+            marked[rows] = True
+        return marked
 
     fits = among([grid.fits for grid in grids])
     finite = among([grid.finite for grid in grids])
@@ -311,21 +311,23 @@ def _familiar(
 
 def _always_known(runs: Runs) -> tuple[str, ...]:
     """Return the configuration fields that are read and that no run with a configuration lacks."""
-    known = [
+    fields_known = [
         set(configuration.known())
         for configuration in runs.configurations
         if has_context(configuration)
     ]
-    return tuple(sorted(set.intersection(set(CONTEXT_FIELDS), *known))) if known else ()
+    return (
+        tuple(sorted(set.intersection(set(CONTEXT_FIELDS), *fields_known))) if fields_known else ()
+    )
 
 
 def _versions() -> dict[str, str]:
     from importlib.metadata import PackageNotFoundError, version
 
-    found = {}
+    versions = {}
     for name in ("grokpredict", "numpy", "scipy", "scikit-learn", "mne"):
         try:
-            found[name] = version(name)
+            versions[name] = version(name)
         except PackageNotFoundError:
-            found[name] = "unknown"
-    return found
+            versions[name] = "unknown"
+    return versions
