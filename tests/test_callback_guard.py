@@ -131,7 +131,7 @@ def test_the_last_validation_survives_a_resume(classifier: GrokClassifier, tmp_p
     module = Logs("val_acc")
     trainer = validated(module, predictor, ckpt_path=path, val_check_interval=100)
     assert trainer.global_step == 100
-    assert "val_acc is 0.99" in predictor.verdicts[0].reason
+    assert "val_acc = 0.99" in predictor.verdicts[0].reason
 
 
 @pytest.mark.parametrize(

@@ -64,7 +64,10 @@ def test_optuna_pruner_prunes_a_doomed_trial_only(classifier: GrokClassifier, ev
     doomed = study_with(pruner, DOOMED, every).trials[0]
     assert doomed.state is optuna.trial.TrialState.PRUNED
     assert doomed.last_step == (39 if every == 1 else 49)
-    configuration = Configuration(optimizer="adamw", learning_rate=LR, weight_decay=WEIGHT_DECAY)
+    # AdamW's own momentum is filled in.
+    configuration = Configuration(
+        optimizer="adamw", learning_rate=LR, weight_decay=WEIGHT_DECAY, momentum=0.9
+    )
     assert next(iter(pruner._monitors.values())).verdicts == [
         judge(classifier, DOOMED[:40], horizon=40, configuration=configuration, budget=BUDGET)
     ]

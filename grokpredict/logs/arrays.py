@@ -19,6 +19,9 @@ from grokpredict.runs.configuration import plain_keys
 from grokpredict.runs.run import Run
 from grokpredict.runs.sweep import Findings, LeftOut, Sweep
 
+#: Runs of a file; those of a sweep are spread over several, so that one fits in memory.
+MAX_RUNS = 250_000
+
 #: Words of an array that holds steps.
 _COUNTS = re.compile(r"^(steps?|iters?|iterations?|epochs?)$")
 
@@ -142,6 +145,11 @@ def _rows(
         shapes = ", ".join(f"{key} {flat[key].shape}" for key in sorted(many))
         raise LogError(f"arrays must hold equally many runs, those of {name} have shapes {shapes}")
     (n_runs,) = numbers
+    if n_runs > MAX_RUNS or min(table.shape[1] for table in turned.values()) < 2:
+        raise LogError(
+            f"an array may hold {MAX_RUNS} runs of two values or more, one of {name} has the "
+            f"shape {next(iter(turned.values())).shape}"
+        )
     shared = {key: own for key, own in flat.items() if _is_axis(key)}
     settings = {
         key: own
@@ -204,6 +212,9 @@ def _axis_of(
         return 1 if words[0] in kinds else 3
 
     fitting = [axis for axis, own in axes.items() if own.size == size and rank(axis) < 3]
+    if not fitting and len(axes) == 1:
+        # There is but one axis, whatever it is called: {"train_loss", "eval_epochs"}.
+        fitting = [axis for axis, own in axes.items() if own.size == size]
     return min(fitting, key=lambda axis: (rank(axis), _unit(axis) == "epoch"), default=None)
 
 

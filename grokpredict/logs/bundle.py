@@ -32,7 +32,7 @@ from numpy.typing import ArrayLike, NDArray
 from grokpredict._util.atomic import replacing
 from grokpredict._util.npz import NUMBERS, read_arrays
 from grokpredict._util.opening import unpacked_limit
-from grokpredict.logs.arrays import sweep_of_arrays
+from grokpredict.logs.arrays import MAX_RUNS, sweep_of_arrays
 from grokpredict.logs.assembly import in_shares, is_percent, make_run
 from grokpredict.logs.columns import Columns
 from grokpredict.logs.errors import LogError
@@ -46,9 +46,6 @@ NAME = "bundle"
 
 #: Explicit bits of the mantissa that a bundle keeps: values are right to one part in 2 ** 13.
 MANTISSA_BITS = 12
-
-#: Runs of a bundle; those of a sweep are spread over several, so that one fits in memory.
-MAX_RUNS = 250_000
 
 #: Arrays of a file: those of a bundle, and some that are not read.
 MAX_ARRAYS = 1000

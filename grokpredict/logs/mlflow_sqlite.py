@@ -17,7 +17,7 @@ from grokpredict.logs.assembly import sweep_of_series
 from grokpredict.logs.columns import Columns
 from grokpredict.logs.errors import LogError
 from grokpredict.logs.hparams import plain_value, unnested
-from grokpredict.logs.source import MAX_CONFIGURATION, check_regular
+from grokpredict.logs.source import MAX_CONFIGURATION, check_regular, opened
 from grokpredict.logs.table import Series
 from grokpredict.runs.curve import checked_counts
 from grokpredict.runs.run import Run
@@ -48,7 +48,7 @@ def recognises(path: Path) -> bool:
     if path.suffix.lower() not in _SUFFIXES:
         return False
     try:
-        with path.open("rb") as file:
+        with opened(path) as file:
             if file.read(len(MAGIC)) != MAGIC:
                 return False
         with _opened(path) as database:

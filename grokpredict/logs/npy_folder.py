@@ -12,6 +12,7 @@ from grokpredict.logs.arrays import has_loss, sweep_of_arrays
 from grokpredict.logs.columns import CHANNEL_NAMES, Columns, normalised
 from grokpredict.logs.errors import LogError
 from grokpredict.logs.hparams import hparams_beside
+from grokpredict.logs.source import opened
 from grokpredict.runs.run import Run
 from grokpredict.runs.sweep import Findings, LeftOut, Sweep
 
@@ -70,6 +71,9 @@ def _groups(path: Path) -> dict[str, dict[str, Path]]:
 
 def _load(file: Path) -> np.ndarray[Any, Any]:
     try:
-        return np.asarray(np.load(file, allow_pickle=False))
+        with opened(file) as raw:
+            return np.asarray(np.load(raw, allow_pickle=False))
+    except LogError:
+        raise
     except (OSError, ValueError, EOFError) as error:
         raise LogError(f"{file} cannot be read as a .npy file of numbers: {error}") from error
