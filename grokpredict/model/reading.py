@@ -131,6 +131,8 @@ class Reader:
         cls, arrays: Mapping[str, NDArray[np.generic]], reads: Reads, strides: Sequence[int]
     ) -> Reader:
         """Rebuild from :meth:`arrays`; ValueError if a shape or value is impossible."""
+        if reads not in WINDOW_READS:
+            raise ValueError("models must read what this version knows")
         return cls(
             reads,
             Trees.from_arrays(within(arrays, "trees"), columns_read(reads).size),
