@@ -109,7 +109,10 @@ def test_many_runs_get_a_line_each(classifier: Path, tmp_path: Path) -> None:
     bundle = tmp_path / "many.npz"
     write_bundle(bundle, channels={"train_loss": (np.arange(250), np.tile(losses, (7, 1)))})
     lines = run("score", bundle, "--classifier", classifier).stdout.splitlines()
-    assert len(lines) == 9
+    assert len(lines) == 10
+    # What is said of the budget is said once, and its number on every line.
+    assert all(line.endswith("continue [1]") for line in lines[1:8])
+    assert lines[8].startswith("[1] budget: the default")
     assert lines[-1] == "7 runs: 7 continue"
 
 
@@ -148,7 +151,7 @@ def test_the_same_run_scores_the_same_however_it_was_logged(
     write_bundle(bundle, channels={"train_loss": (np.arange(120), losses[None])}, hparams=[hparams])
     write_csv(tmp_path / "plain" / "loss.csv", losses)
     (tmp_path / "plain" / "loss.json").write_text(json.dumps(hparams))
-    rows = [{"loss": loss} for loss in losses.tolist()]
+    rows = [{"step": step, "loss": loss} for step, loss in enumerate(losses.tolist())]
     (tmp_path / "a.jsonl").write_text("\n".join(map(json.dumps, [hparams, *rows])))
     paths = [tmp_path / "lightning", bundle, tmp_path / "plain", tmp_path / "a.jsonl"]
     scores = scored(*paths, "--classifier", short_classifier_file)

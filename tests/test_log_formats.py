@@ -192,7 +192,11 @@ def test_what_is_to_be_known_of_a_log_is_said_when_it_is_scored(
     path = loggers.trainer_state(replace(run, losses=run.losses.round(4)), tmp_path)
     command = ["score", str(path), "--classifier", str(short_classifier_file), "--json"]
     result = CliRunner().invoke(main, command)
-    assert json.loads(result.stdout)[0]["looks"]
-    assert re.fullmatch(
-        r"note on 1 run, such as [^\n]*rounded to 4 decimals[^\n]*\n", result.stderr
-    )
+    (scored,) = json.loads(result.stdout)
+    assert scored["looks"]
+    assert scored["budget_source"] == "max_steps of its configuration"
+    (note,) = scored["notes"]
+    assert "rounded to 4 decimals" in note
+    text = CliRunner().invoke(main, command[:-1]).stdout
+    assert f"  note      {note}\n" in text
+    assert "(max_steps of its configuration)" in text

@@ -52,16 +52,24 @@ def score(
 ) -> None:
     """Judge logged runs: files, folders, bundles, or - for standard input."""
     from grokpredict.evaluation import scoring
+    from grokpredict.logs.reading import unexpected
     from grokpredict.model.classifier import load_classifier
+    from grokpredict.runs.sweep import LeftOut
 
     logged = _read_for_scoring(runs, hparams, columns)
     if plot is not None:
         _check_plot(plot, logged)
     model = load_classifier(classifier)
-    scores = [
-        scoring.score(run, model, budget=budget, max_false_abort=max_false_abort)
-        for run in bar(logged, len(logged), "scoring")
-    ]
+    scores: list[Score] = []
+    failed: list[LeftOut] = []
+    for run in bar(logged, len(logged), "scoring"):
+        try:
+            scores.append(scoring.score(run, model, budget=budget, max_false_abort=max_false_abort))
+        except Exception as error:
+            if len(logged) == 1:
+                raise
+            failed.append(LeftOut(run.name, unexpected(error)))
+    warn_left_out(failed)
     if plot is not None:
         from pathlib import Path
 
@@ -83,6 +91,7 @@ def _read_for_scoring(paths: Sequence[str], hparams: str | None, columns: Column
     from dataclasses import replace
 
     from grokpredict.logs import LogError, read_hparams, read_sweep
+    from grokpredict.runs.sweep import Findings
 
     if hparams is not None:
         columns = replace(columns, hparams=read_hparams(hparams))
@@ -92,7 +101,7 @@ def _read_for_scoring(paths: Sequence[str], hparams: str | None, columns: Column
         if not sweep.runs:
             raise LogError(sweep.left_out[0].reason if sweep.left_out else f"{path} holds no run")
         warn_left_out(sweep.left_out)
-        print_notes(sweep.findings)
+        print_notes(Findings(unread=sweep.findings.unread))  # notes are with the results
         runs.extend(sweep.runs)
     return runs
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -65,6 +66,8 @@ class EvaluationCounts(Unused):
         Used: generalised by their budget, and did not.
     configurations : int
         Different configurations among the used ones.
+    budgets : mapping of str to int
+        Runs whose outcome is known, by where their budget comes from.
     """
 
     seen: int
@@ -72,6 +75,7 @@ class EvaluationCounts(Unused):
     good: int
     doomed: int
     configurations: int
+    budgets: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -269,6 +273,7 @@ def _population(
         good=int(done.good.sum()),
         doomed=int((~done.good).sum()),
         configurations=int(np.unique(done.runs.configuration).size),
+        budgets=dict(Counter(runs.budget_source)),
     )
     if not counts.good or not counts.doomed:
         raise UnsuitableSweepError(

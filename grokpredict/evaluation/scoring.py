@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from grokpredict.model.classifier import GrokClassifier, load_classifier
 from grokpredict.model.looks import LookModel
 from grokpredict.model.reading import VALIDATION
 from grokpredict.model.verdict import Verdict, summary
+from grokpredict.runs.budget import Budget
 from grokpredict.runs.curve import UnsuitableRunError, check_window
 from grokpredict.runs.run import Run
 
@@ -38,12 +39,18 @@ class Score:
         That of the last look; an abstention where there was none.
     looks : tuple of Verdict
         One for each horizon that the run reached, until one said abort.
+    budget_source : str
+        Where the budget comes from.
+    notes : tuple of str
+        What is not certain about how the run was read, with the remedy.
     """
 
     path: str
     steps: int
     verdict: Verdict
     looks: tuple[Verdict, ...]
+    budget_source: str = ""
+    notes: tuple[str, ...] = ()
 
     def __repr__(self) -> str:
         return f"<Score of {self.path}: {summary(self.verdict)}>"
@@ -55,6 +62,8 @@ class Score:
             "steps": self.steps,
             "horizon": self.verdict.horizon,
             "budget": self.verdict.budget,
+            "budget_source": self.budget_source,
+            "notes": list(self.notes),
             **_short(self.verdict),
             "features": _finite(self.verdict.features),
             "looks": [{"horizon": look.horizon, **_short(look)} for look in self.looks],
@@ -103,7 +112,20 @@ def score(
     if not isinstance(run, Run):
         run = read_run(run, columns)
     classifier = load_classifier(classifier)
-    budget = budget or run.max_steps or DEFAULT_BUDGET
+    found = _budget_of(run, budget)
+    looked_at = _scored(run, classifier, found.steps, max_false_abort)
+    return replace(looked_at, budget_source=found.source, notes=run.notes)
+
+
+def _budget_of(run: Run, budget: int | None) -> Budget:
+    if budget is not None:
+        return Budget(budget, "as you asked")
+    if run.max_steps is not None:
+        return Budget(run.max_steps, run.budget_source or "its plan")
+    return Budget(DEFAULT_BUDGET, "the default, since the log tells none; give --budget")
+
+
+def _scored(run: Run, classifier: GrokClassifier, budget: int, max_false_abort: float) -> Score:
     loss = run.loss
     stride = loss.stride
     steps = int(loss.steps[-1] - loss.steps[0]) + stride

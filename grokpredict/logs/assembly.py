@@ -24,6 +24,11 @@ from grokpredict.runs.sweep import Findings, LeftOut, Sweep
 #: What Lightning's LearningRateMonitor calls its columns: "lr-AdamW", "lr-AdamW/pg1".
 _MONITORED = re.compile(r"lr-(?P<optimizer>[A-Za-z]\w*?)(?:-\d+)?(?:/pg\d+)?$")
 
+EPOCH_MEANS = (
+    "each loss is the mean of an epoch and not the loss of one step; log the loss of every step, "
+    "or use a classifier trained on such logs"
+)
+
 #: Losses before the even steps begin that are left out: that of step 0 or 1, powers of ten.
 _MOST_BEFORE = 4
 
@@ -105,6 +110,8 @@ def _of_part(
     curves = {channel: _curve(table, axis, *own, channel, name) for channel, own in told.items()}
     known = {key: value for key, value in known.items() if key != axis.column}
     notes = (*axis.notes, *repeated, *_said(columns, header, channels, told))
+    if "epoch" in normalised(channels["train_loss"]):
+        notes = (*notes, EPOCH_MEANS)
     taken = channels if axis.column is None else {"step": axis.column, **channels}
     return sweep_of_run(curves, known, name, taken, axis, (*notes, *remarks))
 

@@ -26,6 +26,7 @@ KNOWN_NAMES: Mapping[str, tuple[str, ...]] = MappingProxyType(
             "loss_step",
             "loss",
             "train_loss_epoch",
+            "train_epoch_loss",
             "loss_epoch",
             "epoch_loss",
         ),
@@ -36,6 +37,7 @@ KNOWN_NAMES: Mapping[str, tuple[str, ...]] = MappingProxyType(
             "acc_train",
             "acc",
             "train_acc_epoch",
+            "train_epoch_acc",
             "epoch_acc",
         ),
         "val_acc": (

@@ -16,6 +16,7 @@ from grokpredict.logs.errors import LogError
 from grokpredict.logs.formats import Format, format_of
 from grokpredict.logs.search import Search
 from grokpredict.logs.source import STDIN, read_text, shown, suffix
+from grokpredict.runs.labels import outcome
 from grokpredict.runs.run import Run
 from grokpredict.runs.sweep import Findings, LeftOut, Sweep
 
@@ -190,6 +191,10 @@ def read_log(path: Path, columns: Columns) -> Sweep:
     """
     try:
         form, found = _read(path, columns)
+        for run in found.runs:
+            # What every use of a run needs fails now, and not in the middle of a sweep.
+            outcome(run)
+            run.configuration_key  # noqa: B018
     except ValueError as error:  # LogError is one
         return Sweep([], [LeftOut(shown(path), str(error))])
     except Exception as error:

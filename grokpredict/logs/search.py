@@ -34,6 +34,7 @@ class Search:
         self.unread: dict[str, tuple[int, str]] = {}
         self.seen = 0
         self._folders: set[str] = set()
+        self._used: set[Path] = set()
 
     def add(self, log: Path) -> None:
         """Add a log unless it is there."""
@@ -51,8 +52,7 @@ class Search:
             try:
                 entries = self._entries(here)
             except OSError as error:
-                reason = f"this folder cannot be searched: {error.strerror or error}"
-                self.left_out.append(LeftOut(str(here), reason))
+                self._leave_out(here, error)
                 continue
             if isinstance(entries, Path):
                 self.add(entries)
@@ -72,16 +72,24 @@ class Search:
         form = next((form for form in FOLDER_FORMATS if form.recognises(path)), None)
         if form is not None:
             self.add(path)
+            self._used.update(
+                form.files(path)
+            )  # Keras keeps those of a run in folders of their own
             if form.WHOLE:
                 return []
         return self._inside(path, names, form)
 
     def _inside(self, path: Path, names: list[str], form: FolderFormat | None) -> list[Path]:
-        found = []
+        found: list[Path] = []
         configured = {run_name(Path(name)) for name in names if not name.endswith(KINDS)}
         for name in names:
             entry = path / name
-            if entry.is_dir():
+            try:
+                folder = entry.is_dir()
+            except OSError as error:  # a name too long for the system
+                self._leave_out(entry, error)
+                continue
+            if folder:
                 found.append(entry)
             elif form is not None:
                 continue  # what other loggers write beside a run's log is that run again
@@ -89,9 +97,13 @@ class Search:
                 continue
             elif entry.is_file() and any(each.recognises(entry) for each in FILE_FORMATS):
                 found.append(entry)
-            else:
+            elif entry not in self._used:
                 self._pass_over(entry)
         return found
+
+    def _leave_out(self, path: Path, error: OSError) -> None:
+        reason = f"it cannot be searched: {error.strerror or error}"
+        self.left_out.append(LeftOut(str(path), reason))
 
     def _pass_over(self, entry: Path) -> None:
         kind = entry.suffix.lower() or "without an extension"

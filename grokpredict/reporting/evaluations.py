@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from grokpredict.reporting.rendering import (
     MISSING,
+    budgets,
     page,
     percent_with_interval,
     probability,
@@ -77,6 +78,7 @@ def _runs(evaluation: Evaluation) -> Iterator[str]:
     )
     used = counts.good + counts.doomed
     yield f"The {used} runs that are used have {counts.configurations} configurations."
+    yield from budgets(counts.budgets)
 
 
 def _overlap(evaluation: Evaluation) -> Iterator[str]:

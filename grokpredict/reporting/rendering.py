@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -10,6 +10,9 @@ if TYPE_CHECKING:
 
 #: What stands where there is no number.
 MISSING = "-"
+
+#: Sources of budgets that are shown, the most frequent first.
+SHOWN_BUDGETS = 4
 
 
 def probability(value: float | None) -> str:
@@ -73,6 +76,20 @@ def tally(rows: Iterable[tuple[int, str]]) -> Iterator[str]:
     ['       3  used']
     """
     return (f"{number:>8}  {text}" for number, text in rows if number)
+
+
+def budgets(numbers: Mapping[str, int]) -> Iterator[str]:
+    """Yield where the budgets of runs come from, the most frequent source first.
+
+    >>> list(budgets({"max_steps of its configuration": 2}))
+    ['Budget of 2 runs: max_steps of its configuration']
+    """
+    ordered = sorted(numbers.items(), key=lambda item: -item[1])
+    for source, number in ordered[:SHOWN_BUDGETS]:
+        yield f"Budget of {number} run{'' if number == 1 else 's'}: {source}"
+    rest = len(ordered) - SHOWN_BUDGETS
+    if rest > 0:
+        yield f"and {rest} more budgets; --json lists them"
 
 
 def table(titles: Sequence[str], rows: Sequence[Sequence[object]]) -> Iterator[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from itertools import chain
 from typing import TYPE_CHECKING
 
 from grokpredict.reporting.rendering import MISSING, page, probability, table
@@ -32,7 +33,10 @@ def _block(score: Score) -> Iterator[str]:
     chance = "" if verdict.probability is None else f", P = {verdict.probability:.3f}"
     yield f"  verdict   {verdict.action}{chance}"
     yield f"  reason    {verdict.reason}"
-    yield f"  run       {score.steps} steps recorded, budget {verdict.budget}"
+    source = f" ({score.budget_source})" if score.budget_source else ""
+    yield f"  run       {score.steps} steps recorded, budget {verdict.budget}{source}"
+    for note in score.notes:
+        yield f"  note      {note}"
     if score.looks:
         looks = (f"{look.horizon}: {probability(look.probability)}" for look in score.looks)
         limit = (
@@ -62,21 +66,27 @@ def _when(verdict: Verdict) -> str:
 
 
 def _lines(scores: Sequence[Score]) -> Iterator[str]:
-    titles = ("run", ">steps", ">horizon", ">P", "verdict")
-    lines = table(titles, [_cells(score) for score in scores])
+    titles = ("run", ">steps", ">budget", ">horizon", ">P", "verdict")
+    # A note is said once, below, and its number on the line of every run that it is about.
+    remarks = [(f"budget: {score.budget_source}", *score.notes) for score in scores]
+    numbers = {note: i for i, note in enumerate(dict.fromkeys(chain.from_iterable(remarks)), 1)}
+    marks = ["".join(f" [{numbers[note]}]" for note in notes) for notes in remarks]
+    lines = table(titles, [_cells(*each) for each in zip(scores, marks, strict=True)])
     yield from (line.removeprefix("  ") for line in lines)
+    yield from (f"[{number}] {note}" for note, number in numbers.items())
     actions = Counter(score.verdict.action for score in scores)
     counts = (f"{number} {action}" for action, number in sorted(actions.items()))
     yield f"{len(scores)} runs: {', '.join(counts)}"
 
 
-def _cells(score: Score) -> tuple[object, ...]:
+def _cells(score: Score, marks: str) -> tuple[object, ...]:
     verdict = score.verdict
     why = f": {verdict.reason}" if verdict.action == "abstain" else ""
     return (
         score.path,
         score.steps,
+        verdict.budget,
         verdict.horizon or MISSING,
         probability(verdict.probability),
-        f"{verdict.action}{why}",
+        f"{verdict.action}{why}{marks}",
     )

@@ -11,6 +11,7 @@ from grokpredict.model.reading import in_words
 from grokpredict.model.thresholds import CONFIDENCE, calibration_runs_needed
 from grokpredict.reporting.rendering import (
     MISSING,
+    budgets,
     page,
     probability,
     round_percent,
@@ -75,6 +76,7 @@ def _runs(report: TrainingReport) -> Iterator[str]:
     used = counts.generalised + counts.not_generalised
     networks = f" and {counts.networks} networks" if counts.networks else ""
     yield f"The {used} runs that are used have {counts.configurations} configurations{networks}."
+    yield from budgets(counts.budgets)
 
 
 def _formats(findings: Findings) -> Iterator[str]:

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import re
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import PurePath
 
 import numpy as np
 
@@ -23,6 +27,9 @@ class Budget:
     steps: int
     source: str
 
+    def __str__(self) -> str:
+        return f"{self.steps} steps, {self.source}"
+
 
 def longest_of(ends: Sequence[int], known_until: Sequence[int | None], folder: str) -> Budget:
     """Return the budget of runs that tell none: what the longest of them took.
@@ -34,7 +41,7 @@ def longest_of(ends: Sequence[int], known_until: Sequence[int | None], folder: s
     known_until : sequence of (int or None), shape (n_runs,)
         Step up to which it is certain that a run had not generalised; None for one that had.
     folder : str
-        Where the runs are, for the source.
+        Where the runs are, for the source; empty where there is only one.
 
     Notes
     -----
@@ -56,5 +63,50 @@ def longest_of(ends: Sequence[int], known_until: Sequence[int | None], folder: s
             break
     longer = sum(end > chosen for end in ends)
     verb = "is" if longer == 1 else "are"
+    where = f" in {folder}" if folder not in ("", ".") else ""
     but = f", but for {longer} that {verb} longer" if longer else ""
-    return Budget(int(chosen), f"the longest run in {folder}{but}")
+    return Budget(int(chosen), f"the longest run{where}{but}")
+
+
+def folders_of(names: Sequence[str]) -> list[str]:
+    """Return for each run the folder with the runs that it belongs with.
+
+    Parameters
+    ----------
+    names : sequence of str, shape (n_runs,)
+        Paths of runs, with what tells runs of one file apart in brackets.
+
+    Returns
+    -------
+    list of str
+        The nearest folder, or file, that holds more than one of the runs: with a folder a run,
+        that is the folder around those.
+
+    Examples
+    --------
+    >>> folders_of(["a/0/m.csv", "a/1/m.csv", "b/x.csv", "b/y.csv", "c.npz[0]", "c.npz[1]"])
+    ['a', 'a', 'b', 'b', 'c.npz', 'c.npz']
+    """
+    above = [_above(name) for name in names]
+    held = Counter(folder for folders in above for folder in folders)
+    return [
+        next((folder for folder in folders if held[folder] > 1), folders[-1]) for folders in above
+    ]
+
+
+def relative(names: Sequence[str]) -> list[str]:
+    """Return paths as they are below the folder that holds them all.
+
+    >>> relative(["x/a/0.csv", "x/b/0.csv"])
+    ['a/0.csv', 'b/0.csv']
+    """
+    try:
+        top = os.path.commonpath([str(PurePath(name).parent) for name in names])
+    except ValueError:  # none, or absolute and relative ones
+        return list(names)
+    return [os.path.relpath(name, top) if top else name for name in names]
+
+
+def _above(name: str) -> list[str]:
+    file = PurePath(re.sub(r"\[[^/]*\]$", "", name))
+    return [str(folder) for folder in (file, *file.parents)]

@@ -155,7 +155,7 @@ def generalisation_step(curve: Curve, rule: LabelRule) -> int | None:
     Returns
     -------
     int or None
-        None also when the run ended before ``rule.hold`` further evaluations were made.
+        A log that ends with the threshold met is enough if it was met by two evaluations or more.
 
     Examples
     --------
@@ -165,11 +165,18 @@ def generalisation_step(curve: Curve, rule: LabelRule) -> int | None:
     """
     met = rule.met(curve.values)
     width = rule.hold + 1
-    if met.size < width:
-        return None
-    held = np.lib.stride_tricks.sliding_window_view(met, width).all(axis=1)
-    first = np.flatnonzero(held)
-    return int(curve.steps[first[0]]) if first.size else None
+    if met.size >= width:
+        held = np.lib.stride_tricks.sliding_window_view(met, width).all(axis=1)
+        if held.any():
+            return int(curve.steps[np.argmax(held)])
+    at_end = _met_at_end(met)
+    return int(curve.steps[met.size - at_end]) if at_end >= min(width, 2) else None
+
+
+def _met_at_end(met: BoolArray) -> int:
+    """Return by how many evaluations at the end the threshold is met."""
+    missed = np.flatnonzero(~met)
+    return met.size - (int(missed[-1]) + 1 if missed.size else 0)
 
 
 def outcome(run: Run, rule: LabelRule | None = None) -> Outcome | None:
@@ -198,9 +205,7 @@ def outcome(run: Run, rule: LabelRule | None = None) -> Outcome | None:
     if run.diverged:
         return Outcome(None, NEVER_ENDS)
     met = rule.met(curve.values)
-    open_end = 0
-    while open_end < met.size and met[met.size - 1 - open_end]:
-        open_end += 1
+    open_end = _met_at_end(met)
     if open_end:
         return Outcome(None, int(curve.steps[met.size - open_end]) - 1)
     # Between two evaluations nothing is known, but the last one speaks for the steps up to the

@@ -98,13 +98,20 @@ class Run:
         """Digest of the hyperparameters without the seed; of the loss where there are none."""
         told = {k: v for k, v in self.hparams.items() if str(k).lower() not in REPETITION_KEYS}
         # Not of the name: a sweep that was moved is the same sweep.
-        known = json.dumps(told, sort_keys=True, default=str).encode()
+        known = json.dumps(_with_text_keys(told), sort_keys=True, default=str).encode()
         return hashlib.sha256(known if told else self.loss.values.tobytes()).hexdigest()[:16]
 
     @property
     def diverged(self) -> bool:
         """Whether the training loss ended in NaN or infinity, from which no run comes back."""
         return not bool(np.isfinite(self.loss.values[-1]))
+
+
+def _with_text_keys(value: Any) -> Any:
+    """Return a value whose mappings can be sorted: YAML takes 1 and a date for keys."""
+    if isinstance(value, Mapping):
+        return {str(key): _with_text_keys(item) for key, item in value.items()}
+    return [_with_text_keys(item) for item in value] if isinstance(value, list | tuple) else value
 
 
 def window(runs: Sequence[Run], horizon: int, stride: int = 1) -> FloatArray:

@@ -20,7 +20,7 @@ from grokpredict.features.profile import Bins
 from grokpredict.model.classifier import DEFAULT_HORIZONS, DEFAULT_STRIDES
 from grokpredict.runs.configuration import Configuration
 from grokpredict.runs.curve import IntArray, serves
-from grokpredict.runs.labels import LabelRule, Outcome, outcome
+from grokpredict.runs.labels import LabelRule, Outcome, outcome, rule_of
 from grokpredict.runs.run import Run, window
 from grokpredict.training.looks import binned
 
@@ -67,6 +67,8 @@ class Facts:
 
     Attributes
     ----------
+    name : str
+        Its path.
     configuration : Configuration
         What is known of it before its first step.
     configuration_key : str
@@ -77,23 +79,30 @@ class Facts:
         Kind of task, where the hyperparameters tell it.
     planned : int or None
         Steps for which it was planned.
+    budget_source : str
+        Where that comes from.
     last_step : int
         The last one at which anything was recorded.
     stride : int
         Steps between two losses.
+    rule : LabelRule
+        By which it is labelled.
     outcome : Outcome or None
         None if no validation metric tells.
     sha256 : bytes
         Of the curves and the configuration.
     """
 
+    name: str
     configuration: Configuration
     configuration_key: str
     fingerprint: str
     family: str | None
     planned: int | None
+    budget_source: str
     last_step: int
     stride: int
+    rule: LabelRule
     outcome: Outcome | None
     sha256: bytes
 
@@ -233,13 +242,16 @@ def facts_of(run: Run, rule: LabelRule | None) -> Facts:
     """Take from a run what training keeps of it besides the features."""
     family = next((str(run.hparams[key]) for key in FAMILY_KEYS if key in run.hparams), None)
     return Facts(
+        name=run.name,
         configuration=run.configuration,
         configuration_key=run.configuration_key,
         fingerprint=fingerprint(run),
         family=family,
         planned=run.max_steps,
+        budget_source=run.budget_source,
         last_step=run.last_step,
         stride=run.loss.stride,
+        rule=rule or rule_of(run),
         outcome=outcome(run, rule),
         sha256=_sha256(run),
     )

@@ -13,10 +13,11 @@ from grokpredict.logs.content import content_digest
 from grokpredict.logs.reading import find, read_log, unexpected
 from grokpredict.logs.source import STDIN
 from grokpredict.model.classifier import DEFAULT_HORIZONS, GrokClassifier
+from grokpredict.runs.budget import relative
 from grokpredict.runs.labels import LabelRule
 from grokpredict.runs.run import Run
 from grokpredict.runs.sweep import Findings, LeftOut, Sweep
-from grokpredict.training.digest import CHUNK, Digest, Recipe, digest_runs, join, wider
+from grokpredict.training.digest import CHUNK, Digest, Facts, Recipe, digest_runs, join, wider
 from grokpredict.training.table import Progress, digest_sweep
 from grokpredict.training.trainer import TrainingReport, train_digest
 
@@ -188,7 +189,7 @@ def train_gathered(
         Called with the fits done and to do.
     """
     digest, recipe, left_out = gathered.digest, gathered.recipe, len(gathered.left_out)
-    key = "" if cache is None else key_of(digest.facts, recipe, left_out, budget, seed)
+    key = "" if cache is None else key_of(_unmoved(digest.facts), recipe, left_out, budget, seed)
     trained = cache.get(key, Trained) if cache else None
     if trained is None:
         classifier, report = train_digest(
@@ -236,6 +237,12 @@ def _gather(
     return Gathered(join(digests), tuple(left_out), findings, recipe)
 
 
+def _unmoved(facts: Sequence[Facts]) -> list[Facts]:
+    """Return facts that are the same wherever the sweep lies."""
+    names = relative([fact.name for fact in facts])
+    return [replace(fact, name=name) for fact, name in zip(facts, names, strict=True)]
+
+
 @dataclass(frozen=True, eq=False)
 class Part:
     """What became of one log."""
@@ -261,7 +268,9 @@ class Part:
             text: (number, moved(example))
             for text, (number, example) in self.findings.remarks.items()
         }
-        return Part(path, self.digest, left_out, replace(self.findings, remarks=remarks))
+        facts = tuple(replace(fact, name=moved(fact.name)) for fact in self.digest.facts)
+        digest = replace(self.digest, facts=facts)
+        return Part(path, digest, left_out, replace(self.findings, remarks=remarks))
 
 
 def _tasks(logs: Iterable[Path]) -> Iterator[list[Path]]:

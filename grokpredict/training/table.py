@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 import numpy as np
@@ -15,6 +15,7 @@ from grokpredict.features.metrics import METRIC_TERMS
 from grokpredict.features.profile import Bins
 from grokpredict.features.window import METRICS, WINDOW_COLUMNS, window_rows
 from grokpredict.model.classifier import DEFAULT_STRIDES
+from grokpredict.runs.budget import Budget, folders_of, longest_of, relative
 from grokpredict.runs.configuration import Configuration
 from grokpredict.runs.curve import FloatArray, IntArray
 from grokpredict.runs.labels import BoolArray, LabelRule
@@ -95,6 +96,8 @@ class Counts(Unused):
     networks : int
         Different networks among them; 0 where these are not known or fewer than
         :data:`MIN_NETWORKS`.
+    budgets : mapping of str to int
+        Runs whose outcome is known, by where their budget comes from.
     """
 
     unfit: int
@@ -104,6 +107,7 @@ class Counts(Unused):
     not_generalised: int
     configurations: int
     networks: int
+    budgets: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, eq=False)
@@ -129,6 +133,8 @@ class Runs:
         :data:`MIN_NETWORKS` networks of either outcome.
     family : tuple of (str or None)
         Kind of task, where the hyperparameters tell it.
+    budget_source : tuple of str
+        Where the budget of each comes from.
     """
 
     runs: tuple[Run, ...]
@@ -138,6 +144,7 @@ class Runs:
     configuration: IntArray
     network: IntArray
     family: tuple[str | None, ...]
+    budget_source: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return self.t4.size
@@ -231,7 +238,8 @@ def known_runs(
         Finished and interrupted runs.
     budget : int, optional
         Step by which they have to generalise; for each the steps that it was planned for by
-        default, or the longest run's where the logs do not tell.
+        default, or those of the longest run in its folder where the logs do not tell, see
+        :func:`grokpredict.runs.budget.longest_of`.
     rule : LabelRule
         What it takes for having generalised.
 
@@ -309,13 +317,13 @@ def known_windows(digest: Digest, recipe: Recipe, budget: int | None) -> Labelle
 
 
 def _labelled(facts: Sequence[Facts], budget: int | None) -> tuple[list[int], Runs, dict[str, int]]:
-    fallback = budget or max((fact.last_step + 1 for fact in facts), default=0)
+    budgets = _budgets(facts, budget)
     kept: list[int] = []
     ends: list[tuple[float, float]] = []
     lost = {"no_metric": 0, "censored": 0}
-    for i, fact in enumerate(facts):
-        planned = fact.planned or fallback
-        asked = budget or planned
+    for i, (fact, own) in enumerate(zip(facts, budgets, strict=True)):
+        planned = fact.planned or own.steps
+        asked = own.steps
         if fact.outcome is None:
             lost["no_metric"] += 1
         elif asked > planned or fact.outcome.by(asked) is None:
@@ -334,8 +342,41 @@ def _labelled(facts: Sequence[Facts], budget: int | None) -> tuple[list[int], Ru
         configuration=configuration,
         network=_networks(labelled, configuration, t4 <= asked_for),
         family=tuple(fact.family for fact in labelled),
+        budget_source=tuple(
+            budgets[i].source if facts[i].planned and budget is None else str(budgets[i])
+            for i in kept
+        ),
     )
     return kept, runs, lost
+
+
+def _budgets(facts: Sequence[Facts], budget: int | None) -> list[Budget]:
+    """Return the budget of each run: what was asked for, else its plan, else its folder's."""
+    if budget is not None:
+        return [Budget(budget, "as you asked")] * len(facts)
+    folders: dict[str, list[Facts]] = {}
+    names = folders_of(relative([fact.name for fact in facts]))
+    for folder, fact in zip(names, facts, strict=True):
+        folders.setdefault(folder, []).append(fact)
+    longest = {folder: _longest(own, folder) for folder, own in folders.items()}
+    return [
+        Budget(fact.planned, fact.budget_source or "its plan") if fact.planned else longest[folder]
+        for fact, folder in zip(facts, names, strict=True)
+    ]
+
+
+def _longest(facts: Sequence[Facts], folder: str) -> Budget:
+    labelled = [fact for fact in facts if fact.outcome is not None] or facts
+    return longest_of(
+        [fact.planned or fact.last_step + 1 for fact in labelled],
+        [
+            None
+            if fact.outcome is None or fact.outcome.t4 is not None
+            else fact.outcome.known_until
+            for fact in labelled
+        ],
+        folder,
+    )
 
 
 def _networks(facts: Sequence[Facts], configuration: IntArray, good: BoolArray) -> IntArray:

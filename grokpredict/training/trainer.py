@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -33,7 +34,7 @@ from grokpredict.training.cross_validation import (
     held_out_scores,
     table_for,
 )
-from grokpredict.training.digest import Digest, Recipe
+from grokpredict.training.digest import Digest, Facts, Recipe
 from grokpredict.training.looks import LookTable, kind_folds, train_looks
 from grokpredict.training.table import (
     Counts,
@@ -164,7 +165,7 @@ def train_digest(
     )
     classifier = GrokClassifier(
         grids=tuple((grid.horizon, grid.stride) for grid in grids),
-        rule=recipe.rule or LabelRule(),
+        rule=_rule(labelled.facts),
         budget=int(budget or np.median(runs.budget)),
         settings=recipe.settings,
         familiar=_familiar(windows, *splits[0], rows, readers),
@@ -182,6 +183,11 @@ def train_digest(
         },
     )
     return classifier, report
+
+
+def _rule(facts: Sequence[Facts]) -> LabelRule:
+    """Return the rule that most runs were labelled by: that of a sweep of regressions is a loss."""
+    return Counter(fact.rule for fact in facts).most_common(1)[0][0]
 
 
 def _counting(progress: Progress | None, total: int) -> Callable[[int], Progress]:
@@ -223,6 +229,7 @@ def _counts(
         not_generalised=int(np.sum(used & ~good)),
         configurations=int(np.unique(runs.configuration[used]).size),
         networks=_n_networks(runs, used),
+        budgets=dict(Counter(runs.budget_source)),
     )
 
 
