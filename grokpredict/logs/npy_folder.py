@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from grokpredict.logs.arrays import has_loss, sweep_of_arrays
-from grokpredict.logs.columns import CHANNEL_NAMES, Columns, normalised
+from grokpredict.logs.columns import CHANNEL_NAMES, Columns, normalised, split_of
 from grokpredict.logs.errors import LogError
 from grokpredict.logs.hparams import hparams_beside
 from grokpredict.logs.source import opened
@@ -21,7 +21,7 @@ NAME = "NumPy folder"
 #: Folders in it may be further runs.
 WHOLE = False
 
-_COUNTS = re.compile(r"(steps?|iters?|epochs?)$")
+_COUNTS = re.compile(r"steps?|iters?|epochs?")
 
 
 def recognises(path: Path) -> bool:
@@ -63,10 +63,17 @@ def _groups(path: Path) -> dict[str, dict[str, Path]]:
         words = re.split(r"[_\-. ]+", file.stem)
         for i in range(len(words)):
             channel = "_".join(words[i:])
-            if normalised(channel) in CHANNEL_NAMES or _COUNTS.match(channel.lower()):
+            if normalised(channel) in CHANNEL_NAMES or _is_axis(channel):
                 groups.setdefault("_".join(words[:i]), {})[channel] = file
                 break
     return groups
+
+
+def _is_axis(name: str) -> bool:
+    """Say whether a name is that of steps: ``steps``, ``val_steps``, ``train_loss_steps``."""
+    before, _, last = name.rpartition("_")
+    known = not before or split_of(before) is not None or normalised(before) in CHANNEL_NAMES
+    return known and _COUNTS.fullmatch(last.lower()) is not None
 
 
 def _load(file: Path) -> np.ndarray[Any, Any]:
