@@ -82,5 +82,6 @@ def _load(file: Path) -> np.ndarray[Any, Any]:
             return np.asarray(np.load(raw, allow_pickle=False))
     except LogError:
         raise
-    except (OSError, ValueError, EOFError) as error:
+    # numpy raises its own kinds on a damaged header.
+    except Exception as error:
         raise LogError(f"{file} cannot be read as a .npy file of numbers: {error}") from error

@@ -129,7 +129,7 @@ def rule_of(run: Run) -> LabelRule:
         return LabelRule()
     try:
         threshold = float(level)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         threshold = math.nan
     if not math.isfinite(threshold):
         raise ValueError(

@@ -18,7 +18,7 @@ from grokpredict.model.classifier import DEFAULT_STRIDES
 from grokpredict.runs.budget import Budget, folders_of, longest_of, relative
 from grokpredict.runs.configuration import Configuration
 from grokpredict.runs.curve import FloatArray, IntArray
-from grokpredict.runs.labels import BoolArray, LabelRule
+from grokpredict.runs.labels import NEVER_ENDS, BoolArray, LabelRule
 from grokpredict.runs.run import Run
 from grokpredict.runs.sweep import Sweep
 from grokpredict.training.digest import (
@@ -365,10 +365,17 @@ def _budgets(facts: Sequence[Facts], budget: int | None) -> list[Budget]:
     ]
 
 
+def _end(fact: Facts) -> int:
+    """Return the steps that a run took: a run evaluated last at 9 900 of 100 steps took 10 000."""
+    result = fact.outcome
+    watched = 0 if result is None or result.known_until == NEVER_ENDS else result.known_until
+    return max(fact.last_step + 1, watched)
+
+
 def _longest(facts: Sequence[Facts], folder: str) -> Budget:
     labelled = [fact for fact in facts if fact.outcome is not None] or facts
     return longest_of(
-        [fact.planned or fact.last_step + 1 for fact in labelled],
+        [fact.planned or _end(fact) for fact in labelled],
         [
             None
             if fact.outcome is None or fact.outcome.t4 is not None
