@@ -7,7 +7,7 @@ import os
 import sqlite3
 import struct
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import loggers
@@ -207,18 +207,29 @@ def test_a_damaged_database_is_left_out_and_strict_says_so(
 # ------------------------------------------------------------------------------ searching
 
 
-def test_a_folder_in_a_folder_and_so_on(tmp_path: Path) -> None:
-    """1 500 of them: no recursion ends, and names that are too long are left out."""
+@pytest.fixture
+def deep(tmp_path: Path) -> Iterator[Path]:
+    """A folder in a folder and so on, 1 500 times: step by step, since no path is as long."""
     (tmp_path / "good.csv").write_text(GOOD)
-    here = os.getcwd()  # noqa: PTH109
-    try:
-        os.chdir(tmp_path)
-        for _ in range(1500):
-            os.mkdir("deeper")  # noqa: PTH102
-            os.chdir("deeper")
-    finally:
-        os.chdir(here)
-    sweep = read_sweep(tmp_path)
+    here = Path.cwd()
+    os.chdir(tmp_path)
+    for _ in range(1500):
+        os.mkdir("deeper")  # noqa: PTH102
+        os.chdir("deeper")
+    os.chdir(here)
+    yield tmp_path
+    os.chdir(tmp_path)
+    for _ in range(1500):
+        os.chdir("deeper")
+    for _ in range(1500):
+        os.chdir("..")
+        os.rmdir("deeper")  # noqa: PTH106
+    os.chdir(here)
+
+
+def test_a_folder_in_a_folder_and_so_on(deep: Path) -> None:
+    """No recursion ends the search, and what has too long a name is left out."""
+    sweep = read_sweep(deep)
     assert len(sweep.runs) == 1
     assert all("cannot be searched" in left.reason for left in sweep.left_out)
 
