@@ -185,3 +185,26 @@ def test_rounding(values: np.ndarray) -> None:
     error = np.abs(rounded[normal].astype(float) / values[normal].astype(float) - 1)
     assert np.all(error <= 2**-13)
     np.testing.assert_array_equal(round_mantissa(rounded), rounded)
+
+
+def test_percentages_of_one_run_tell_those_of_the_others(tmp_path: Path) -> None:
+    """The second is at chance, one in a hundred: alone it could be a share of 0.97."""
+    path = tmp_path / "b.npz"
+    steps = np.arange(60)
+    accuracies = np.stack([np.linspace(1, 99, 60), np.full(60, 0.97)])
+    losses = np.tile(np.exp(-steps / 20), (2, 1))
+    write_bundle(path, channels={"train_loss": (steps, losses), "val_acc": (steps, accuracies)})
+    good, chance = read_bundle(path).runs
+    np.testing.assert_allclose(good.channels["val_acc"].values, accuracies[0] / 100, rtol=2**-12)
+    np.testing.assert_allclose(chance.channels["val_acc"].values, 0.0097, rtol=2**-12)
+
+
+def test_evaluations_that_were_not_made_are_missing(tmp_path: Path) -> None:
+    path = tmp_path / "b.npz"
+    steps = np.arange(60)
+    accuracies = np.where(steps % 10 == 0, 0.5, np.nan)[None]
+    write_bundle(
+        path, channels={"train_loss": (steps, np.ones((1, 60))), "val_acc": (steps, accuracies)}
+    )
+    (run,) = read_bundle(path).runs
+    assert run.channels["val_acc"].steps.tolist() == list(range(0, 60, 10))

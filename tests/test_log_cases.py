@@ -36,6 +36,7 @@ class Expected:
     refused: str = ""
     note: str = ""
     t4: int | None = 400
+    diverged_at: int | None = None
     steps: tuple[int, ...] = (0, 1, 2, 599)
     unit: str = "step"
     runs: int = 1
@@ -409,6 +410,15 @@ def losses_missing_where_it_was_evaluated(folder: Path) -> None:
     write_csv(folder / "log.csv", found)
 
 
+@case(Expected(t4=None, diverged_at=300))
+def losses_that_are_no_numbers_to_the_end(folder: Path) -> None:
+    """Evaluations go on beside them, in the same rows as before: the run diverged."""
+    found = [{**row, "val_acc": 0.1 + row["step"] / 6000} for row in rows()]
+    for row in found[300:]:
+        row["train_loss"] = "nan"
+    write_csv(folder / "log.csv", found)
+
+
 # ---------------------------------------------------------- evaluations counted once
 
 
@@ -644,6 +654,11 @@ def check(run: Run, expected: Expected) -> None:
     assert (None if result is None else result.t4) == expected.t4
     notes = "\n".join(run.notes)
     assert re.search(expected.note, notes) if expected.note else not notes, notes
-    assert not run.diverged
+    assert run.diverged == (expected.diverged_at is not None)
+    finite = np.isfinite(run.loss.values)
+    lost = [] if expected.diverged_at is None else list(range(expected.diverged_at, 600))
+    assert run.loss.steps[~finite].tolist() == lost
     # Never another loss than that of the run, and never a mean of two.
-    assert all(np.isclose(LOSSES, value, rtol=1e-7, atol=0).any() for value in run.loss.values)
+    assert all(
+        np.isclose(LOSSES, value, rtol=1e-7, atol=0).any() for value in run.loss.values[finite]
+    )

@@ -8,6 +8,7 @@ import sqlite3
 import struct
 import zlib
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import loggers
@@ -15,18 +16,23 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 from loggers import a_run
+from planted import planted_sweep
 
+from grokpredict import train
 from grokpredict.cli import main
-from grokpredict.logs import LogError, read_run, read_sweep
+from grokpredict.logs import LogError, csv_file, read_run, read_sweep
 from grokpredict.runs.budget import folders_of, longest_of
-from grokpredict.runs.curve import MAX_STEP, checked_steps
+from grokpredict.runs.curve import MAX_STEP, Curve, checked_steps
 from grokpredict.runs.labels import LabelRule
+from grokpredict.runs.sweep import Sweep
 from grokpredict.training import gathering
 from grokpredict.training.digest import Recipe, digest_runs
 
 pytestmark = pytest.mark.filterwarnings(
     "ignore::DeprecationWarning", "ignore::FutureWarning", "ignore::PendingDeprecationWarning"
 )
+
+LEVEL = "generalised_at_val_loss"
 
 GOOD = "step,train_loss,val_acc\n" + "".join(f"{i},{1 / (1 + i)},0.1\n" for i in range(60))
 
@@ -155,6 +161,7 @@ def test_a_metric_that_was_cut_is_no_other_step(tmp_path: Path) -> None:
     metric("1700 0.25 5")(tmp_path)
     run = read_run(tmp_path)
     assert run.loss.steps.tolist() == list(range(50))
+    assert run.loss.values[5] == 1 / 6
 
 
 def test_a_wandb_record_that_does_not_decode(tmp_path: Path) -> None:
@@ -242,7 +249,8 @@ def test_folders_that_links_lead_to_are_read_once(tmp_path: Path) -> None:
     sweep_folder.mkdir()
     (sweep_folder / "a").symlink_to(elsewhere)
     (sweep_folder / "b").symlink_to(elsewhere)
-    (sweep_folder / "itself").symlink_to(sweep_folder)
+    for name in ("itself", "once more"):
+        (sweep_folder / name).symlink_to(sweep_folder)
     assert len(read_sweep(sweep_folder).runs) == 1
 
 
@@ -276,6 +284,24 @@ def test_files_that_are_no_logs_are_counted_by_kind(tmp_path: Path) -> None:
 
 
 # ------------------------------------------------------------------- using what was read
+
+
+def test_a_fault_of_a_reader_that_nobody_foresaw(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("a", "b", "c"):
+        (tmp_path / f"{name}.csv").write_text(GOOD)
+    parse = csv_file.parse
+
+    def failing(text: str, name: str) -> object:
+        if name.endswith("b.csv"):
+            raise ZeroDivisionError("a fault")
+        return parse(text, name)
+
+    monkeypatch.setattr(csv_file, "parse", failing)
+    sweep = read_sweep(tmp_path)
+    assert [Path(run.name).name for run in sweep.runs] == ["a.csv", "c.csv"]
+    assert sweep.left_out[0].reason == "it cannot be read: ZeroDivisionError: a fault"
 
 
 def test_a_run_whose_digest_fails_is_left_out_of_a_training(
@@ -354,13 +380,12 @@ def test_the_budget_is_printed_with_where_it_comes_from(tmp_path: Path) -> None:
 
 
 def test_a_sweep_of_regressions_saves_their_rule() -> None:
-    from grokpredict.runs.curve import Curve
-    from grokpredict.runs.run import Run
-    from grokpredict.training.digest import facts_of
-    from grokpredict.training.trainer import _rule
-
-    at = np.arange(100)
-    curves = {"train_loss": Curve(at, np.exp(-at / 9)), "val_loss": Curve(at, np.exp(-at / 20))}
-    runs = [Run(curves, hparams={"generalised_at_val_loss": 0.02}) for _ in range(3)]
-    assert _rule([facts_of(run, None) for run in runs]) == LabelRule("val_loss", 0.02)
-    assert _rule([facts_of(run, LabelRule(hold=1)) for run in runs]) == LabelRule(hold=1)
+    """And not an accuracy of 0.95, which no run of it ever has."""
+    runs = []
+    for run in planted_sweep(30).runs:
+        accuracy = run.channels["val_acc"]
+        curves = {"train_loss": run.loss, "val_loss": Curve(accuracy.steps, 1 - accuracy.values)}
+        runs.append(replace(run, channels=curves, hparams={**run.hparams, LEVEL: 0.05}))
+    classifier, report = train(Sweep(runs), horizons=(400,), strides=(1,))
+    assert report.counts.generalised > 10
+    assert classifier.rule == LabelRule("val_loss", 0.05)
