@@ -6,6 +6,7 @@ generalises at step 400. What is read of it must be the same run, or nothing.
 
 from __future__ import annotations
 
+import ast
 import csv
 import json
 import re
@@ -17,6 +18,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+import grokpredict
 from grokpredict.logs import Columns, read_sweep
 from grokpredict.runs.labels import outcome
 from grokpredict.runs.run import Run
@@ -593,7 +595,7 @@ def no_end_of_line_after_a_whole_value(folder: Path) -> None:
     (folder / "log.csv").write_text(("step,train_loss\n" + text)[:-1])
 
 
-@case(Expected(note="header is there again"))
+@case(Expected(note="the header is repeated"))
 def header_again_after_a_resume(folder: Path) -> None:
     found = rows()
     write_csv(folder / "log.csv", found[:450])
@@ -662,3 +664,32 @@ def check(run: Run, expected: Expected) -> None:
     assert all(
         np.isclose(LOSSES, value, rtol=1e-7, atol=0).any() for value in run.loss.values[finite]
     )
+
+
+# ------------------------------------------------------------------------ what docs say
+
+
+def sentences(folder: Path) -> str:
+    """All texts of the readers, with … for what is filled in."""
+    found: list[str] = []
+    for path in sorted(folder.rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.JoinedStr):
+                parts = (p.value if isinstance(p, ast.Constant) else "…" for p in node.values)
+                found.append("".join(map(str, parts)))
+            elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+                found.append(node.value)
+    return "\n".join(found)
+
+
+def test_the_documented_refusals_are_those_that_are_given() -> None:
+    package = Path(grokpredict.__file__).parent
+    text = (package.parent / "docs" / "formats.md").read_text()
+    table = text.split("**Refused**")[1].split("\n\n## ")[0]
+    documented = [
+        line.split(" | ")[1].removesuffix(" |") for line in table.splitlines() if "…" in line
+    ]
+    given = re.sub(r"[{}]", "", sentences(package / "logs") + sentences(package / "runs"))
+    missing = [each for each in documented[1:] if each not in given]
+    assert len(documented) > 15
+    assert missing == []

@@ -110,8 +110,8 @@ def _whole_rows(
     if again:
         rows = [i for i in rows if i not in again]
         remarks.append(
-            "its header is there again in the middle: it goes on in the same file; if steps were "
-            "repeated, what was written later counts"
+            "the header is repeated in the middle of the file, as after a resume; where steps are "
+            "repeated, the later rows count"
         )
         rows = _resumed(columns, header, rows)
     if not text.endswith(("\n", "\r")) and len(rows) > 1 and _breaks_off(columns[-1], rows):
