@@ -214,7 +214,7 @@ def clopper_pearson(hits: int, n: int) -> Interval:
 
     if n == 0:
         return Interval(None, None, None)
-    tail = 0.05 / 2
+    tail = (1 - 0.95) / 2
     low = float(betaincinv(hits, n - hits + 1, tail)) if hits else 0.0
     high = float(betaincinv(hits + 1, n - hits, 1 - tail)) if hits < n else 1.0
     return Interval(hits / n, low, high)
