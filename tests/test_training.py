@@ -273,7 +273,7 @@ def test_every_run_is_accounted_for() -> None:
     # Those that met the accuracy at the very end are not confirmed either.
     assert counts.censored >= 1
     total = dataclasses.asdict(counts)
-    del total["runs"], total["configurations"]
+    del total["runs"], total["configurations"], total["budgets"]
     assert sum(total.values()) == 61
     assert counts.configurations == counts.generalised + counts.not_generalised
 
@@ -314,7 +314,8 @@ def test_runs_without_a_plan_were_to_be_watched_as_long_as_the_longest() -> None
         for run, own in zip(runs, t4, strict=True)
     ]
     known, _ = known_runs(Sweep(stopped), None, LabelRule())
-    assert set(known.budget) == {3951.0}
+    assert set(known.budget) == {4000.0}
+    assert set(known.budget_source) == {"4000 steps, the longest run"}
     assert known.generalised.sum() == sum(own.size and np.isfinite(own[0]) for own in t4)
 
 

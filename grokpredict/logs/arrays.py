@@ -35,14 +35,16 @@ def is_curve(value: Any) -> bool:
     """Say whether a value of a JSON document is a list of numbers, one after the other."""
     if not isinstance(value, list) or len(value) < _FEWEST:
         return False
-    return all(own is None or type(own) in (int, float) for own in value) or is_pairs(value)
+    return all(item is None or type(item) in (int, float) for item in value) or is_pairs(value)
 
 
 def is_pairs(value: Sequence[Any]) -> bool:
     """Say whether a list holds pairs of a step and a value."""
     return all(
-        isinstance(own, list) and len(own) == 2 and all(type(each) in (int, float) for each in own)
-        for own in value
+        isinstance(item, list)
+        and len(item) == 2
+        and all(type(number) in (int, float) for number in item)
+        for item in value
     )
 
 
@@ -76,41 +78,41 @@ def sweep_of_arrays(
     LogError
         If a channel is of another length than the steps.
     """
-    flat, others = _told_apart(arrays)
-    known = {**unnested(others), **hparams}
-    many = {key for key, own in flat.items() if own.ndim == 2 and not _is_axis(key)}
+    flat, others = _curves_and_settings(arrays)
+    configuration = {**unnested(others), **hparams}
+    many = {key for key, curves in flat.items() if curves.ndim == 2 and not _is_axis(key)}
     if not many:
-        table = _table(flat, columns, known, name)
-        return sweep_of_table(table[0], columns, known, name, (*remarks, *table[1]))
+        table = _table(flat, columns, configuration, name)
+        return sweep_of_table(table[0], columns, configuration, name, (*remarks, *table[1]))
     runs: list[Run] = []
     left_out: list[LeftOut] = []
     findings = Findings()
-    for label, own, settings in _rows(flat, many, name):
+    for label, curves, settings in _rows(flat, many, name):
         where = f"{name}[{label}]"
         try:
-            table = _table(own, columns, known, where)
-            found = sweep_of_table(
-                table[0], columns, {**known, **settings}, where, (*remarks, *table[1])
+            table = _table(curves, columns, configuration, where)
+            sweep = sweep_of_table(
+                table[0], columns, {**configuration, **settings}, where, (*remarks, *table[1])
             )
         except LogError as error:
             left_out.append(LeftOut(where, str(error)))
             continue
-        runs += found.runs
-        left_out += found.left_out
-        findings += found.findings
+        runs += sweep.runs
+        left_out += sweep.left_out
+        findings += sweep.findings
     return Sweep(runs, left_out, findings)
 
 
-def _told_apart(arrays: Mapping[str, Any]) -> tuple[dict[str, Array], dict[str, Any]]:
+def _curves_and_settings(arrays: Mapping[str, Any]) -> tuple[dict[str, Array], dict[str, Any]]:
     """Return the curves, in which objects are taken apart, and all else."""
     flat: dict[str, Array] = {}
     others: dict[str, Any] = {}
     for key, value in arrays.items():
         if isinstance(value, dict):
-            inner, rest = _told_apart(value)
+            inner, rest = _curves_and_settings(value)
             # {"train": {"loss": [...]}, "test": {"loss": [...]}}
             before = f"{key}/" if split_of(key) else ""
-            flat.update({f"{before}{each}": own for each, own in inner.items()})
+            flat.update({f"{before}{name}": array for name, array in inner.items()})
             if rest:
                 others[key] = rest
         elif isinstance(value, np.ndarray) and value.dtype.kind in "fiub" and value.ndim in (1, 2):
@@ -123,7 +125,9 @@ def _told_apart(arrays: Mapping[str, Any]) -> tuple[dict[str, Array], dict[str, 
                 flat[f"{key}_steps"] = np.array(steps, dtype=float)
                 flat[key] = np.array(values, dtype=float)
             else:
-                flat[key] = np.array([np.nan if own is None else own for own in value], dtype=float)
+                flat[key] = np.array(
+                    [np.nan if array is None else array for array in value], dtype=float
+                )
         else:
             others[key] = value
     return flat, others
@@ -133,14 +137,14 @@ def _rows(
     flat: Mapping[str, Array], many: set[str], name: str
 ) -> Iterator[tuple[str, dict[str, Array], dict[str, Any]]]:
     """Yield the arrays of each run of two-dimensional ones."""
-    axes = {own.size for key, own in flat.items() if _is_axis(key) and own.ndim == 1}
+    axes = {array.size for key, array in flat.items() if _is_axis(key) and array.ndim == 1}
     turned = {
         key: flat[key].T
         if flat[key].shape[0] in axes and flat[key].shape[1] not in axes
         else flat[key]
         for key in many
     }
-    numbers = {own.shape[0] for own in turned.values()}
+    numbers = {array.shape[0] for array in turned.values()}
     if len(numbers) > 1:
         shapes = ", ".join(f"{key} {flat[key].shape}" for key in sorted(many))
         raise LogError(f"arrays must hold equally many runs, those of {name} have shapes {shapes}")
@@ -150,16 +154,16 @@ def _rows(
             f"an array may hold {MAX_RUNS} runs of two values or more, one of {name} has the "
             f"shape {next(iter(turned.values())).shape}"
         )
-    shared = {key: own for key, own in flat.items() if _is_axis(key)}
+    shared = {key: array for key, array in flat.items() if _is_axis(key)}
     settings = {
-        key: own
-        for key, own in flat.items()
-        if key not in many and key not in shared and own.size == n_runs
+        key: array
+        for key, array in flat.items()
+        if key not in many and key not in shared and array.size == n_runs
     }
     for i in range(n_runs):
-        axes_of_run = {key: own[i] if own.ndim == 2 else own for key, own in shared.items()}
-        own = {**axes_of_run, **{key: table[i] for key, table in turned.items()}}
-        yield str(i), own, {key: column[i].item() for key, column in settings.items()}
+        axes_of_run = {key: array[i] if array.ndim == 2 else array for key, array in shared.items()}
+        array = {**axes_of_run, **{key: table[i] for key, table in turned.items()}}
+        yield str(i), array, {key: column[i].item() for key, column in settings.items()}
 
 
 def _is_axis(name: str) -> bool:
@@ -170,7 +174,7 @@ def _table(
     flat: Mapping[str, Array], columns: Columns, hparams: Mapping[str, Any], name: str
 ) -> tuple[Table, list[str]]:
     """Lay the channels over one axis; a row for each step of any."""
-    axes = {key: own for key, own in flat.items() if _is_axis(key) or key == columns.step}
+    axes = {key: array for key, array in flat.items() if _is_axis(key) or key == columns.step}
     channels = columns.channels([key for key in flat if key not in axes], name)
     losses = flat[channels["train_loss"]]
     placed: dict[str, tuple[str | None, Array]] = {}
@@ -211,10 +215,10 @@ def _axis_of(
             return 2
         return 1 if words[0] in kinds else 3
 
-    fitting = [axis for axis, own in axes.items() if own.size == size and rank(axis) < 3]
+    fitting = [axis for axis, steps in axes.items() if steps.size == size and rank(axis) < 3]
     if not fitting and len(axes) == 1:
         # There is but one axis, whatever it is called: {"train_loss", "eval_epochs"}.
-        fitting = [axis for axis, own in axes.items() if own.size == size]
+        fitting = [axis for axis, steps in axes.items() if steps.size == size]
     return min(fitting, key=lambda axis: (rank(axis), _unit(axis) == "epoch"), default=None)
 
 
@@ -227,7 +231,7 @@ def _by_cadence(
     name: str,
 ) -> tuple[Array, str]:
     """Return the steps of evaluations whose cadence the configuration tells."""
-    every = row_length({k: own for k, own in plain_keys(hparams).items() if "eval" in k})
+    every = row_length({k: value for k, value in plain_keys(hparams).items() if "eval" in k})
     if not axes and every is not None and abs(size - -(-n_losses // every[1])) <= 1:
         return np.arange(size) * every[1], f"{key} is there every {every[1]} steps, by {every[0]}"
     raise LogError(
@@ -242,17 +246,17 @@ def _laid_out(
     unit: str,
     columns: Columns,
 ) -> Table:
-    steps = [own for _, own in placed.values()]
-    same = all(np.array_equal(own, steps[0]) for own in steps)
+    steps = [axis for _, axis in placed.values()]
+    same = all(np.array_equal(axis, steps[0]) for axis in steps)
     every = steps[0] if same else np.unique(np.concatenate(steps))
     cells: dict[str, list[Any]] = {}
     if unit:
         cells[columns.step or unit] = every.tolist()
-    for key, (_, own) in placed.items():
+    for key, (_, axis) in placed.items():
         column: list[Any] = flat[key].tolist()
         if not same:
             spread: list[Any] = [None] * every.size
-            for i, value in zip(np.searchsorted(every, own).tolist(), column, strict=True):
+            for i, value in zip(np.searchsorted(every, axis).tolist(), column, strict=True):
                 spread[i] = value
             column = spread
         cells[key] = column

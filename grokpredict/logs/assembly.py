@@ -8,16 +8,19 @@ from typing import Any
 
 import numpy as np
 
-from grokpredict.logs.axis import Axis, axis_of
+from grokpredict.logs.axis import axis_of
 from grokpredict.logs.columns import Columns, normalised
+from grokpredict.logs.counting import Axis
+from grokpredict.logs.curves import curve_of, from_even_steps, in_shares
 from grokpredict.logs.errors import LogError
 from grokpredict.logs.missing import evaluations_once, without_missing
 from grokpredict.logs.plan import EpochLength, planned, row_length
-from grokpredict.logs.rows import Part, interleaved, runs_of, tidied, wide
+from grokpredict.logs.rows import interleaved, runs_of, tidied
 from grokpredict.logs.table import Series, Table, is_nothing, numbers, settings
+from grokpredict.logs.wide import Part, wide
 from grokpredict.runs.configuration import Configuration, plain_keys
-from grokpredict.runs.curve import Curve, FloatArray, IntArray, checked_counts
-from grokpredict.runs.labels import PERCENT_ABOVE, rule_of
+from grokpredict.runs.curve import Curve, FloatArray, IntArray
+from grokpredict.runs.labels import rule_of
 from grokpredict.runs.run import Run
 from grokpredict.runs.sweep import Findings, LeftOut, Sweep
 
@@ -28,9 +31,6 @@ EPOCH_MEANS = (
     "each loss is the mean of an epoch and not the loss of one step; log the loss of every step, "
     "or use a classifier trained on such logs"
 )
-
-#: Losses before the even steps begin that are left out: that of step 0 or 1, powers of ten.
-_MOST_BEFORE = 4
 
 
 def sweep_of_table(
@@ -70,19 +70,19 @@ def sweep_of_table(
     single = len(parts) == 1
     while parts:
         part = parts.pop(0)
-        own = name if single else f"{name}[{part.label}]"
+        label = name if single else f"{name}[{part.label}]"
         try:
-            found = _of_part(part, hparams, own, (*part.notes, *remarks))
+            result = _of_part(part, hparams, label, (*part.notes, *remarks))
         except LogError as error:
             if single:
                 raise
-            left_out.append(LeftOut(own, str(error)))
+            left_out.append(LeftOut(label, str(error)))
             continue
-        if isinstance(found, list):
-            parts, single = found + parts, False
+        if isinstance(result, list):
+            parts, single = result + parts, False
             continue
-        runs += found.runs
-        findings += found.findings
+        runs += result.runs
+        findings += result.findings
     return Sweep(runs, left_out, findings)
 
 
@@ -93,37 +93,48 @@ def _of_part(
     table, columns = part.table, part.columns
     header = list(table.columns)
     channels = columns.channels(header, name)
-    told = {channel: numbers(table, column, name) for channel, column in channels.items()}
-    told = without_missing(told, table.n_rows)
-    losses = told["train_loss"][0]
-    known = {**settings(table.constants, {*channels.values()}), **hparams, **columns.hparams}
+    values = {channel: numbers(table, column, name) for channel, column in channels.items()}
+    values = without_missing(values, table.n_rows)
+    losses = values["train_loss"][0]
+    configuration = {
+        **settings(table.constants, {*channels.values()}),
+        **hparams,
+        **columns.hparams,
+    }
     # What was logged of the rate counts only where the configuration says nothing of it.
-    said = Configuration.from_mapping(known).known()
+    said = Configuration.from_mapping(configuration).known()
     rates = _rates(table, {*channels.values()})
-    known = {**{name: value for name, value in rates.items() if name not in said}, **known}
-    axis = axis_of(table, losses, known, columns, name)
+    configuration = {
+        **{name: value for name, value in rates.items() if name not in said},
+        **configuration,
+    }
+    axis = axis_of(table, losses, configuration, columns, name)
     if not part.label:
         several = interleaved(table, axis.steps, losses, columns, name)
         if several is not None:
             return several
-    told, repeated = evaluations_once(told, _rows_between_evaluations(known, axis.steps[losses]))
-    curves = {channel: _curve(table, axis, *own, channel, name) for channel, own in told.items()}
-    known = {key: value for key, value in known.items() if key != axis.column}
-    notes = (*axis.notes, *repeated, *_said(columns, header, channels, told))
+    values, repeated = evaluations_once(
+        values, _rows_between_evaluations(configuration, axis.steps[losses])
+    )
+    curves = {
+        channel: _curve(table, axis, *samples, channel, name) for channel, samples in values.items()
+    }
+    configuration = {key: value for key, value in configuration.items() if key != axis.column}
+    notes = (*axis.notes, *repeated, *_unknown_metric_notes(columns, header, channels, values))
     if "epoch" in normalised(channels["train_loss"]):
         notes = (*notes, EPOCH_MEANS)
     taken = channels if axis.column is None else {"step": axis.column, **channels}
-    return sweep_of_run(curves, known, name, taken, axis, (*notes, *remarks))
+    return sweep_of_run(curves, configuration, name, taken, axis, (*notes, *remarks))
 
 
-def _said(
+def _unknown_metric_notes(
     columns: Columns,
     header: Sequence[str],
     channels: Mapping[str, str],
-    told: Mapping[str, tuple[IntArray, FloatArray]],
+    values: Mapping[str, tuple[IntArray, FloatArray]],
 ) -> list[str]:
     """Return what is to be said of the columns."""
-    if any(channel in told and told[channel][0].size for channel in ("val_acc", "val_loss")):
+    if any(channel in values and values[channel][0].size for channel in ("val_acc", "val_loss")):
         return []
     unknown = columns.unknown_metrics(header)
     if not unknown:
@@ -137,7 +148,7 @@ def _said(
 
 def _rates(table: Table, used: set[str]) -> dict[str, Any]:
     """Return the highest learning rate of a column that logs it, and the optimiser it names."""
-    found: dict[str, Any] = {}
+    logged: dict[str, Any] = {}
     for column, cells in table.columns.items():
         monitored = _MONITORED.match(column)
         if column in used or not (monitored or normalised(column) in ("lr", "learning_rate")):
@@ -147,16 +158,16 @@ def _rates(table: Table, used: set[str]) -> dict[str, Any]:
         except (TypeError, ValueError, OverflowError):
             continue
         rates = [rate for rate in rates if np.isfinite(rate) and rate > 0]
-        if rates and "learning_rate" not in found:
-            found["learning_rate"] = max(rates)
-        if monitored and "optimizer" not in found:
-            found["optimizer"] = monitored["optimizer"]
-    return found
+        if rates and "learning_rate" not in logged:
+            logged["learning_rate"] = max(rates)
+        if monitored and "optimizer" not in logged:
+            logged["optimizer"] = monitored["optimizer"]
+    return logged
 
 
 def _rows_between_evaluations(hparams: Mapping[str, Any], steps: FloatArray) -> int | None:
     """Return after how many rows the configuration says that evaluations were made."""
-    every = row_length({key: own for key, own in plain_keys(hparams).items() if "eval" in key})
+    every = row_length({key: value for key, value in plain_keys(hparams).items() if "eval" in key})
     gaps = np.diff(steps[:2])
     if every is None or not gaps.size or not gaps[0] > 0 or every[1] % gaps[0]:
         return None
@@ -166,36 +177,22 @@ def _rows_between_evaluations(hparams: Mapping[str, Any], steps: FloatArray) -> 
 def _curve(
     table: Table, axis: Axis, rows: IntArray, values: FloatArray, channel: str, name: str
 ) -> Curve:
-    own = axis.steps[rows]
-    lost = np.flatnonzero(np.isnan(own))
+    steps = axis.steps[rows]
+    lost = np.flatnonzero(np.isnan(steps))
     if lost.size:
         raise LogError(
             f"a row with a value must have a step, line {table.line(int(rows[lost[0]]))} "
             f"of {name} has none"
         )
-    back = np.flatnonzero(np.diff(own) < 0)
+    back = np.flatnonzero(np.diff(steps) < 0)
     if back.size:
         row = int(rows[back[0] + 1])
         raise LogError(
             f"steps must not go back, line {table.line(row)} of {name} goes from step "
-            f"{int(own[back[0]])} to {int(own[back[0] + 1])} in column {axis.column!r}; if a "
+            f"{int(steps[back[0]])} to {int(steps[back[0] + 1])} in column {axis.column!r}; if a "
             "column tells several runs apart, name it with --split-column"
         )
-    return curve_of(own, values, channel)
-
-
-def curve_of(steps: FloatArray | IntArray, values: FloatArray, channel: str) -> Curve:
-    """Make a channel of samples whose steps do not go back.
-
-    Several losses of one optimiser step are those of its micro-batches and are averaged; of
-    several evaluations the last one counts.
-    """
-    if steps.size < 2 or np.all(np.diff(steps) > 0):
-        return Curve(checked_counts(steps), values)
-    unique, start, counts = np.unique(checked_counts(steps), return_index=True, return_counts=True)
-    if channel == "train_loss":
-        return Curve(unique, np.add.reduceat(values, start) / counts)
-    return Curve(unique, values[start + counts - 1])
+    return curve_of(steps, values, channel)
 
 
 def sweep_of_series(
@@ -221,35 +218,35 @@ def sweep_of_series(
             f"every loss of {name} has the step {loss.steps[0]}: no steps were logged; give the "
             "step to the logger"
         )
-    told = {channel: _present(series[metric], channel) for channel, metric in channels.items()}
-    told, repeated = _series_once(told)
-    curves = {channel: curve_of(*own, channel) for channel, own in told.items()}
+    values = {channel: _present(series[metric], channel) for channel, metric in channels.items()}
+    values, repeated = _series_once(values)
+    curves = {channel: curve_of(*samples, channel) for channel, samples in values.items()}
     constants = {
-        metric: own.values[0].item()
-        for metric, own in series.items()
-        if own.values.size > 1 and np.all(own.values == own.values[0])
+        metric: samples.values[0].item()
+        for metric, samples in series.items()
+        if samples.values.size > 1 and np.all(samples.values == samples.values[0])
     }
-    known = {**settings(constants, set(channels.values())), **hparams, **columns.hparams}
+    configuration = {**settings(constants, set(channels.values())), **hparams, **columns.hparams}
     axis = Axis(np.empty(0), None, "step")
-    notes = (*remarks, *repeated, *_said(columns, list(series), channels, told))
-    return sweep_of_run(curves, known, name, channels, axis, notes)
+    notes = (*remarks, *repeated, *_unknown_metric_notes(columns, list(series), channels, values))
+    return sweep_of_run(curves, configuration, name, channels, axis, notes)
 
 
 def _present(series: Series, channel: str) -> tuple[IntArray, FloatArray]:
     """Drop the evaluations without a value."""
     if channel == "train_loss":
         return series.steps, series.values
-    told = ~np.isnan(series.values)
-    return series.steps[told], series.values[told]
+    present = ~np.isnan(series.values)
+    return series.steps[present], series.values[present]
 
 
 def _series_once(
-    told: Mapping[str, tuple[IntArray, FloatArray]],
+    values: Mapping[str, tuple[IntArray, FloatArray]],
 ) -> tuple[dict[str, tuple[IntArray, FloatArray]], tuple[str, ...]]:
-    losses = told["train_loss"][0]
+    losses = values["train_loss"][0]
     if losses.size < 2 or np.any(np.diff(losses) <= 0):
-        return dict(told), ()
-    return evaluations_once(told, None)
+        return dict(values), ()
+    return evaluations_once(values, None)
 
 
 def sweep_of_run(
@@ -304,7 +301,7 @@ def make_run(
         raise LogError(f"a run must have a training loss, the column of {name} is empty")
     if len(loss) == 1:
         raise LogError(f"a run must have at least two recorded losses, {name} has one")
-    loss, begun = _from_even_steps(loss)
+    loss, begun = from_even_steps(loss)
     first = int(loss.steps[0])
     if first > loss.stride:
         raise LogError(
@@ -312,7 +309,7 @@ def make_run(
             f"{first}; was it resumed into a new file?"
         )
     kept = {key: curve for key, curve in {**curves, "train_loss": loss}.items() if len(curve)}
-    plan = planned(hparams, unit, length, max(int(own.steps[-1]) for own in kept.values()))
+    plan = planned(hparams, unit, length, max(int(curve.steps[-1]) for curve in kept.values()))
     run = Run(
         channels=kept,
         configuration=Configuration.from_mapping(hparams),
@@ -325,37 +322,3 @@ def make_run(
     )
     rule_of(run)  # a level that is no number is told now, and not when the run is labelled
     return run
-
-
-def _from_even_steps(loss: Curve) -> tuple[Curve, tuple[str, ...]]:
-    """Leave out the losses before the steps are even: 1, 50, 100, ... or 0, 1, 10, 20, ...."""
-    if loss.even or len(loss) < 2 * _MOST_BEFORE:
-        return loss, ()
-    gaps, stride = np.diff(loss.steps), loss.stride
-    start = int(np.argmax(gaps == stride))
-    regular = gaps[start : start + _MOST_BEFORE]
-    if not 0 < start <= _MOST_BEFORE or not np.all(regular == stride) or loss.steps[start] > stride:
-        return loss, ()
-    # Steps that grow by less than the stride are its start; those of a coarser one are not.
-    if np.any(gaps[:start] > stride):
-        return loss, ()
-    note = (
-        f"the losses before step {loss.steps[start]} are not read: they are on no grid with the "
-        f"others, which are {stride} steps apart"
-    )
-    return Curve(loss.steps[start:], loss.values[start:]), (note,)
-
-
-def in_shares(curves: Mapping[str, Curve], *, percent: bool = False) -> dict[str, Curve]:
-    """Make shares of all accuracies if any of them is in percent: a run logs them alike."""
-    accuracies = {key: own for key, own in curves.items() if key.endswith("_acc")}
-    if not percent and not any(map(is_percent, accuracies.values())):
-        return dict(curves)
-    shares = {key: Curve(own.steps, own.values / 100) for key, own in accuracies.items()}
-    return {**curves, **shares}
-
-
-def is_percent(accuracy: Curve) -> bool:
-    """Say whether an accuracy is above what a share can be."""
-    finite = np.isfinite(accuracy.values)
-    return bool(np.max(accuracy.values, initial=0.0, where=finite) > PERCENT_ABOVE)

@@ -19,14 +19,13 @@ from grokpredict.logs.columns import (
     given_column,
     normalised,
 )
+from grokpredict.logs.counting import Axis, rows_as_steps
 from grokpredict.logs.errors import LogError
 from grokpredict.logs.plan import (
     EPOCH_PLANS,
     EpochLength,
     epoch_length,
     number,
-    planned,
-    row_length,
 )
 from grokpredict.logs.table import Table, is_nothing, is_text, numbers
 from grokpredict.runs.configuration import plain_keys
@@ -37,31 +36,6 @@ _INDEX = frozenset({"", "index", "unnamed_0"})
 
 #: A regular gap in W&B's count of calls below this may be several calls a step.
 _CALLS_A_STEP = 10
-
-
-@dataclass(frozen=True)
-class Axis:
-    """The step of every row.
-
-    Attributes
-    ----------
-    steps : ndarray, shape (n_rows,)
-        NaN where the row does not tell.
-    column : str or None
-        From which they come; None where rows are counted.
-    unit : str
-        What they count: one of :data:`~grokpredict.logs.columns.UNITS`.
-    length : EpochLength or None
-        Optimiser steps of an epoch, where they are known.
-    notes : tuple of str
-        What is not certain, or was converted.
-    """
-
-    steps: FloatArray
-    column: str | None
-    unit: str
-    length: EpochLength | None = None
-    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -77,9 +51,9 @@ class _Log:
     def counts(self, column: str) -> FloatArray:
         """Return a column as counts, NaN where a row does not tell."""
         rows, values = numbers(self.table, column, self.name)
-        found = np.full(self.table.n_rows, np.nan)
-        found[rows] = values
-        return found
+        counts = np.full(self.table.n_rows, np.nan)
+        counts[rows] = values
+        return counts
 
 
 def axis_of(
@@ -110,16 +84,18 @@ def axis_of(
     header = list(table.columns)
     if columns.step is not None:
         return _counted(log, given_column(columns.step, header, name), columns.step_unit or "step")
-    spelled = {normalised(each): each for each in reversed(header) if each != CALLS}
-    column = next((spelled[each] for each in STEP_NAMES if each in spelled), None)
+    spelled = {normalised(title): title for title in reversed(header) if title != CALLS}
+    column = next((spelled[title] for title in STEP_NAMES if title in spelled), None)
     if column is not None and not _is_empty(table, column):
         return _stepped(log, column, spelled)
-    index = next((each for each in header if _bare(each) in _INDEX and _is_step(log, each)), None)
+    index = next(
+        (title for title in header if _bare(title) in _INDEX and _is_step(log, title)), None
+    )
     if index is not None:
         shown = f"column {index!r}" if index else "the column without a name"
         note = f"{shown} is taken for the optimiser step; name another with --step-column"
         return _counted(log, index, columns.step_unit or "step", note)
-    epoch = next((spelled[each] for each in EPOCH_NAMES if each in spelled), None)
+    epoch = next((spelled[title] for title in EPOCH_NAMES if title in spelled), None)
     if epoch is not None and _goes_up(log.counts(epoch)[losses]):
         return _counted(log, epoch, columns.step_unit or "epoch")
     if CALLS in header:
@@ -154,7 +130,7 @@ def _goes_up(counts: FloatArray) -> bool:
 
 def _stepped(log: _Log, column: str, spelled: Mapping[str, str]) -> Axis:
     """Take a column that is named like the step, which may begin again in every epoch."""
-    epoch = next((spelled[each] for each in EPOCH_NAMES if each in spelled), None)
+    epoch = next((spelled[title] for title in EPOCH_NAMES if title in spelled), None)
     unit = log.columns.step_unit or "step"
     if epoch is None or is_text(log.table.columns[epoch]):
         return _counted(log, column, unit)
@@ -185,12 +161,12 @@ def _stepped(log: _Log, column: str, spelled: Mapping[str, str]) -> Axis:
 
 def _with_length(axis: Axis, epochs: FloatArray) -> Axis:
     """Add the steps of an epoch, from the last step of each whole epoch."""
-    known = np.isfinite(axis.steps) & np.isfinite(epochs)
-    whole = np.floor(epochs[known])
+    both = np.isfinite(axis.steps) & np.isfinite(epochs)
+    whole = np.floor(epochs[both])
     last = np.r_[np.flatnonzero(np.diff(whole) > 0), whole.size - 1]
     if axis.unit != "step" or last.size < 3:
         return axis
-    lengths = np.diff(axis.steps[known][last[:-1]]) / np.diff(whole[last[:-1]])
+    lengths = np.diff(axis.steps[both][last[:-1]]) / np.diff(whole[last[:-1]])
     if lengths.size and np.all(lengths == lengths[0]) and lengths[0] >= 1 and lengths[0] % 1 == 0:
         length = EpochLength(int(lengths[0]), "the columns of steps and epochs")
         return Axis(axis.steps, axis.column, axis.unit, length, axis.notes)
@@ -202,11 +178,11 @@ def _counted(log: _Log, column: str, unit: str, note: str = "") -> Axis:
     counts = log.counts(column)
     notes = (note,) if note else ()
     of_losses = counts[log.losses]
-    told = of_losses[np.isfinite(of_losses)]
-    if told.size > 1 and np.all(told == told[0]):
+    finite = of_losses[np.isfinite(of_losses)]
+    if finite.size > 1 and np.all(finite == finite[0]):
         raise LogError(
-            f"every loss of {log.name} has the same number, {told[0]:g}, in column {column!r}: no "
-            "steps were logged; name another column with --step-column, or log the step"
+            f"every loss of {log.name} has the same number, {finite[0]:g}, in column {column!r}: "
+            "no steps were logged; name another column with --step-column, or log the step"
         )
     if unit == "epoch":
         return _of_epochs(log, column, counts)
@@ -238,12 +214,12 @@ def _of_epochs(log: _Log, column: str, epochs: FloatArray) -> Axis:
     length = epoch_length(log.hparams)
     if length is None:
         return _unconverted(log, column, epochs)
-    told = epochs[np.isfinite(epochs)]
-    if length.steps == 1 or np.any(told % 1):
+    finite = epochs[np.isfinite(epochs)]
+    if length.steps == 1 or np.any(finite % 1):
         steps = np.round(epochs * length.steps)
     else:
         # The row of an epoch is written when it is over: Lightning's first is 49 if it has 50.
-        steps = (epochs + (1 if told.size and told.min() < 1 else 0)) * length.steps - 1
+        steps = (epochs + (1 if finite.size and finite.min() < 1 else 0)) * length.steps - 1
     note = (
         f"rows are epochs: converted with {length.steps} steps an epoch ({length.source}); a loss "
         "may be the mean of its epoch"
@@ -252,7 +228,7 @@ def _of_epochs(log: _Log, column: str, epochs: FloatArray) -> Axis:
 
 
 def _unconverted(log: _Log, column: str, epochs: FloatArray) -> Axis:
-    planned_epochs = any(number(plain_keys(log.hparams).get(each)) for each in EPOCH_PLANS)
+    planned_epochs = any(number(plain_keys(log.hparams).get(plan)) for plan in EPOCH_PLANS)
     if log.columns.step_unit != "epoch" and not planned_epochs:
         raise LogError(
             f"steps must be optimiser steps, {log.name} counts epochs in column {column!r} and the "
@@ -274,9 +250,9 @@ def _of_calls(log: _Log) -> Axis:
     gaps = np.diff(calls[np.isfinite(calls)])
     if gaps.size and np.all(gaps <= 1):
         return _of_rows(log, "call")
-    own = np.diff(calls[log.losses])
-    usual = float(np.median(own)) if own.size else 1.0
-    if usual < _CALLS_A_STEP and not (usual == 1 and np.mean(own == 1) > 0.5):
+    apart = np.diff(calls[log.losses])
+    usual = float(np.median(apart)) if apart.size else 1.0
+    if usual < _CALLS_A_STEP and not (usual == 1 and np.mean(apart == 1) > 0.5):
         raise LogError(
             f"steps must be optimiser steps, W&B's _step in {log.name} counts calls of log, and "
             f"the losses are {usual:g} calls apart; log the step as a column, or say "
@@ -297,57 +273,4 @@ def _of_rows(log: _Log, unit: str) -> Axis:
     with_loss = np.zeros(log.table.n_rows)
     with_loss[log.losses] = 1
     count = np.maximum(np.cumsum(with_loss) - 1, 0)
-    return Axis(*rows_as_steps(count, unit, log.hparams, log.columns.step_unit, log.name))
-
-
-def rows_as_steps(
-    count: FloatArray, unit: str, hparams: Mapping[str, Any], told: str | None, name: str
-) -> tuple[FloatArray, None, str, EpochLength | None, tuple[str, ...]]:
-    """Return the fields of an :class:`Axis` for samples of which only the number is known.
-
-    Parameters
-    ----------
-    count : ndarray, shape (n,)
-        0, 1, 2, ....
-    unit : str
-        What is counted, ``call`` or ``row``.
-    hparams : mapping
-        Configuration, which may tell after how many steps a row was written.
-    told : str, optional
-        ``--step-unit``.
-    name : str
-        Of the log, for messages.
-    """
-    length = epoch_length(hparams)
-    if told is not None and told.isdecimal():
-        return count * int(told), None, "step", length, (f"a row is {told} steps",)
-    if told == "epoch":
-        return count, None, "epoch", None, ("steps are epochs, and so must the budget be",)
-    if told is not None:
-        return count, None, "step", length, ()
-    plan = planned(hparams, "step", length, 0).steps
-    n_rows = int(count[-1]) + 1 if count.size else 0
-    if plan is not None and abs(n_rows - plan) <= 1:
-        return count, None, "step", length, ()
-    written = row_length(hparams)
-    if written is not None:
-        return _every(count, n_rows, written, plan, name)
-    what = "every call of log with a loss" if unit == "call" else "every row"
-    note = (
-        f"no column counts optimiser steps: {what} is taken for one; say --step-unit N if it is N "
-        "steps, or name the column with --step-column"
-    )
-    return count, None, unit, length, (note,)
-
-
-def _every(
-    count: FloatArray, n_rows: int, written: tuple[str, int], plan: int | None, name: str
-) -> tuple[FloatArray, None, str, None, tuple[str, ...]]:
-    setting, k = written
-    if plan is not None and abs((n_rows - 1) * k - plan) <= max(k, 0.02 * plan):
-        note = f"a row is {k} steps, by {setting} and the planned {plan} steps"
-        return count * k, None, "step", None, (note,)
-    raise LogError(
-        f"steps must be optimiser steps, {name} has rows without a step and its configuration says "
-        f"{setting} = {k}; say --step-unit {k} if a row is {k} steps, --step-unit 1 if it is one"
-    )
+    return rows_as_steps(count, unit, log.hparams, log.columns.step_unit, log.name)

@@ -33,8 +33,9 @@ from grokpredict._util.atomic import replacing
 from grokpredict._util.npz import NUMBERS, read_arrays
 from grokpredict._util.opening import unpacked_limit
 from grokpredict.logs.arrays import MAX_RUNS, sweep_of_arrays
-from grokpredict.logs.assembly import in_shares, is_percent, make_run
+from grokpredict.logs.assembly import make_run
 from grokpredict.logs.columns import Columns
+from grokpredict.logs.curves import in_shares, is_percent
 from grokpredict.logs.errors import LogError
 from grokpredict.logs.hparams import hparams_beside
 from grokpredict.logs.source import opened
@@ -196,7 +197,7 @@ def _members(
     if n_steps is not None:
         arrays["n_steps"] = np.asarray(n_steps, dtype=np.int64)
     if hparams is not None:
-        lines = [json.dumps(dict(each), default=_jsonable) for each in hparams]
+        lines = [json.dumps(dict(settings), default=_jsonable) for settings in hparams]
         arrays["hparams"] = np.array(lines, dtype=np.str_)
     if names is not None:
         arrays["names"] = np.array(list(names), dtype=np.str_)
@@ -257,16 +258,17 @@ def _read(
     for row in range(n_runs):
         name = f"{path}[{row if names is None else names[row]}]"
         try:
-            told = {} if hparams is None else _parse(str(hparams[row]))
+            configuration = {} if hparams is None else _parse(str(hparams[row]))
             end = None if n_steps is None else int(n_steps[row])
             # The evaluation after the last update carries that update's number.
             ends = {key: end if end is None or key == "train_loss" else end + 1 for key in tables}
             curves = {key: _cut(*table, row, ends[key]) for key, table in tables.items()}
             curves = {
-                key: own if key == "train_loss" else _told(own) for key, own in curves.items()
+                key: curve if key == "train_loss" else _made_only(curve)
+                for key, curve in curves.items()
             }
             shares = in_shares(curves, percent=percent)
-            runs.append(make_run(shares, {**told, **columns.hparams}, name))
+            runs.append(make_run(shares, {**configuration, **columns.hparams}, name))
         except ValueError as error:
             left_out.append(LeftOut(name, str(error)))
     return Sweep(runs, left_out)
@@ -340,25 +342,25 @@ def _cut(steps: NDArray[np.int64], values: NDArray[Any], row: int, end: int | No
     if end is not None:
         n = int(np.searchsorted(steps, end))
     else:
-        told = np.flatnonzero(~np.isnan(line))
-        n = int(told[-1]) + 1 if told.size else 0
+        present = np.flatnonzero(~np.isnan(line))
+        n = int(present[-1]) + 1 if present.size else 0
     return Curve(steps[:n], line[:n])
 
 
-def _told(curve: Curve) -> Curve:
+def _made_only(curve: Curve) -> Curve:
     """Leave out the evaluations that were not made."""
-    told = ~np.isnan(curve.values)
-    return curve if told.all() else Curve(curve.steps[told], curve.values[told])
+    present = ~np.isnan(curve.values)
+    return curve if present.all() else Curve(curve.steps[present], curve.values[present])
 
 
 def _parse(line: str) -> dict[str, Any]:
     try:
-        told = json.loads(line) if line else {}
+        settings = json.loads(line) if line else {}
     except json.JSONDecodeError as error:
         raise LogError(f"its hparams are not JSON: {error}") from error
-    if not isinstance(told, dict):
+    if not isinstance(settings, dict):
         raise LogError(f"its hparams must be a JSON object, got {line[:40]!r}")
-    return told
+    return settings
 
 
 def _listed(arrays: Mapping[str, NDArray[Any]]) -> str:

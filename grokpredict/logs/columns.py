@@ -200,11 +200,11 @@ class Columns:
         spelled: dict[str, list[str]] = {}
         for name in header:
             spelled.setdefault(normalised(name), []).append(name)
-        found: dict[str, str] = {}
+        chosen: dict[str, str] = {}
         for channel, aliases in KNOWN_NAMES.items():
             wanted = given.get(channel)
             if wanted is not None:
-                found[channel] = given_column(wanted, header, where)
+                chosen[channel] = given_column(wanted, header, where)
                 continue
             for alias in aliases:
                 free = [name for name in spelled.get(alias, ()) if name not in given.values()]
@@ -212,11 +212,11 @@ class Columns:
                 if len(free) > 1:
                     raise LogError(_ambiguous(channel, free, where))
                 if free:
-                    found[channel] = free[0]
+                    chosen[channel] = free[0]
                     break
-        if "train_loss" not in found:
+        if "train_loss" not in chosen:
             raise LogError(_no_loss(header, where))
-        return found
+        return chosen
 
     def unknown_metrics(self, header: Sequence[str]) -> list[str]:
         """Return columns that are named like a validation metric and are no channel."""

@@ -83,8 +83,8 @@ def _check_nodes(root: yaml.Node) -> None:
             open_nodes.extend(child for child in children if id(child) not in sizes)
             continue
         above.remove(id(node))
-        own = len(node.value) if isinstance(node, yaml.ScalarNode) else 0
-        sizes[id(node)] = 1 + own + sum(sizes[id(child)] for child in children)
+        size = len(node.value) if isinstance(node, yaml.ScalarNode) else 0
+        sizes[id(node)] = 1 + size + sum(sizes[id(child)] for child in children)
         if sizes[id(node)] > MAX_CONFIGURATION:
             raise ValueError(f"its aliases expand to more than {in_words(MAX_CONFIGURATION)}")
         open_nodes.pop()

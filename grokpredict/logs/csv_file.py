@@ -199,11 +199,11 @@ def _split_by_rows(text: str, delimiter: str, name: str) -> list[list[str]]:
 
 
 def _constants(cells: dict[str, list[str]]) -> dict[str, object]:
-    found = {}
+    constants = {}
     for title, column in cells.items():
         if len(column) > 1 and column[0] and column.count(column[0]) == len(column):
-            found[title] = plain_value(column[0])
-    return found
+            constants[title] = plain_value(column[0])
+    return constants
 
 
 def _line_of(text: str, delimiter: str, row: int) -> int:

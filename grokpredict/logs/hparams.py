@@ -106,7 +106,7 @@ def read_hparams(path: str | Path) -> dict[str, Any]:
     path = Path(path)
     try:
         text = read_configuration(path)
-        told = parse_json(text) if path.suffix == ".json" else parse_yaml(text, _PlainLoader)
+        settings = parse_json(text) if path.suffix == ".json" else parse_yaml(text, _PlainLoader)
     except LogError:
         raise
     # PyYAML raises its own kinds and, on odd keys and dates, Python's.
@@ -115,21 +115,21 @@ def read_hparams(path: str | Path) -> dict[str, Any]:
         raise LogError(
             f"hyperparameters must be YAML or JSON, {path} is not: {told_where}"
         ) from error
-    if told is None:
+    if settings is None:
         return {}
-    if not isinstance(told, Mapping):
+    if not isinstance(settings, Mapping):
         raise LogError(
             f"hyperparameters must be a mapping of names to values, {path} holds a "
-            f"{type(told).__name__}"
+            f"{type(settings).__name__}"
         )
-    if "_wandb" in told or "wandb_version" in told:
-        told = {key: own["value"] for key, own in told.items() if _of_wandb(key, own)}
-    return unnested(told)
+    if "_wandb" in settings or "wandb_version" in settings:
+        settings = {key: entry["value"] for key, entry in settings.items() if _of_wandb(key, entry)}
+    return unnested(settings)
 
 
-def _of_wandb(key: Any, own: Any) -> bool:
+def _of_wandb(key: Any, entry: Any) -> bool:
     """Say whether this is one of the settings in W&B's config.yaml, which gives each a note."""
-    return key != "_wandb" and isinstance(own, Mapping) and "value" in own
+    return key != "_wandb" and isinstance(entry, Mapping) and "value" in entry
 
 
 def hparams_beside(log: Path) -> dict[str, Any]:
@@ -143,10 +143,10 @@ def hparams_beside(log: Path) -> dict[str, Any]:
         do not tell, the ``.hydra/config.yaml`` in the folder of the log, or the nearest one
         above, tells.
     """
-    found: dict[str, Any] = {}
+    settings: dict[str, Any] = {}
     for path in configuration_files(log):
-        found.update(read_hparams(path))
-    return found
+        settings.update(read_hparams(path))
+    return settings
 
 
 def run_name(log: Path) -> str:
@@ -159,15 +159,15 @@ def run_name(log: Path) -> str:
 def configuration_files(log: Path) -> list[Path]:
     """Return the files that :func:`hparams_beside` reads; what a later one says goes first."""
     stem = run_name(log)
-    own = [f"{name}{kind}" for name in dict.fromkeys((stem, log.name)) for kind in KINDS]
-    candidates = (log.with_name(name) for name in (*own, *BESIDE))
+    named_alike = [f"{name}{kind}" for name in dict.fromkeys((stem, log.name)) for kind in KINDS]
+    candidates = (log.with_name(name) for name in (*named_alike, *BESIDE))
     beside = next((path for path in candidates if path != log and path.is_file()), None)
     above = (folder / HYDRA for folder in list(log.absolute().parents)[: HYDRA_ABOVE + 1])
     hydra = next((path for path in above if path.is_file()), None)
     return [path for path in (hydra, beside) if path is not None]
 
 
-def unnested(told: Mapping[str, Any]) -> dict[str, Any]:
+def unnested(sections: Mapping[str, Any]) -> dict[str, Any]:
     """Lift a nested configuration to the top.
 
     Parameters
@@ -183,16 +183,16 @@ def unnested(told: Mapping[str, Any]) -> dict[str, Any]:
     >>> unnested({"optimizer": {"_target_": "torch.optim.AdamW", "lr": 0.1}, "model": {"width": 8}})
     {'optimizer': 'torch.optim.AdamW', 'lr': 0.1, 'width': 8}
     """
-    flat = {str(key): value for key, value in told.items()}
+    flat = {str(key): value for key, value in sections.items()}
     for key in NESTED:
         if isinstance(flat.get(key), Mapping):
             flat.update({str(k): v for k, v in flat.pop(key).items()})
     leaves = list(_leaves(flat))
     lifted = {path[0]: value for path, value in leaves if len(path) == 1}
-    leaves = [each for each in leaves if len(each[0]) > 1]
+    leaves = [leaf for leaf in leaves if len(leaf[0]) > 1]
     uses = Counter(path[-1] for path, _ in leaves)
     # The optimiser's section first, so that others do not take its names.
-    for path, value in sorted(leaves, key=lambda each: _OPTIMIZERS.isdisjoint(each[0])):
+    for path, value in sorted(leaves, key=lambda leaf: _OPTIMIZERS.isdisjoint(leaf[0])):
         of_optimizer = not _OPTIMIZERS.isdisjoint(path)
         name = "optimizer" if of_optimizer and path[-1] in _KINDS else path[-1]
         if name in lifted or (uses[path[-1]] > 1 and not of_optimizer):
@@ -202,9 +202,9 @@ def unnested(told: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _leaves(
-    told: Mapping[Any, Any], above: tuple[str, ...] = ()
+    section: Mapping[Any, Any], above: tuple[str, ...] = ()
 ) -> Iterator[tuple[tuple[str, ...], Any]]:
-    for key, value in told.items():
+    for key, value in section.items():
         path = (*above, *re.split(r"[/.]", str(key)))
         if isinstance(value, Mapping):
             if len(path) > DEEPEST:

@@ -61,19 +61,19 @@ def read_parsed(text: str, path: Path, columns: Columns, name: str) -> Sweep:
     except (ValueError, RecursionError) as error:
         raise LogError(f"{name} must be one JSON document: {error}") from error
     beside = {} if path == STDIN else hparams_beside(path)
-    found = list(_runs(document, "", {}, columns, 0))
-    if not found:
+    runs = list(_runs(document, "", {}, columns, 0))
+    if not runs:
         raise LogError(
             f"a run must have a training loss, {name} holds no list of losses and no list of "
             "records with one; name it with --loss-column"
         )
     sweep = Sweep([])
-    for each in found:
-        label = name if len(found) == 1 else f"{name}[{each.label}]"
+    for run in runs:
+        label = name if len(runs) == 1 else f"{name}[{run.label}]"
         try:
-            part = _read(each, columns, {**unnested(each.hparams), **beside}, label, text)
+            part = _read(run, columns, {**unnested(run.hparams), **beside}, label, text)
         except LogError as error:
-            if len(found) == 1:
+            if len(runs) == 1:
                 raise
             part = Sweep([], [LeftOut(label, str(error))])
         sweep = Sweep(
@@ -84,13 +84,11 @@ def read_parsed(text: str, path: Path, columns: Columns, name: str) -> Sweep:
     return sweep
 
 
-def _read(
-    found: _Found, columns: Columns, hparams: Mapping[str, Any], name: str, text: str
-) -> Sweep:
-    if found.rows is None:
-        return sweep_of_arrays(found.arrays, columns, hparams, name)
-    lines = range(1, len(found.rows) + 1)
-    return sweep_of_table(table_of(found.rows, lines, text), columns, hparams, name)
+def _read(run: _Found, columns: Columns, hparams: Mapping[str, Any], name: str, text: str) -> Sweep:
+    if run.rows is None:
+        return sweep_of_arrays(run.arrays, columns, hparams, name)
+    lines = range(1, len(run.rows) + 1)
+    return sweep_of_table(table_of(run.rows, lines, text), columns, hparams, name)
 
 
 def _runs(
@@ -105,9 +103,9 @@ def _runs(
     if isinstance(document, list):
         if _is_records(document, columns):
             yield _Found(label, document, {}, above)
-        elif document and all(isinstance(each, dict) for each in document):
-            for i, each in enumerate(document):
-                yield from _runs(each, _joined(label, str(i)), above, columns, depth + 1)
+        elif document and all(isinstance(item, dict) for item in document):
+            for i, item in enumerate(document):
+                yield from _runs(item, _joined(label, str(i)), above, columns, depth + 1)
         return
     if not isinstance(document, dict):
         return
@@ -115,13 +113,13 @@ def _runs(
         yield _Found(label, None, document, above)
         return
     inside = {
-        key: list(_runs(own, _joined(label, str(key)), {}, columns, depth + 1))
-        for key, own in document.items()
-        if isinstance(own, dict | list)
+        key: list(_runs(value, _joined(label, str(key)), {}, columns, depth + 1))
+        for key, value in document.items()
+        if isinstance(value, dict | list)
     }
-    beside = {key: own for key, own in document.items() if not inside.get(key)}
-    for found in (each for several in inside.values() for each in several):
-        yield _Found(found.label, found.rows, found.arrays, {**above, **beside, **found.hparams})
+    beside = {key: value for key, value in document.items() if not inside.get(key)}
+    for run in (item for several in inside.values() for item in several):
+        yield _Found(run.label, run.rows, run.arrays, {**above, **beside, **run.hparams})
 
 
 def _joined(label: str, more: str) -> str:
@@ -129,10 +127,14 @@ def _joined(label: str, more: str) -> str:
 
 
 def _is_records(document: Sequence[Any], columns: Columns) -> bool:
-    if len(document) < 2 or not all(isinstance(each, dict) for each in document):
+    if len(document) < 2 or not all(isinstance(record, dict) for record in document):
         return False
-    keys = {key for each in document[:20] for key, own in flat(each).items() if _is_cell(own)}
-    texts = {own for each in document[:20] for own in each.values() if isinstance(own, str)}
+    keys = {
+        key for record in document[:20] for key, value in flat(record).items() if _is_cell(value)
+    }
+    texts = {
+        value for record in document[:20] for value in record.values() if isinstance(value, str)
+    }
     return (
         columns.loss in keys or any_channel([*keys]) or ("value" in keys and any_channel([*texts]))
     )
@@ -144,8 +146,8 @@ def _is_cell(value: Any) -> bool:
 
 def _curves(document: Mapping[str, Any]) -> Iterator[str]:
     """Yield the names of the lists of numbers, with the part of the data before them."""
-    for key, own in document.items():
-        if is_curve(own):
+    for key, value in document.items():
+        if is_curve(value):
             yield str(key)
-        elif isinstance(own, dict) and split_of(key):
-            yield from (f"{key}/{inner}" for inner, curve in own.items() if is_curve(curve))
+        elif isinstance(value, dict) and split_of(key):
+            yield from (f"{key}/{inner}" for inner, curve in value.items() if is_curve(curve))

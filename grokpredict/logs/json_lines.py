@@ -34,7 +34,7 @@ def read_parsed(text: str, path: Path, columns: Columns, name: str) -> Sweep:
     """Read a run from the text of a file, with the configuration that lies beside ``path``."""
     hparams = {} if path == STDIN else hparams_beside(path)
     metadata, rows, lines = parse(text, columns, name)
-    if len(rows) == 1 and any(_is_list(own) for own in rows[0].values()):
+    if len(rows) == 1 and any(_is_list(value) for value in rows[0].values()):
         return sweep_of_arrays(rows[0], columns, hparams | metadata, name)
     return sweep_of_table(table_of(rows, lines, text), columns, hparams | metadata, name)
 
@@ -74,19 +74,20 @@ def parse(
     rows = _objects(numbered, name, whole=text.endswith("\n"))
     given = {columns.loss, columns.val_acc} - {None}
 
-    def is_row(each: Mapping[str, Any]) -> bool:
-        cells = flat(each)
+    def is_row(row: Mapping[str, Any]) -> bool:
+        cells = flat(row)
         if any(key in given or normalised(key) in CHANNEL_NAMES for key in cells):
             return True
         # One metric a row: {"metric": "train_loss", "value": 1.0}.
         return "value" in cells and any(
-            isinstance(own, str) and normalised(own) in CHANNEL_NAMES for own in cells.values()
+            isinstance(value, str) and normalised(value) in CHANNEL_NAMES
+            for value in cells.values()
         )
 
-    start = next((i for i, each in enumerate(rows) if is_row(each)), len(rows))
+    start = next((i for i, row in enumerate(rows) if is_row(row)), len(rows))
     metadata: dict[str, Any] = {}
-    for each in rows[:start]:
-        metadata.update(unnested(each))
+    for row in rows[:start]:
+        metadata.update(unnested(row))
     if start == len(rows):
         raise LogError(
             f"a run must have rows with the training loss, {name} has none; "
@@ -97,30 +98,30 @@ def parse(
 
 def flat(row: Mapping[str, Any]) -> Mapping[str, Any]:
     """Return a row with the objects in it taken apart: ``{"train": {"loss": 1}}``."""
-    if not any(isinstance(own, dict) for own in row.values()):
+    if not any(isinstance(value, dict) for value in row.values()):
         return row
-    found: dict[str, Any] = {}
-    for key, own in row.items():
-        if isinstance(own, dict):
-            found.update({f"{key}/{inner}": value for inner, value in own.items()})
+    cells: dict[str, Any] = {}
+    for key, value in row.items():
+        if isinstance(value, dict):
+            cells.update({f"{key}/{inner}": cell for inner, cell in value.items()})
         else:
-            found[key] = own
-    return found
+            cells[key] = value
+    return cells
 
 
 def table_of(rows: Sequence[Mapping[str, Any]], lines: Sequence[int], text: str) -> Table:
     """Return rows as columns; names that one object has twice are marked."""
-    flats = [flat(each) for each in rows]
+    flats = [flat(row) for row in rows]
     counts: Counter[str] = Counter()
-    for each in flats:
-        counts.update(each.keys())
+    for row in flats:
+        counts.update(row.keys())
     # Python keeps the last value of a name that an object has twice.
     twice = [
         key
         for key, number in counts.items()
         if normalised(key) in CHANNEL_NAMES and _written(text, key) > number
     ]
-    cells = {key: [each.get(key) for each in flats] for key in counts}
+    cells = {key: [row.get(key) for row in flats] for key in counts}
     constants = constant(cells)
     return Table(cells, lines.__getitem__, constants, frozenset(twice) & _doubled(text, twice))
 
@@ -133,11 +134,11 @@ def _doubled(text: str, keys: Sequence[str]) -> set[str]:
     """Return the names that really are twice in one object, and not in an object inside it."""
     if not keys:
         return set()
-    found: set[str] = set()
+    doubled: set[str] = set()
 
     def pairs(items: list[tuple[str, Any]]) -> dict[str, Any]:
         seen = Counter(key for key, _ in items)
-        found.update(key for key in keys if seen[key] > 1)
+        doubled.update(key for key in keys if seen[key] > 1)
         return dict(items)
 
     decoder = json.JSONDecoder(object_pairs_hook=pairs)
@@ -146,30 +147,30 @@ def _doubled(text: str, keys: Sequence[str]) -> set[str]:
             decoder.decode(part)
         except (ValueError, RecursionError):
             continue
-    return found
+    return doubled
 
 
 def _objects(numbered: list[tuple[int, str]], name: str, *, whole: bool) -> list[dict[str, Any]]:
     try:
         # One call for the whole file is three times as fast as one a line.
         rows = json.loads("[" + ",".join(line for _, line in numbered) + "]")
-        if len(rows) == len(numbered) and all(type(each) is dict for each in rows):
+        if len(rows) == len(numbered) and all(type(row) is dict for row in rows):
             return list(rows)
     except (ValueError, RecursionError):
         pass
     rows = []
     for number, line in numbered:
         try:
-            each = json.loads(line)
+            row = json.loads(line)
         except (ValueError, RecursionError) as error:
             if number == numbered[-1][0] and not whole and rows:
                 break  # a run that was killed in the middle of a line
             raise LogError(
                 f"every line must be a JSON object, line {number} of {name} is not JSON"
             ) from error
-        if not isinstance(each, dict):
+        if not isinstance(row, dict):
             raise LogError(
                 f"every line must be a JSON object, line {number} of {name} is {line.strip()[:40]}"
             )
-        rows.append(each)
+        rows.append(row)
     return rows

@@ -23,9 +23,9 @@ def by_reason(left_out: Iterable[LeftOut]) -> list[tuple[int, LeftOut]]:
         How many, and the first of them; the most frequent reason first.
     """
     groups: dict[str, list[LeftOut]] = {}
-    for each in left_out:
-        key = re.sub(r"[\d.]+", "0", each.reason.replace(each.path, ""))
-        groups.setdefault(key, []).append(each)
+    for run in left_out:
+        key = re.sub(r"[\d.]+", "0", run.reason.replace(run.path, ""))
+        groups.setdefault(key, []).append(run)
     ordered = sorted(groups.values(), key=len, reverse=True)
     return [(len(group), group[0]) for group in ordered]
 
@@ -47,15 +47,15 @@ def notes(findings: Findings) -> list[str]:
         key = re.sub(r"[\d.]+", "0", text)
         before, first, shown = groups.get(key, (0, example, text))
         groups[key] = (before + number, first, shown)
-    found = [
+    lines = [
         f"note on {number} run{'' if number == 1 else 's'}, such as {example}: {text}"
         for number, example, text in groups.values()
     ]
     if findings.unread:
         kinds = ", ".join(f"{number} {kind}" for kind, (number, _) in findings.unread.items())
         example = next(iter(findings.unread.values()))[1]
-        found.append(f"not read, since they are no logs: {kinds}, such as {example}")
-    return found
+        lines.append(f"not read, since they are no logs: {kinds}, such as {example}")
+    return lines
 
 
 def sentence(left_out: LeftOut) -> str:

@@ -18,7 +18,7 @@ FEWEST = 20
 VALIDATION = ("val_acc", "val_loss")
 
 
-def without_missing(told: Mapping[str, Told], n_rows: int) -> dict[str, Told]:
+def without_missing(samples: Mapping[str, Told], n_rows: int) -> dict[str, Told]:
     """Drop the NaNs that mean "nothing was measured here".
 
     Parameters
@@ -35,11 +35,11 @@ def without_missing(told: Mapping[str, Told], n_rows: int) -> dict[str, Told]:
         only if the loss goes on later, or if what is in the last rows are evaluations, which the
         loss never shared a row with: NaN in the loss up to the end is divergence.
     """
-    if not any(np.isnan(values).any() for _, values in told.values()):
-        return dict(told)
-    has = {channel: _mask(*own, n_rows) for channel, own in told.items()}
+    if not any(np.isnan(values).any() for _, values in samples.values()):
+        return dict(samples)
+    has = {channel: _mask(*sample, n_rows) for channel, sample in samples.items()}
     kept = {}
-    for channel, (rows, values) in told.items():
+    for channel, (rows, values) in samples.items():
         others = np.zeros(n_rows, dtype=np.bool_)
         for other, mask in has.items():
             if other != channel:
@@ -73,7 +73,7 @@ def _diverged(rows: IntArray, has: Mapping[str, np.ndarray]) -> np.ndarray:
 
 
 def evaluations_once(
-    told: Mapping[str, Told], every: int | None
+    samples: Mapping[str, Told], every: int | None
 ) -> tuple[dict[str, Told], tuple[str, ...]]:
     """Count an evaluation once that is repeated on every row until the next one.
 
@@ -97,27 +97,29 @@ def evaluations_once(
     common divisor of the distances between changes of all validation channels, of which there
     must be two, and no channel is left with fewer than :data:`FEWEST` values.
     """
-    n_losses = told["train_loss"][0].size
+    n_losses = samples["train_loss"][0].size
     dense = {
-        channel: told[channel]
+        channel: samples[channel]
         for channel in VALIDATION
-        if channel in told and told[channel][0].size >= max(0.9 * n_losses, 2 * FEWEST)
+        if channel in samples and samples[channel][0].size >= max(0.9 * n_losses, 2 * FEWEST)
     }
     if not dense:
-        return dict(told), ()
+        return dict(samples), ()
     rows = next(iter(dense.values()))[0]
-    dense = {channel: own for channel, own in dense.items() if np.array_equal(own[0], rows)}
+    dense = {
+        channel: sample for channel, sample in dense.items() if np.array_equal(sample[0], rows)
+    }
     changes = np.unique(
         np.concatenate([1 + np.flatnonzero(_differs(v)) for _, v in dense.values()])
     )
     k = _period(changes, rows.size, every)
     if k < 2:
-        return dict(told), ()
+        return dict(samples), ()
     phase = int(changes[0]) % k if changes.size else 0
     kept = np.unique(np.r_[0, np.arange(phase, rows.size, k)])
     once = {channel: (rows[kept], values[kept]) for channel, (_, values) in dense.items()}
     names = " and ".join(once)
-    return {**told, **once}, (
+    return {**samples, **once}, (
         f"each value of {names} is repeated for {k} rows until the next evaluation: counted once",
     )
 

@@ -35,8 +35,8 @@ def recognises(path: Path) -> bool:
 
 def files(path: Path) -> list[Path]:
     """Return what is read of a run."""
-    told = (file for kind in ("metrics", "params") for _, file in _files(path / kind))
-    return [path / META, *told]
+    contents = (file for kind in ("metrics", "params") for _, file in _files(path / kind))
+    return [path / META, *contents]
 
 
 def read(path: Path, columns: Columns) -> Sweep:

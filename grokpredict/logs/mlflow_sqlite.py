@@ -74,12 +74,12 @@ def read(path: Path, columns: Columns) -> Sweep:
         for (run,) in database.execute(_RUNS).fetchall():
             name = f"{path}[{run}]"
             try:
-                found = _run(database, run, columns, name)
+                sweep = _run(database, run, columns, name)
             except (ValueError, sqlite3.Error) as error:
                 left_out.append(LeftOut(name, str(error)))
             else:
-                runs.extend(found.runs)
-                findings += found.findings
+                runs.extend(sweep.runs)
+                findings += sweep.findings
     return Sweep(runs, left_out, findings)
 
 
@@ -114,9 +114,9 @@ def _run(database: sqlite3.Connection, run: str, columns: Columns, name: str) ->
             )
         rows.setdefault(key, []).append((step, float(number)))
     series = {}
-    for key, own in rows.items():
-        steps = checked_counts([step for step, _ in own])
-        values = np.array([value for _, value in own])
+    for key, records in rows.items():
+        steps = checked_counts([step for step, _ in records])
+        values = np.array([value for _, value in records])
         values = np.where(np.abs(values) == _LARGEST, np.copysign(np.inf, values), values)
         series[key] = Series(steps, values.astype(np.float64))
     hparams = {

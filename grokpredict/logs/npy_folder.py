@@ -28,31 +28,33 @@ def recognises(path: Path) -> bool:
     """Say whether a path is a folder with the training losses of a run in a ``.npy`` file."""
     if not path.is_dir():
         return False
-    return any(has_loss([*own], Columns()) for own in _groups(path).values())
+    return any(has_loss([*channels], Columns()) for channels in _groups(path).values())
 
 
 def files(path: Path) -> list[Path]:
     """Return what is read of a folder."""
-    return [file for own in _groups(path).values() for file in own.values()]
+    return [file for channels in _groups(path).values() for file in channels.values()]
 
 
 def read(path: Path, columns: Columns) -> Sweep:
     """Read the runs of a folder: what stands before the channel in a name tells them apart."""
-    groups = {key: own for key, own in _groups(path).items() if has_loss([*own], columns)}
+    groups = {
+        key: channels for key, channels in _groups(path).items() if has_loss([*channels], columns)
+    }
     runs: list[Run] = []
     left_out: list[LeftOut] = []
     findings = Findings()
-    for prefix, own in groups.items():
+    for prefix, channels in groups.items():
         name = str(path) if len(groups) == 1 else f"{path}[{prefix}]"
         try:
-            arrays: dict[str, Any] = {channel: _load(file) for channel, file in own.items()}
-            found = sweep_of_arrays(arrays, columns, hparams_beside(path / f"{prefix}.npy"), name)
+            arrays: dict[str, Any] = {channel: _load(file) for channel, file in channels.items()}
+            sweep = sweep_of_arrays(arrays, columns, hparams_beside(path / f"{prefix}.npy"), name)
         except LogError as error:
             left_out.append(LeftOut(name, str(error)))
             continue
-        runs += found.runs
-        left_out += found.left_out
-        findings += found.findings
+        runs += sweep.runs
+        left_out += sweep.left_out
+        findings += sweep.findings
     return Sweep(runs, left_out, findings)
 
 
@@ -72,8 +74,8 @@ def _groups(path: Path) -> dict[str, dict[str, Path]]:
 def _is_axis(name: str) -> bool:
     """Say whether a name is that of steps: ``steps``, ``val_steps``, ``train_loss_steps``."""
     before, _, last = name.rpartition("_")
-    known = not before or split_of(before) is not None or normalised(before) in CHANNEL_NAMES
-    return known and _COUNTS.fullmatch(last.lower()) is not None
+    of_channel = not before or split_of(before) is not None or normalised(before) in CHANNEL_NAMES
+    return of_channel and _COUNTS.fullmatch(last.lower()) is not None
 
 
 def _load(file: Path) -> np.ndarray[Any, Any]:

@@ -129,10 +129,10 @@ def number(value: Any) -> float | None:
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         return None
     try:
-        found = float(value)
+        result = float(value)
     except (ValueError, OverflowError):
         return None
-    return found if math.isfinite(found) and 0 < found <= MAX_STEP else None
+    return result if math.isfinite(result) and 0 < result <= MAX_STEP else None
 
 
 def epoch_length(hparams: Mapping[str, Any]) -> EpochLength | None:
@@ -145,25 +145,31 @@ def epoch_length(hparams: Mapping[str, Any]) -> EpochLength | None:
         number of batches whose gradients are accumulated.
     """
     lowered = plain_keys(hparams)
-    told = _first(lowered, _EPOCH_LENGTHS)
-    if told is not None:
-        return EpochLength(max(int(told[1]), 1), f"{told[0]} = {int(told[1])}")
+    setting = _first(lowered, _EPOCH_LENGTHS)
+    if setting is not None:
+        return EpochLength(max(int(setting[1]), 1), f"{setting[0]} = {int(setting[1])}")
     if lowered.get("full_batch") is True:
         return EpochLength(1, "full batches")
-    known = Configuration.from_mapping(hparams)
-    if known.train_size is None or known.batch_size is None:
+    configuration = Configuration.from_mapping(hparams)
+    if configuration.train_size is None or configuration.batch_size is None:
         return None
-    batches = known.train_size / known.batch_size
+    batches = configuration.train_size / configuration.batch_size
     whole = math.floor(batches) if lowered.get("drop_last") is True else math.ceil(batches)
     accumulated = _first(lowered, _ACCUMULATIONS)
     steps = math.ceil(max(whole, 1) / (accumulated[1] if accumulated else 1))
-    return EpochLength(steps, f"{known.train_size} samples in batches of {known.batch_size}")
+    return EpochLength(
+        steps, f"{configuration.train_size} samples in batches of {configuration.batch_size}"
+    )
 
 
 def row_length(hparams: Mapping[str, Any]) -> tuple[str, int] | None:
     """Return after how many steps a configuration says that rows are written, and its name."""
-    told = _first(plain_keys(hparams), _ROW_LENGTHS)
-    return None if told is None or told[1] < 2 or told[1] % 1 else (told[0], int(told[1]))
+    setting = _first(plain_keys(hparams), _ROW_LENGTHS)
+    return (
+        None
+        if setting is None or setting[1] < 2 or setting[1] % 1
+        else (setting[0], int(setting[1]))
+    )
 
 
 def planned(
@@ -222,7 +228,7 @@ def _first(lowered: Mapping[str, Any], names: Iterable[str]) -> tuple[str, float
 
 def _all(lowered: Mapping[str, Any], names: Iterable[str]) -> list[tuple[str, float]]:
     """Return the numbers under some names, also in sections, in the order of the names."""
-    found = []
+    settings = []
     for name in names:
         values = [lowered[name]] if name in lowered else []
         values += [value for key, value in lowered.items() if key.endswith(f".{name}")]
@@ -230,5 +236,5 @@ def _all(lowered: Mapping[str, Any], names: Iterable[str]) -> list[tuple[str, fl
             value for value in map(number, values[:1] if name in lowered else values) if value
         }
         if len(numbers) == 1:
-            found.append((name, numbers.pop()))
-    return found
+            settings.append((name, numbers.pop()))
+    return settings

@@ -47,12 +47,12 @@ def read_run(path: PathLike, columns: Columns | None = None) -> Run:
     LogError
         If it cannot be read, or there is more than one run.
     """
-    found = read_sweep([path], columns)
-    if not found.runs:
-        raise LogError(found.left_out[0].reason if found.left_out else f"{path} holds no run")
-    if len(found) > 1:
-        raise LogError(f"{path} holds {len(found)} runs, not one; read them with read_sweep.")
-    return found.runs[0]
+    sweep = read_sweep([path], columns)
+    if not sweep.runs:
+        raise LogError(sweep.left_out[0].reason if sweep.left_out else f"{path} holds no run")
+    if len(sweep) > 1:
+        raise LogError(f"{path} holds {len(sweep)} runs, not one; read them with read_sweep.")
+    return sweep.runs[0]
 
 
 def read_sweep(
@@ -89,10 +89,10 @@ def read_sweep(
     runs: list[Run] = []
     left_out: list[LeftOut] = []
     findings = Findings()
-    for found in iter_sweeps(paths, columns, jobs=jobs, track=track):
-        runs.extend(found.runs)
-        left_out.extend(found.left_out)
-        findings += found.findings
+    for part in iter_sweeps(paths, columns, jobs=jobs, track=track):
+        runs.extend(part.runs)
+        left_out.extend(part.left_out)
+        findings += part.findings
     return Sweep(runs, left_out, findings)
 
 
@@ -106,16 +106,16 @@ def iter_sweeps(
     """Yield what :func:`read_sweep` gathers, one log after the other, for bounded memory."""
     columns = columns or Columns()
     logs = find(paths)
-    found = logs.paths
+    waiting = logs.paths
     yield Sweep([], logs.left_out, Findings(unread=logs.unread))
-    if jobs == 1 or len(found) <= CHUNK:
-        tracked = track(found, len(found)) if track else found
+    if jobs == 1 or len(waiting) <= CHUNK:
+        tracked = track(waiting, len(waiting)) if track else waiting
         for path in tracked:
             yield read_log(path, columns)
         return
     from joblib import delayed
 
-    done = results((delayed(_read_chunk)(chunk, columns) for chunk in _chunks(found)), jobs)
+    done = results((delayed(_read_chunk)(chunk, columns) for chunk in _chunks(waiting)), jobs)
     arriving: dict[Path, Sweep] = {}
 
     def as_read() -> Iterator[Path]:
@@ -123,7 +123,7 @@ def iter_sweeps(
             arriving[path] = sweep
             yield path
 
-    for path in track(as_read(), len(found)) if track else as_read():
+    for path in track(as_read(), len(waiting)) if track else as_read():
         yield arriving.pop(path)
 
 
@@ -190,8 +190,8 @@ def read_log(path: Path, columns: Columns) -> Sweep:
     Nothing that one log holds ends the reading of the others, whatever it raises.
     """
     try:
-        form, found = _read(path, columns)
-        for run in found.runs:
+        form, sweep = _read(path, columns)
+        for run in sweep.runs:
             # What every use of a run needs fails now, and not in the middle of a sweep.
             outcome(run)
             run.configuration_key  # noqa: B018
@@ -199,14 +199,14 @@ def read_log(path: Path, columns: Columns) -> Sweep:
         return Sweep([], [LeftOut(shown(path), str(error))])
     except Exception as error:
         return Sweep([], [LeftOut(shown(path), unexpected(error))])
-    by_format = Findings(formats={form.NAME: len(found.runs)})
-    return replace(found, findings=found.findings + by_format)
+    by_format = Findings(formats={form.NAME: len(sweep.runs)})
+    return replace(sweep, findings=sweep.findings + by_format)
 
 
 def unexpected(error: Exception) -> str:
     """Return what is said of a run whose reading failed in a way that was not foreseen."""
-    told = " ".join(str(error).split())[:200]
-    return f"it cannot be read: {type(error).__name__}{f': {told}' if told else ''}"
+    words = " ".join(str(error).split())[:200]
+    return f"it cannot be read: {type(error).__name__}{f': {words}' if words else ''}"
 
 
 def _read(path: Path, columns: Columns) -> tuple[Format, Sweep]:

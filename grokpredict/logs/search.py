@@ -67,8 +67,8 @@ class Search:
         if real in self._folders:
             return []
         self._folders.add(real)
-        with os.scandir(path) as found:
-            names = sorted(entry.name for entry in found if not entry.name.startswith("."))
+        with os.scandir(path) as entries:
+            names = sorted(entry.name for entry in entries if not entry.name.startswith("."))
         form = next((form for form in FOLDER_FORMATS if form.recognises(path)), None)
         if form is not None:
             self.add(path)
@@ -80,7 +80,7 @@ class Search:
         return self._inside(path, names, form)
 
     def _inside(self, path: Path, names: list[str], form: FolderFormat | None) -> list[Path]:
-        found: list[Path] = []
+        waiting: list[Path] = []
         configured = {run_name(Path(name)) for name in names if not name.endswith(KINDS)}
         for name in names:
             entry = path / name
@@ -90,16 +90,16 @@ class Search:
                 self._leave_out(entry, error)
                 continue
             if folder:
-                found.append(entry)
+                waiting.append(entry)
             elif form is not None:
                 continue  # what other loggers write beside a run's log is that run again
             elif name in _BESIDE or (name.endswith(KINDS) and entry.stem in configured):
                 continue
-            elif entry.is_file() and any(each.recognises(entry) for each in FILE_FORMATS):
-                found.append(entry)
+            elif entry.is_file() and any(reader.recognises(entry) for reader in FILE_FORMATS):
+                waiting.append(entry)
             elif entry not in self._used:
                 self._pass_over(entry)
-        return found
+        return waiting
 
     def _leave_out(self, path: Path, error: OSError) -> None:
         reason = f"it cannot be searched: {error.strerror or error}"

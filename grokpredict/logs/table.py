@@ -54,7 +54,7 @@ class Table:
     def without(self, names: Collection[str]) -> Table:
         """Return the table without some columns."""
         return replace(
-            self, columns={key: own for key, own in self.columns.items() if key not in names}
+            self, columns={key: column for key, column in self.columns.items() if key not in names}
         )
 
 
@@ -115,10 +115,12 @@ def numbers(table: Table, column: str, name: str) -> tuple[IntArray, FloatArray]
         return np.arange(len(cells)), values
     except (TypeError, ValueError, OverflowError):
         pass  # sparse rows, or text
-    told = [not is_nothing(cell) for cell in cells]
-    rows = np.flatnonzero(told)
+    present = [not is_nothing(cell) for cell in cells]
+    rows = np.flatnonzero(present)
     try:
-        values = np.fromiter(map(float, compress(cells, told)), dtype=np.float64, count=rows.size)
+        values = np.fromiter(
+            map(float, compress(cells, present)), dtype=np.float64, count=rows.size
+        )
     except (TypeError, ValueError, OverflowError) as error:
         row = next(row for row in rows.tolist() if not is_number(cells[row]))
         raise LogError(

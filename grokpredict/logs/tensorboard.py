@@ -55,7 +55,7 @@ def _files(path: Path) -> list[tuple[Path, str]]:
     if not path.is_dir():
         return [(path, "")]
     sessions = filter(_is_session, path.iterdir())
-    folders = [(path, ""), *((own, "") for own in sorted(sessions)), *_parts(path)]
+    folders = [(path, ""), *((session, "") for session in sorted(sessions)), *_parts(path)]
     return [
         (file, before)
         for folder, before in folders
@@ -69,8 +69,8 @@ def _parts(path: Path) -> list[tuple[Path, str]]:
     Keras makes ``train`` and ``validation``; ``add_scalars("loss", {"train": ..., "val": ...})``
     makes ``loss_train`` and ``loss_val``, in which both curves are called ``loss``.
     """
-    found = [(own, _part_of(own)) for own in sorted(path.iterdir()) if own.is_dir()]
-    return [(own, split) for own, split in found if split is not None and _has_events(own)]
+    parts = [(folder, _part_of(folder)) for folder in sorted(path.iterdir()) if folder.is_dir()]
+    return [(folder, split) for folder, split in parts if split is not None and _has_events(folder)]
 
 
 def _part_of(folder: Path) -> str | None:
@@ -85,15 +85,20 @@ def read(path: Path, columns: Columns) -> Sweep:
     counts from there on. Values are float32, as the files hold them.
     """
     events = _Events()
-    found = _files(path)
-    for file, before in found:
+    event_files = _files(path)
+    for file, before in event_files:
         events.read(file, before)
-    series = {tag: _without_orphans(*zip(*own, strict=True)) for tag, own in events.scalars.items()}
+    series = {
+        tag: _without_orphans(*zip(*samples, strict=True))
+        for tag, samples in events.scalars.items()
+    }
     if not series:
         raise LogError(f"a run must have scalars, the event files of {path} have none")
-    hparams = {**unnested(events.hparams), **hparams_beside(found[0][0])}
+    hparams = {**unnested(events.hparams), **hparams_beside(event_files[0][0])}
     again = [
-        tag for tag, own in events.scalars.items() if own and series[tag].steps.size < len(own)
+        tag
+        for tag, samples in events.scalars.items()
+        if samples and series[tag].steps.size < len(samples)
     ]
     remarks = [RESUMED] if again else []
     if all(normalised(tag).startswith(("epoch_", "train_epoch", "val_epoch")) for tag in series):
@@ -103,11 +108,13 @@ def read(path: Path, columns: Columns) -> Sweep:
 
 
 def _epochs(series: Mapping[str, Series]) -> Table:
-    epochs = np.unique(np.concatenate([own.steps for own in series.values()]))
+    epochs = np.unique(np.concatenate([samples.steps for samples in series.values()]))
     cells: dict[str, list[Any]] = {"epoch": epochs.tolist()}
-    for tag, own in series.items():
+    for tag, samples in series.items():
         column: list[Any] = [None] * epochs.size
-        for i, value in zip(np.searchsorted(epochs, own.steps), own.values.tolist(), strict=True):
+        for i, value in zip(
+            np.searchsorted(epochs, samples.steps), samples.values.tolist(), strict=True
+        ):
             column[int(i)] = value
         cells[tag] = column
     return Table(cells, lambda row: row + 1)
@@ -158,9 +165,9 @@ class _Events:
         plugin = value.metadata.plugin_data
         kind = value.WhichOneof("value")
         if plugin.plugin_name == "hparams":
-            told = self._plugin.HParamsPluginData.FromString(plugin.content)
-            for key, own in told.session_start_info.hparams.items():
-                self.hparams[key] = getattr(own, own.WhichOneof("kind"))
+            start = self._plugin.HParamsPluginData.FromString(plugin.content)
+            for key, setting in start.session_start_info.hparams.items():
+                self.hparams[key] = getattr(setting, setting.WhichOneof("kind"))
         elif kind == "simple_value":
             self._add(step, value.tag, value.simple_value)
         elif kind == "tensor":  # TensorFlow 2 and JAX; only the first event says what it is
@@ -177,8 +184,8 @@ class _Events:
 
 def _without_orphans(steps: tuple[int, ...], values: tuple[float, ...]) -> Series:
     """Drop what was logged at and after the step of a checkpoint that was gone back to."""
-    own = checked_counts(steps)
+    counts = checked_counts(steps)
     # Where steps go back, that step ends all that was before; elsewhere nothing ends.
-    ends = np.where(np.diff(own, append=own[-1]) < 0, np.roll(own, -1), own.max() + 1)
-    kept = own < np.minimum.accumulate(ends[::-1])[::-1]
-    return Series(own[kept], np.array(values, dtype=np.float64)[kept])
+    ends = np.where(np.diff(counts, append=counts[-1]) < 0, np.roll(counts, -1), counts.max() + 1)
+    kept = counts < np.minimum.accumulate(ends[::-1])[::-1]
+    return Series(counts[kept], np.array(values, dtype=np.float64)[kept])

@@ -92,11 +92,13 @@ def _state_of(path: Path) -> Path | None:
 
 
 def _configuration(state: dict[str, Any], rates: Sequence[Any]) -> dict[str, Any]:
-    told = {key: state.get(key) for key in ("max_steps", "train_batch_size")}
-    told["learning_rate"] = max((rate for rate in rates if isinstance(rate, float)), default=None)
+    settings = {key: state.get(key) for key in ("max_steps", "train_batch_size")}
+    settings["learning_rate"] = max(
+        (rate for rate in rates if isinstance(rate, float)), default=None
+    )
     trial = state.get("trial_params")
-    told.update(trial if isinstance(trial, dict) else {})
-    return {key: value for key, value in told.items() if value is not None}
+    settings.update(trial if isinstance(trial, dict) else {})
+    return {key: value for key, value in settings.items() if value is not None}
 
 
 def _with_divergence(row: dict[str, Any]) -> dict[str, Any]:
@@ -108,13 +110,13 @@ def _with_divergence(row: dict[str, Any]) -> dict[str, Any]:
 
 
 def _remarks(losses: Sequence[dict[str, Any]]) -> list[str]:
-    found = []
+    remarks = []
     if any(row["loss"] == 0 for row in losses):
-        found.append(ZERO)
+        remarks.append(ZERO)
     finite = [row["loss"] for row in losses if math.isfinite(row["loss"])]
     if finite and all(loss == round(loss, ROUNDED_TO) for loss in finite):
-        found.append(ROUNDED)
+        remarks.append(ROUNDED)
     steps = [row["step"] for row in losses if type(row.get("step")) is int]
     if len(steps) > 1 and np.median(np.diff(steps)) > 1:
-        found.append(AVERAGED)
-    return found
+        remarks.append(AVERAGED)
+    return remarks

@@ -52,11 +52,11 @@ def read(path: Path, columns: Columns) -> Sweep:
             record = schema.Record.FromString(data)
             kind = record.WhichOneof("record_type")
             if kind == "history":
-                rows.append(_told(record.history.item))
+                rows.append(_values(record.history.item))
             elif kind == "run":
-                hparams.update(_told(record.run.config.update))
+                hparams.update(_values(record.run.config.update))
             elif kind == "config":
-                hparams.update(_told(record.config.update))
+                hparams.update(_values(record.config.update))
     except LogError:
         raise
     # protobuf and json each raise their own kinds on a record that does not decode.
@@ -66,19 +66,19 @@ def read(path: Path, columns: Columns) -> Sweep:
     cells = {key: [row.get(key) for row in rows] for key in header}
     table = Table(cells, lambda row: row + 1, constant(cells))
     hparams.pop("_wandb", None)
-    told = {**unnested(hparams), **hparams_beside(path)}
-    return sweep_of_table(table, columns, told, str(path))
+    configuration = {**unnested(hparams), **hparams_beside(path)}
+    return sweep_of_table(table, columns, configuration, str(path))
 
 
-def _told(items: Iterable[Any]) -> dict[str, Any]:
-    found = {}
+def _values(items: Iterable[Any]) -> dict[str, Any]:
+    values = {}
     for item in items:
-        told = {field.name: value for field, value in item.ListFields()}
-        key = told.pop("key", "") or ".".join(told.pop("nested_key", ()))
+        parts = {field.name: value for field, value in item.ListFields()}
+        key = parts.pop("key", "") or ".".join(parts.pop("nested_key", ()))
         # A value is one JSON text; newer schemas have a field for each kind as well.
-        for kind, value in told.items():
-            found[key] = json.loads(value) if kind in ("value_json", "json") else value
-    return found
+        for kind, value in parts.items():
+            values[key] = json.loads(value) if kind in ("value_json", "json") else value
+    return values
 
 
 def _content(path: Path) -> bytes:

@@ -44,19 +44,19 @@ class Configuration:
         that is given as a share of all pairs of residues modulo ``p`` is computed.
         """
         lowered = plain_keys(hparams)
-        found: dict[str, Any] = {}
+        settings: dict[str, Any] = {}
         for name, aliases in _CONFIGURATION_ALIASES.items():
             values = (_plain(lowered.get(alias), name) for alias in (name, *aliases))
             value = next((value for value in values if value is not None), None)
             if value is not None:
-                found[name] = value
-        if "train_size" not in found and (size := _share_of_pairs(lowered)) is not None:
-            found["train_size"] = size
-        if "momentum" not in found and found.get("optimizer") in _DEFAULT_MOMENTUM:
-            found["momentum"] = _DEFAULT_MOMENTUM[found["optimizer"]]
-        if "batch_size" not in found and "train_size" in found and _is_full_batch(lowered):
-            found["batch_size"] = found["train_size"]
-        return cls(**found)
+                settings[name] = value
+        if "train_size" not in settings and (size := _share_of_pairs(lowered)) is not None:
+            settings["train_size"] = size
+        if "momentum" not in settings and settings.get("optimizer") in _DEFAULT_MOMENTUM:
+            settings["momentum"] = _DEFAULT_MOMENTUM[settings["optimizer"]]
+        if "batch_size" not in settings and "train_size" in settings and _is_full_batch(lowered):
+            settings["batch_size"] = settings["train_size"]
+        return cls(**settings)
 
     def known(self) -> dict[str, Any]:
         """Return the fields that are not None."""

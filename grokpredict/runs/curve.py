@@ -168,30 +168,30 @@ def check_window(curve: Curve, horizon: int, stride: int) -> int:
     UnsuitableRunError
         If the curve is too short, lacks its start, has gaps, or is on a coarser or another grid.
     """
-    own = curve.stride
-    if stride % own:
+    cadence = curve.stride
+    if stride % cadence:
         raise UnsuitableRunError(
-            f"the loss was recorded every {own} steps, which does not divide into a grid of "
+            f"the loss was recorded every {cadence} steps, which does not divide into a grid of "
             f"{stride}; log it every step, or train a classifier on runs with this grid"
         )
     if horizon < stride:
         raise UnsuitableRunError(
             f"a window of {horizon} steps is shorter than one step of the grid, {stride}"
         )
-    need = horizon // stride * (stride // own)
+    need = horizon // stride * (stride // cadence)
     if len(curve) < need:
         raise UnsuitableRunError(
             f"a window of {horizon} steps needs {need} recorded losses, the run has {len(curve)}"
         )
     steps = curve.steps[:need]
     # 0-based loggers start at 0, 1-based ones at 1, strided ones at one stride or one less.
-    if steps[0] > own:
+    if steps[0] > cadence:
         raise UnsuitableRunError(
             f"the first recorded step is {int(steps[0])}; a run must be logged from its start"
         )
-    if np.any(np.diff(steps) != own):
-        gap = int(steps[np.flatnonzero(np.diff(steps) != own)[0]])
+    if np.any(np.diff(steps) != cadence):
+        gap = int(steps[np.flatnonzero(np.diff(steps) != cadence)[0]])
         raise UnsuitableRunError(
-            f"steps must be evenly spaced, after step {gap} they are not; log every {own} steps"
+            f"steps must be evenly spaced, after step {gap} they are not; log every {cadence} steps"
         )
-    return stride // own
+    return stride // cadence

@@ -76,7 +76,9 @@ class Run:
     def __reduce__(self) -> tuple[Any, ...]:
         # Runs travel between worker processes, and a mapping proxy cannot be pickled.
         proxied = {"channels": dict(self.channels), "hparams": dict(self.hparams)}
-        return Run, tuple(proxied.get(own.name, getattr(self, own.name)) for own in fields(self))
+        return Run, tuple(
+            proxied.get(attribute.name, getattr(self, attribute.name)) for attribute in fields(self)
+        )
 
     def __repr__(self) -> str:
         budget = "" if self.max_steps is None else f", budget {self.max_steps}"
@@ -96,10 +98,10 @@ class Run:
     @property
     def configuration_key(self) -> str:
         """Digest of the hyperparameters without the seed; of the loss where there are none."""
-        told = {k: v for k, v in self.hparams.items() if str(k).lower() not in REPETITION_KEYS}
+        settings = {k: v for k, v in self.hparams.items() if str(k).lower() not in REPETITION_KEYS}
         # Not of the name: a sweep that was moved is the same sweep.
-        known = json.dumps(_with_text_keys(told), sort_keys=True, default=str).encode()
-        return hashlib.sha256(known if told else self.loss.values.tobytes()).hexdigest()[:16]
+        text = json.dumps(_with_text_keys(settings), sort_keys=True, default=str).encode()
+        return hashlib.sha256(text if settings else self.loss.values.tobytes()).hexdigest()[:16]
 
     @property
     def diverged(self) -> bool:
