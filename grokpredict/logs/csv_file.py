@@ -106,7 +106,9 @@ def _whole_rows(
     again = (
         {i for i, cell in enumerate(columns[0]) if cell.strip() == header[0]} if header[0] else {}
     )
-    again = {i for i in again if [column[i].strip() for column in columns] == header}
+    again: set[int] = set()
+    if header[0] and header[0] in map(str.strip, columns[0]):
+        again = {i for i in rows if [column[i].strip() for column in columns] == header}
     if again:
         rows = [i for i in rows if i not in again]
         remarks.append(

@@ -115,7 +115,8 @@ def numbers(table: Table, column: str, name: str) -> tuple[IntArray, FloatArray]
         return np.arange(len(cells)), values
     except (TypeError, ValueError, OverflowError):
         pass  # sparse rows, or text
-    present = [not is_nothing(cell) for cell in cells]
+    # Most cells of a sparse column are empty, which is seen at once.
+    present = [not (cell is None or cell == "" or is_nothing(cell)) for cell in cells]
     rows = np.flatnonzero(present)
     try:
         values = np.fromiter(
