@@ -103,9 +103,6 @@ def _whole_rows(
     """
     rows: Sequence[int] = range(len(columns[0]))
     remarks = []
-    again = (
-        {i for i, cell in enumerate(columns[0]) if cell.strip() == header[0]} if header[0] else {}
-    )
     again: set[int] = set()
     if header[0] and header[0] in map(str.strip, columns[0]):
         again = {i for i in rows if [column[i].strip() for column in columns] == header}
