@@ -97,7 +97,7 @@ class GrokPredictorCallback(TrainerCallback):  # type: ignore[misc,unused-ignore
             return
         try:
             verdict = feed.take(logs, int(state.global_step), _loss(logs))
-        except Exception:
+        except Exception:  # whatever failed, the run is left alone from here on
             self._feed = None
             raise
         if verdict is None:

@@ -317,7 +317,9 @@ class GrokMonitor:
         levels = profiles(bins, [look])
         reads = self._reads or read_by(levels)[0]
         end = N_LEVELS + BINS_A_LOOK * look
-        n_evaluations = max(int(bins[name].count[bins[name].index < end].sum()) for name in VALIDATION)
+        n_evaluations = max(
+            int(bins[name].count[bins[name].index < end].sum()) for name in VALIDATION
+        )
         if self._reads is None and self._policy.settles(
             reads,
             awaits=n_evaluations > 0,
@@ -405,7 +407,9 @@ def look_model(classifier: GrokClassifier) -> LookModel:
     return classifier.looks
 
 
-def looks_at(run: Run, classifier: GrokClassifier, *, budget: int, max_false_abort: float) -> list[Verdict]:
+def looks_at(
+    run: Run, classifier: GrokClassifier, *, budget: int, max_false_abort: float
+) -> list[Verdict]:
     """Look at a logged run as :class:`GrokMonitor` would have while it trained.
 
     Parameters

@@ -20,8 +20,8 @@ from grokpredict.reporting.rendering import (
 
 if TYPE_CHECKING:
     from grokpredict.evaluation.comparison import Evaluation
-    from grokpredict.evaluation.ledger import Ledger
     from grokpredict.evaluation.figures import FamilyFigures, LookFigures
+    from grokpredict.evaluation.ledger import Ledger
 
 _OVERLAP = {
     "some": (

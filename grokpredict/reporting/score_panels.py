@@ -41,8 +41,8 @@ def score_figure(run: Run, score: Score) -> Figure:
     -------
     matplotlib.figure.Figure
         Four panels: the loss with the looks, the conditioned signal and its spectrum up to the
-        last look, where the loss is on an even grid, and P at every look. The global state of pyplot stays as it is;
-        ``figure.savefig`` writes any format that matplotlib knows.
+        last look, where the loss is on an even grid, and P at every look. The global state of
+        pyplot stays as it is; ``figure.savefig`` writes any format that matplotlib knows.
     """
     layout = ConstrainedLayoutEngine(h_pad=0.09, w_pad=0.09)
     figure = Figure(figsize=(10.0, 7.2), layout=layout)

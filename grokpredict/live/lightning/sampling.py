@@ -69,7 +69,7 @@ def weight_norm(parameters: list[Any]) -> Tensor | None:
         None without parameters, and where they are of a kind, or on several devices, that one
         pass cannot read.
 
-    >>> weight_norm([torch.nn.Parameter(torch.tensor([3.0])), torch.nn.Parameter(torch.tensor(4.0))])
+    >>> weight_norm([torch.nn.Parameter(torch.tensor(length)) for length in ([3.0], [4.0])])
     tensor(5.)
     """
     plain = all(type(own) is torch.nn.Parameter and own.is_floating_point() for own in parameters)
