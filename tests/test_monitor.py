@@ -16,7 +16,8 @@ from short_runs import BUDGET as SHORT
 from test_looks import BUDGET, STEPS, model, planted, runs, table
 
 from grokpredict.features.profile import PROFILED, looks_before
-from grokpredict.live.monitor import GrokMonitor, looks_at
+from grokpredict.live.logged import looks_at
+from grokpredict.live.monitor import GrokMonitor
 from grokpredict.model.classifier import GrokClassifier
 from grokpredict.model.looks import LookModel
 from grokpredict.runs.curve import Curve

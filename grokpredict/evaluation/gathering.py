@@ -17,6 +17,7 @@ from grokpredict.features.profile import (
     looks_before,
     profiles,
 )
+from grokpredict.live.logged import sums_of
 from grokpredict.live.policy import LOSS, LookPolicy, left_alone
 from grokpredict.model.looks import read_by
 from grokpredict.model.reading import VALIDATION, Reads
@@ -86,9 +87,8 @@ def gather(done: Finished, rule: LabelRule) -> Gathered:
     """
     parts, numbers, owner, awaits = [], [], [], []
     for i, run in enumerate(done.runs.runs):
-        channels = {
-            name: Bins.of(name, run.channels[name]) for name in PROFILED if name in run.channels
-        }
+        sums = sums_of(run, done.runs.budget[i])
+        channels = {name: own.bins() for name, own in sums.items()}
         last = min(done.runs.t4[i], done.runs.budget[i], run.last_step + 2)
         looks = _judged(run, looks_before(last).size, rule)
         levels = profiles(channels, looks)

@@ -17,7 +17,6 @@ from grokpredict.features.profile import (
     BINS_A_LOOK,
     N_LEVELS,
     PROFILED,
-    Bins,
     Sums,
     looks_before,
     profiles,
@@ -30,7 +29,6 @@ from grokpredict.model.thresholds import check_max_false_abort
 from grokpredict.model.verdict import Verdict, judge_look
 from grokpredict.runs.curve import FloatArray, IntArray
 from grokpredict.runs.labels import PERCENT_ABOVE
-from grokpredict.runs.run import Run
 
 #: Of the state in a checkpoint; that of another version is refused.
 STATE_VERSION = 2
@@ -204,6 +202,10 @@ class GrokMonitor:
             self._hundredths[channel].take(steps, values / 100)
             self._percent |= bool(np.any(values > PERCENT_ABOVE))
 
+    def recall(self, sums: Mapping[str, Sums]) -> None:
+        """Take what was kept of a run before, in the place of what was taken so far."""
+        self._sums |= sums
+
     def saw_validation(self, value: float | None) -> None:
         """Take the latest value of the metric that the classifier's rule names.
 
@@ -308,12 +310,13 @@ class GrokMonitor:
             verdicts.append(self.look())
         return verdicts
 
-    def _bins(self) -> dict[str, Bins]:
-        sums = {**self._sums, **self._hundredths} if self._percent else self._sums
-        return {name: own.bins() for name, own in sums.items()}
+    @property
+    def sums(self) -> dict[str, Sums]:
+        """What is kept of each channel, accuracies as shares of 1."""
+        return {**self._sums, **self._hundredths} if self._percent else dict(self._sums)
 
     def _judged(self, look: int) -> Verdict:
-        bins = self._bins()
+        bins = {name: sums.bins() for name, sums in self.sums.items()}
         levels = profiles(bins, [look])
         reads = self._reads or read_by(levels)[0]
         end = N_LEVELS + BINS_A_LOOK * look
@@ -405,29 +408,6 @@ def look_model(classifier: GrokClassifier) -> LookModel:
             "loss or accuracy; train it again on runs that have one"
         )
     return classifier.looks
-
-
-def looks_at(
-    run: Run, classifier: GrokClassifier, *, budget: int, max_false_abort: float
-) -> list[Verdict]:
-    """Look at a logged run as :class:`GrokMonitor` would have while it trained.
-
-    Parameters
-    ----------
-    run : Run
-        Looks end where its log does, and with an abort.
-    classifier, budget, max_false_abort
-        As for :class:`GrokMonitor`.
-    """
-    monitor = GrokMonitor(classifier, budget=budget, max_false_abort=max_false_abort)
-    for name, curve in run.channels.items():
-        monitor.take(name, curve.steps, curve.values)
-    metric = run.channels.get(classifier.rule.metric)
-    last = run.last_step + 1
-    while (step := monitor.next_look) is not None and step <= last:
-        monitor.saw_validation(None if metric is None else metric.latest(step))
-        monitor.look()
-    return monitor.verdicts
 
 
 def _unsettled(verdict: Verdict) -> Verdict:

@@ -310,6 +310,8 @@ class GrokPredictor(_Callback):
             "stopping_reason": self.stopping_reason.value,
             "message": self.stopping_reason_message,
             "configuration": self._configuration.known(),
+            "val_metric": self.val_metric,
+            "channels": {name: own.state() for name, own in monitor.sums.items()},
             "verdicts": [verdict_to_dict(verdict) for verdict in monitor.verdicts],
         }
         self._report.write(record)
