@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 from planted import hand_made
 
-from grokpredict.features.columns import COLUMNS
+from grokpredict.features.columns import BUDGET_COLUMN, COLUMNS
 from grokpredict.model.classifier import GrokClassifier
 from grokpredict.model.looks import Calibration, LookModel, all_reads
 from grokpredict.model.reading import Reads
@@ -60,6 +60,7 @@ def looking(
     """
     calibration = Calibration(np.full(70, 0.5) if scores is None else scores)
     wide = np.full(len(COLUMNS), reach)
+    wide[COLUMNS.index(BUDGET_COLUMN)] = min(reach, 12.0)
     model = LookModel(
         stairs(column, edges, odds),
         dict.fromkeys(all_reads() if stops is None else stops, calibration),

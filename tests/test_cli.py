@@ -318,7 +318,7 @@ def as_bundle(path: Path, runs: list[Run]) -> None:
 @pytest.fixture(scope="module")
 def sweep(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("sweep")
-    runs = list(planted_sweep(60, steps=220, stride=5).runs)
+    runs = list(planted_sweep(60, steps=600, stride=5).runs)
     as_bundle(folder / "planted.npz", runs)
     for i in range(3):
         (folder / f"bad{i}.csv").write_text("step,loss\n0,1\n1,oops\n")
@@ -337,7 +337,8 @@ def test_training_and_then_scoring(sweep: Path, tmp_path: Path) -> None:
     assert "configuration only" in text
     assert text.endswith(f"Classifier written to {output}.\n")
     (each, *_) = scored(sweep / "planted.npz", "--classifier", output)
-    assert each["horizon"] == 200
+    assert each["looks"][0]["horizon"] == 200
+    assert "val_acc" in each["reads"]
 
 
 def test_training_as_json(sweep: Path, tmp_path: Path) -> None:
