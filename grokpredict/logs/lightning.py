@@ -6,7 +6,7 @@ from pathlib import Path
 
 from grokpredict.logs import csv_file
 from grokpredict.logs.columns import Columns
-from grokpredict.logs.source import read_text
+from grokpredict.logs.source import open_text
 from grokpredict.runs.sweep import Sweep
 
 NAME = "Lightning CSVLogger"
@@ -35,4 +35,4 @@ def read(path: Path, columns: Columns) -> Sweep:
     ``log_every_n_steps=50`` the first one is 49.
     """
     metrics = path / METRICS
-    return csv_file.read_parsed(read_text(metrics), metrics, columns, str(path))
+    return csv_file.read_parsed(open_text(metrics), metrics, columns, str(path))

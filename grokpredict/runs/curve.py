@@ -44,7 +44,7 @@ class Curve:
 
     def __post_init__(self) -> None:
         steps = checked_steps(self.steps)
-        values = np.array(self.values, dtype=np.float64)
+        values = _unchanging(self.values)
         if steps.ndim != 1 or steps.shape != values.shape:
             raise ValueError(
                 "steps and values of a curve must be one-dimensional and equally long, "
@@ -92,6 +92,14 @@ class Curve:
         return int(values[np.argmax(counts)]), False
 
 
+def _unchanging(values: ArrayLike) -> FloatArray:
+    """Return values as an array that nobody else writes to, without a copy where it is one."""
+    if isinstance(values, np.ndarray) and values.dtype == np.float64:
+        alone = values.base is None and not values.flags.writeable
+        return values if alone else values.copy()
+    return np.array(values, dtype=np.float64)
+
+
 def checked_counts(steps: ArrayLike) -> IntArray:
     """Return steps in any order as whole numbers: the one place where their size is checked.
 
@@ -107,17 +115,21 @@ def checked_counts(steps: ArrayLike) -> IntArray:
     """
     limits = "a step must be a whole number from 0 up to 2 ** 53"
     try:
-        given = np.array(steps)
+        given = np.asarray(steps)
     except OverflowError as error:
         raise ValueError(f"{limits}, one is greater") from error
-    if given.size and given.dtype.kind not in "iuf":
+    if not given.size:
+        return given.astype(np.int64)
+    if given.dtype.kind == "O":  # whole numbers beyond what any array holds
+        raise ValueError(f"{limits}, one is no such number")
+    if given.dtype.kind not in "iuf":
         raise ValueError(f"{limits}, got {given.dtype}")
-    wrong = ~((given >= 0) & (given <= MAX_STEP))
-    if given.dtype.kind == "f":
-        wrong |= given != np.floor(given)
-    if wrong.any():
-        raise ValueError(f"{limits}, got {given[wrong][0]}")
-    return given.astype(np.int64)
+    if given.min() >= 0 and given.max() <= MAX_STEP:
+        counts = given.astype(np.int64)
+        if given.dtype.kind != "f" or np.array_equal(counts, given):
+            return counts
+    wrong = ~((given >= 0) & (given <= MAX_STEP) & (given == np.floor(given)))
+    raise ValueError(f"{limits}, got {given[wrong][0]}")
 
 
 def checked_steps(steps: ArrayLike) -> IntArray:
@@ -131,7 +143,7 @@ def checked_steps(steps: ArrayLike) -> IntArray:
     given = checked_counts(steps)
     if given.ndim != 1:
         return given
-    back = np.flatnonzero(np.diff(given) <= 0)
+    back = np.flatnonzero(given[1:] <= given[:-1])
     if back.size:
         raise ValueError(f"steps must increase, after {given[back[0]]} comes {given[back[0] + 1]}")
     return given
