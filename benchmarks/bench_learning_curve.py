@@ -21,11 +21,9 @@ import sys
 from pathlib import Path
 
 import numpy as np
-from bench_columns import DATA, READS, Known
+from bench_columns import DATA, READS, Known, scored
 
-from grokpredict.model.channels import only
 from grokpredict.training.cross_validation import fit
-from grokpredict.training.splits import kind_splits, network_splits
 
 SHARES = (0.12, 0.25, 0.5, 1.0)
 READ = READS["both losses, both accuracies"]
@@ -47,18 +45,20 @@ def some_runs(runs, share, seed):
     return marked
 
 
-def left_out(train, judged, marked, splits):
-    """Return the probability at each look by fits to marked runs on the other side of a split."""
+def fifths(numbers, seed):
+    """Return five masks, each of which leaves out whole numbers (of networks, of kinds)."""
+    shuffled = np.random.default_rng(seed).permutation(np.unique(numbers))
+    return [np.isin(numbers, shuffled[part::5]) for part in range(5)]
+
+
+def left_out(train, judged, marked, parts):
+    """Return the probability at each look, by a fit to the marked runs outside its run's part."""
     scores = np.full(judged.table.step.size, np.nan)
-    for fitted, out in splits:
-        trees = fit(train.table.among(fitted & marked), seed=0)
-        looks = np.flatnonzero(out[judged.table.run])
-        scores[looks] = probability(trees, judged.table.columns[looks])
+    for out in parts:
+        trees = fit(train.table.among(marked & ~out), seed=0)
+        looks = out[judged.table.run]
+        scores[looks] = scored(trees, judged, READ)[looks]
     return scores
-
-
-def probability(trees, columns):
-    return trees.probability(only(columns.astype(float), READ))
 
 
 def cells(judged, scores):
@@ -76,7 +76,7 @@ def main():
     options = parser.parse_args()
     train, judged = Known([DATA / "sweeps"], coarser=True), Known([DATA / "sweeps"])
     others = [Known([folder]) for folder in options.folders]
-    by_kind, by_network = kind_splits(train.runs), network_splits(train.runs, options.seed)
+    splits = [fifths(numbers, options.seed) for numbers in (train.runs.kind, train.runs.network)]
     titles = ["kinds left out", "networks left out", *(folder.name for folder in options.folders)]
     print(f"| part of the sweep | networks | runs | {' | '.join(titles)} |")
     print("| --- | ---: | ---: |" + " --- |" * len(titles))
@@ -84,11 +84,10 @@ def main():
     parts += [("runs of each network", some_runs, share) for share in SHARES[:-1]]
     for name, draw, share in parts:
         marked = draw(train.runs, share, options.seed)
-        scores = [left_out(train, judged, marked, splits) for splits in (by_kind, by_network)]
-        row = [cells(judged, probabilities) for probabilities in scores]
+        row = [cells(judged, left_out(train, judged, marked, parts_out)) for parts_out in splits]
         if others:
             trees = fit(train.table.among(marked), seed=0)
-            row += [cells(other, probability(trees, other.table.columns)) for other in others]
+            row += [cells(other, scored(trees, other, READ)) for other in others]
         networks = np.unique(train.runs.network[marked]).size
         print(f"| {share:.0%} of the {name} | {networks} | {marked.sum()} | {' | '.join(row)} |")
         sys.stdout.flush()
