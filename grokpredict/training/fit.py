@@ -9,13 +9,12 @@ from sklearn.ensemble import HistGradientBoostingClassifier
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]  # it has no stubs
 
 from grokpredict.features.columns import BUDGET_COLUMN
-from grokpredict.features.configuration import GROWING_TERMS
 from grokpredict.model.trees import Trees
 from grokpredict.runs.curve import FloatArray
 from grokpredict.runs.labels import BoolArray
 
 #: Columns along which P may not fall.
-_GROWING = {*GROWING_TERMS, BUDGET_COLUMN}
+_GROWING = {BUDGET_COLUMN, "log10_budget", "log10_lr_wd_budget", "log10_lr_budget"}
 
 N_TREES = 150
 LEARNING_RATE = 0.06
@@ -115,7 +114,7 @@ def exported(model: HistGradientBoostingClassifier, x: FloatArray) -> Trees:
     import sklearn
 
     nodes = [predictors[0].nodes for predictors in model._predictors]
-    sizes = np.array([len(own) for own in nodes])
+    sizes = np.array([len(tree) for tree in nodes])
     root = np.cumsum(sizes) - sizes
     flat = np.concatenate(nodes)
     shift = np.repeat(root, sizes)
