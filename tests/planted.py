@@ -117,8 +117,10 @@ def hand_made(
         Columns beyond it are unlike the training runs.
     """
     far = np.full(len(COLUMNS), float(reach))
+    budget = COLUMNS.index(BUDGET_COLUMN)
+    far[budget] = min(reach, 10.0)
     return GrokClassifier(
-        trees=one_split(COLUMNS.index(BUDGET_COLUMN), TURN, np.log(1 / 9), np.log(9)),
+        trees=one_split(budget, TURN, np.log(1 / 9), np.log(9)),
         calibrations={reads: Calibration(np.sort(own)) for reads, own in (scores or {}).items()},
         low=-far,
         high=far,

@@ -292,6 +292,7 @@ def _set(name: str, index: int, value: float) -> Any:
         _set("trees.left", 0, 1.5),
         _set("range.low", 0, float("nan")),
         _set("range.high", 0, float("inf")),
+        _set("range.high", COLUMNS.index(BUDGET_COLUMN), 60.0),
         _set("range.low", 0, 1e300),  # above its other end
         _set("calibrations.0.scores", 0, 2.0),
         _set("calibrations.0.scores", 0, 0.9),  # out of order

@@ -33,6 +33,9 @@ __all__ = ["ClassifierFileError", "GrokClassifier", "Looks", "load_classifier"]
 #: much: columns are decades or octaves, and one may have been constant in training.
 RANGE_MARGIN, LEAST_MARGIN = 0.5, 0.5
 
+#: Budgets may lie so many octaves after a look: a step is at most 2^53.
+MAX_OCTAVES = 53
+
 _BUDGET = COLUMNS.index(BUDGET_COLUMN)
 _PRETRAINED = Path(__file__).parent / "pretrained"
 
@@ -231,6 +234,8 @@ def _rebuilt(header: dict[str, Any], arrays: dict[str, NDArray[np.generic]]) -> 
         raise ValueError("every column must have a range")
     if not np.all(np.isfinite(low) & np.isfinite(high) & (low <= high)):
         raise ValueError("the range of the columns must have ends in order")
+    if high[_BUDGET] > MAX_OCTAVES:
+        raise ValueError(f"budgets may lie {MAX_OCTAVES} octaves after a look")
     return {
         "trees": Trees.from_arrays(within(arrays, "trees"), len(COLUMNS)),
         "calibrations": {
