@@ -14,7 +14,7 @@ from grokpredict.model.calibration import Calibration
 from grokpredict.model.channels import READABLE, all_reads, may_stop, only, read_by
 from grokpredict.model.classifier import GrokClassifier
 from grokpredict.model.thresholds import abort_threshold
-from grokpredict.model.verdict import Verdict, judge
+from grokpredict.model.verdict import Verdict, judge, read_and_missing
 from grokpredict.runs.configuration import Configuration
 from grokpredict.runs.curve import Curve, FloatArray
 from grokpredict.runs.run import Run
@@ -306,8 +306,8 @@ def test_a_verdict_says_what_was_read_and_why(model: GrokClassifier, runs: list[
         assert verdict.threshold == limit
         assert (verdict.action == "abort") == (verdict.probability < limit)
         assert verdict.reason.startswith("After 4525 steps, P(generalises by 6400) = ")
-        assert verdict.reason.endswith(
-            "Read: train_loss, val_loss, train_acc, val_acc, weight_norm."
+        assert read_and_missing(verdict) == (
+            "read: train_loss, train_acc, weight_norm, val_loss, val_acc; missing: spectrum"
         )
     stopped = [verdict.action == "abort" for verdict in verdicts]
     assert np.mean(stopped[::2]) <= 0.05
@@ -321,7 +321,7 @@ def test_nothing_is_stopped_without_validation_or_good_runs(
     for run in runs[1:20:2]:
         blind = judged(model, run, 9, reads=("train_loss", "weight_norm"))
         assert blind.action == "continue"
-        assert "Without a validation loss or accuracy no run is stopped" in blind.reason
+        assert "nothing is stopped without a validation loss or accuracy" in blind.reason
         strict = judged(model, run, 9, max_false_abort=0.001)
         assert strict.action == "continue"
         assert "80 of the 2995 good runs" in strict.reason

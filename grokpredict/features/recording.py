@@ -12,12 +12,16 @@ from typing import Any
 import numpy as np
 
 from grokpredict.features.columns import SIGNATURE, columns
-from grokpredict.features.profile import LOOKS, PROFILED, Sums, profiles
+from grokpredict.features.profile import BINS_A_LOOK, LOOKS, N_LEVELS, PROFILED, Sums, profiles
 from grokpredict.features.signal import extract
 from grokpredict.runs.curve import Curve, FloatArray, IntArray
+from grokpredict.runs.labels import PERCENT_ABOVE
 
 #: Windows of the spectral signature, in samples. A look reads the longest that there is.
 WINDOWS = (200, 400, 800, 1600)
+
+#: Channels that may be percentages.
+ACCURACIES = ("train_acc", "val_acc")
 
 #: Losses that are kept: the longest window, and one before it that may be off the grid.
 KEPT = WINDOWS[-1] + 1
@@ -30,6 +34,12 @@ class Recording:
     order. A sample belongs to its own step and a look reads what lies before its own, so samples
     may be taken before or after the look between them.
 
+    Attributes
+    ----------
+    percent : bool
+        Whether this run's accuracies are percentages: one of them was above 1. Guessing among a
+        hundred classes is right in 1 % of the cases, so the first ones do not tell.
+
     Examples
     --------
     >>> recording = Recording()
@@ -39,7 +49,10 @@ class Recording:
     """
 
     def __init__(self) -> None:
+        self.percent = False
         self._sums = {channel: Sums(channel) for channel in PROFILED}
+        #: The same of a hundredth of each accuracy, for a run of which they are percentages.
+        self._hundredths = {channel: Sums(channel) for channel in ACCURACIES}
         self._steps: IntArray = np.empty(0, dtype=np.int64)
         self._losses: FloatArray = np.empty(0)
         #: Signatures that were computed, by the number of samples; None where there is no window.
@@ -63,11 +76,15 @@ class Recording:
         steps : ndarray of int, shape (n,)
             Optimiser steps, increasing.
         values : ndarray, shape (n,)
-            Accuracies as shares of 1. What is not finite is missing.
+            Accuracies as shares of 1, or all of the run as percentages. What is not finite is
+            missing.
         """
         if channel not in self._sums:
             return
         self._sums[channel].take(steps, values)
+        if channel in self._hundredths:
+            self._hundredths[channel].take(steps, values / 100)
+            self.percent |= bool(np.any(values > PERCENT_ABOVE))
         room = KEPT - self._steps.size
         if channel == "train_loss" and room > 0:
             self._steps = np.append(self._steps, steps[:room])
@@ -96,8 +113,15 @@ class Recording:
 
     def levels(self, looks: Sequence[int]) -> FloatArray:
         """Return the profiles of all channels, shape (n_looks, n_channels, N_LEVELS)."""
-        bins = {channel: sums.bins() for channel, sums in self._sums.items()}
-        return profiles(bins, looks)
+        return profiles({channel: sums.bins() for channel, sums in self._kept().items()}, looks)
+
+    def n_samples(self, channel: str, look: int) -> int:
+        """Return how many samples of a channel a look can see."""
+        bins = self._kept()[channel].bins()
+        return int(bins.count[bins.index < N_LEVELS + BINS_A_LOOK * look].sum())
+
+    def _kept(self) -> dict[str, Sums]:
+        return {**self._sums, **self._hundredths} if self.percent else self._sums
 
     def signature(self, looks: Sequence[int]) -> FloatArray:
         """Return the spectral signature that each look reads, shape (n_looks, n_numbers).
@@ -149,7 +173,9 @@ class Recording:
     def state(self) -> dict[str, Any]:
         """Return all that is kept in plain Python objects, for :meth:`restore`."""
         return {
+            "percent": self.percent,
             "sums": {channel: sums.state() for channel, sums in self._sums.items()},
+            "hundredths": {channel: sums.state() for channel, sums in self._hundredths.items()},
             "steps": self._steps.tolist(),
             "losses": self._losses.tolist(),
         }
@@ -158,6 +184,9 @@ class Recording:
         """Go on from :meth:`state`."""
         for channel, sums in self._sums.items():
             sums.restore(state["sums"][channel])
+        for channel, sums in self._hundredths.items():
+            sums.restore(state["hundredths"][channel])
+        self.percent = bool(state["percent"])
         self._steps = np.asarray(state["steps"], dtype=np.int64)
         self._losses = np.asarray(state["losses"], dtype=float)
         self._signatures = {}

@@ -96,8 +96,13 @@ class GrokClassifier:
         return type(self), (self.trees, calibrations, self.low, self.high, self.rule, card)
 
     def __repr__(self) -> str:
-        n = sum(calibration.independent.size > 0 for calibration in self.calibrations.values())
-        return f"<GrokClassifier: {self.trees.root.size} trees, {n} combinations of channels>"
+        report = self.card.get("report", {}).get("counts", {})
+        used = report.get("generalised", 0) + report.get("not_generalised", 0)
+        trained = f"trained on {used} runs, " if used else ""
+        return (
+            f"<GrokClassifier: {self.trees.root.size} trees, {trained}"
+            f"thresholds for {len(self.calibrations)} combinations of channels>"
+        )
 
     def look(self, columns: FloatArray) -> Looks:
         """Say how likely runs are to generalise.

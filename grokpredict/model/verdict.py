@@ -10,7 +10,7 @@ import numpy as np
 
 from grokpredict.features.columns import COLUMNS
 from grokpredict.features.profile import LOOKS
-from grokpredict.model.channels import Reads, may_stop, only, read_by
+from grokpredict.model.channels import READABLE, VALIDATION, Reads, may_stop, only, read_by
 from grokpredict.model.classifier import GrokClassifier
 from grokpredict.model.forecast import Steps, generalisation_steps
 from grokpredict.model.thresholds import calibration_runs_needed
@@ -47,6 +47,8 @@ class Verdict:
         1/2, 1/4 and 3/4.
     reads : tuple of str
         Channels that the look read, where it was judged.
+    every : int or None
+        Steps between two evaluations on average, where the look read validation.
     """
 
     action: Action
@@ -61,6 +63,7 @@ class Verdict:
     early_step: int | None = None
     late_step: int | None = None
     reads: tuple[str, ...] = ()
+    every: int | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "reads", tuple(self.reads))  # JSON makes a list of it
@@ -137,7 +140,7 @@ def judge(
     row = zip(COLUMNS, looks.columns[0].tolist(), strict=True)
     return Verdict(
         action=action,
-        reason=f"{reason} Read: {', '.join(reads)}.",
+        reason=reason,
         horizon=step,
         budget=budget,
         probability=chance,
@@ -167,6 +170,20 @@ def summary(verdict: Verdict) -> str:
     return text
 
 
+def read_and_missing(verdict: Verdict) -> str:
+    """Return which channels a look read, and which the run did not have.
+
+    >>> reads = ("train_loss", "val_loss", "val_acc", "weight_norm", "spectrum")
+    >>> read_and_missing(Verdict("continue", "", 800, 6000, reads=reads, every=100))
+    'read: train_loss, weight_norm, spectrum, val_loss, val_acc (every 100 steps); missing: train_acc'
+    """
+    names = sorted(verdict.reads, key=lambda name: name in VALIDATION)
+    cadence = f" (every {verdict.every} steps)" if verdict.every else ""
+    missing = [name for name in READABLE if name not in verdict.reads]
+    text = f"read: {', '.join(names) or 'nothing'}{cadence}"
+    return f"{text}; missing: {', '.join(missing)}" if missing else text
+
+
 def _whole_steps(steps: Steps) -> tuple[int | None, ...]:
     """Return the even step of the first look, and its quartiles if it generalises at all."""
     numbers = [steps.within[0, 1], *steps.if_at_all[0]]
@@ -187,9 +204,8 @@ def _decide(
     if unlike is not None:
         return "abstain", f"{unlike[0].upper()}{unlike[1:]}."
     if threshold is None:
-        return "continue", f"{look} = {_percent(chance, 1)}. " + _why_never(
-            reads, max_false_abort, n_calibration
-        )
+        why = _why_never(reads, max_false_abort, n_calibration)
+        return "continue", f"{look} = {_percent(chance, 1)}{why}"
     # As many digits as it takes to see on which side of the threshold the probability is.
     digits = next((d for d in range(1, 6) if _differ(chance, threshold, d)), 6)
     probability, limit = _percent(chance, digits), _percent(threshold, digits)
@@ -203,10 +219,13 @@ def _decide(
 
 def _why_never(reads: Reads, max_false_abort: float, n_calibration: int) -> str:
     if not n_calibration and not may_stop(reads):
-        return "Without a validation loss or accuracy no run is stopped: log one."
+        return (
+            "; nothing is stopped without a validation loss or accuracy; log one, or calibrate on "
+            "finished runs of your own."
+        )
     needed = calibration_runs_needed(max_false_abort)
     return (
-        f"Never aborts at max_false_abort {max_false_abort:g}: "
+        f". Never aborts at max_false_abort {max_false_abort:g}: "
         f"{n_calibration} of the {needed} good runs that the classifier needs for it."
     )
 

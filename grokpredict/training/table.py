@@ -42,7 +42,7 @@ class LookTable:
 
     Attributes
     ----------
-    columns : ndarray of float32, shape (n_looks, n_columns)
+    columns : ndarray, shape (n_looks, n_columns)
         What each look read, with its run's budget.
     step : ndarray of int, shape (n_looks,)
         Where each look is.
@@ -52,7 +52,7 @@ class LookTable:
         When each run generalised, infinite if it did not; by when it had to.
     """
 
-    columns: NDArray[np.float32]
+    columns: NDArray[np.floating]
     step: IntArray
     run: IntArray
     t4: FloatArray
@@ -86,7 +86,7 @@ class LookTable:
         run = np.repeat(np.arange(len(parts)), [part.shape[0] for part in parts])
         step = LOOKS[np.concatenate([np.empty(0, dtype=np.int64), *numbers])]
         empty = np.empty((0, len(COLUMNS)), dtype=np.float32)
-        x = np.concatenate([empty, *parts]).astype(np.float32)
+        x = np.concatenate([empty, *parts])
         x[:, _BUDGET] = budget_left(step, budget[run])
         return cls(x, step, run, t4, budget)
 
