@@ -173,9 +173,9 @@ def summary(verdict: Verdict) -> str:
 def read_and_missing(verdict: Verdict) -> str:
     """Return which channels a look read, and which the run did not have.
 
-    >>> reads = ("train_loss", "val_loss", "val_acc", "weight_norm", "spectrum")
-    >>> read_and_missing(Verdict("continue", "", 800, 6000, reads=reads, every=100))
-    'read: train_loss, weight_norm, spectrum, val_loss, val_acc (every 100 steps); missing: train_acc'
+    >>> reads = ("train_loss", "val_loss", "val_acc", "spectrum")
+    >>> print(read_and_missing(Verdict("continue", "", 800, 6000, reads=reads, every=100)))
+    read: train_loss, spectrum, val_loss, val_acc (every 100 steps); missing: train_acc, weight_norm
     """
     names = sorted(verdict.reads, key=lambda name: name in VALIDATION)
     cadence = f" (every {verdict.every} steps)" if verdict.every else ""

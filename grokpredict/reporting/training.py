@@ -193,6 +193,8 @@ def _thresholds(
     for reads in SHOWN_READS:
         limit = classifier.threshold(reads, max_false_abort)
         number = classifier.n_calibration(reads)
+        if not number:
+            continue  # no good run logs all of them
         rows.append(
             (
                 ", ".join(reads),
