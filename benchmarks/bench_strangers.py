@@ -4,8 +4,8 @@
 
 Real but strange training runs: a character-level transformer on Python's standard library,
 regressions that converge at once, runs that diverge, networks that learn nothing, and the same at
-odd cadences. They log a training loss and nothing else, so none of them may be stopped. What happens
-to kinds of task that were not trained on: benchmarks/bench_columns.py.
+odd cadences. They log a training loss and nothing else, so none of them may be stopped. Kinds of
+task that were not trained on: benchmarks/bench_columns.py.
 """
 
 import argparse

@@ -59,8 +59,10 @@ class Calibration:
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, NDArray[np.generic]]) -> Calibration:
         """Rebuild from :meth:`arrays`; ValueError unless they are sorted probabilities."""
-        sizes = arrays["sizes"]
-        if sizes.ndim != 1 or sizes.dtype.kind not in "iu" or np.any(sizes < 0):
+        if arrays["sizes"].ndim != 1 or arrays["sizes"].dtype.kind not in "iu":
+            raise ValueError("sizes of the kinds of task must be counts")
+        sizes = arrays["sizes"].astype(np.int64)
+        if np.any(sizes < 0):
             raise ValueError("sizes of the kinds of task must be counts")
         together = _probabilities(arrays["kinds"])
         if int(sizes.sum()) != together.size:
