@@ -58,7 +58,7 @@ def looking(
     """
     calibration = Calibration(np.full(70, 0.5) if scores is None else scores)
     wide = np.full(len(COLUMNS), reach)
-    wide[COLUMNS.index(BUDGET_COLUMN)] = min(reach, 10.0)
+    wide[COLUMNS.index(BUDGET_COLUMN)] = min(reach, 12.0)
     return GrokClassifier(
         stairs(column, edges, odds),
         dict.fromkeys(all_reads() if stops is None else stops, calibration),

@@ -100,7 +100,7 @@ def test_text_for_people(classifier: Path, loss_csv: Path) -> None:
         "282: 0.100",
         "aborts below 0.500",
         "train_loss_level",
-        "read: train_loss; missing: val_loss, train_acc, val_acc, weight_norm",
+        "read: train_loss, spectrum; missing: val_loss, train_acc, val_acc, weight_norm",
     ):
         assert word in text
 
@@ -318,7 +318,7 @@ def as_bundle(path: Path, runs: list[Run]) -> None:
 @pytest.fixture(scope="module")
 def sweep(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("sweep")
-    runs = list(planted_sweep(60, steps=500, stride=5).runs)
+    runs = list(planted_sweep(60, steps=600, stride=5).runs)
     as_bundle(folder / "planted.npz", runs)
     for i in range(3):
         (folder / f"bad{i}.csv").write_text("step,loss\n0,1\n1,oops\n")
@@ -338,7 +338,8 @@ def test_training_and_then_scoring(sweep: Path, tmp_path: Path) -> None:
     assert "configuration only" in text
     assert text.endswith(f"Classifier written to {output}.\n")
     (each, *_) = scored(sweep / "planted.npz", "--classifier", output)
-    assert each["looks"][-1]["horizon"] == 400
+    assert each["looks"][0]["horizon"] == 200
+    assert any("val_acc" in look["reads"] for look in each["looks"])
 
 
 def test_training_as_json(sweep: Path, tmp_path: Path) -> None:
@@ -348,7 +349,7 @@ def test_training_as_json(sweep: Path, tmp_path: Path) -> None:
     assert told["classifier"] == str(output)
     assert told["counts"]["runs"] == 63
     assert told["left_out"][0]["runs"] == 3
-    assert {figures["step"] for figures in told["figures"]} == {200, 400}
+    assert {figures["step"] for figures in told["figures"]} >= {200, 400}
 
 
 @pytest.mark.parametrize(

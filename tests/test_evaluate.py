@@ -24,7 +24,6 @@ from grokpredict.evaluation.population import population
 from grokpredict.evaluation.replay import Replay, replay
 from grokpredict.evaluation.scoring import score
 from grokpredict.features.profile import FIRST_LOOK
-from grokpredict.live.monitor import look_model
 from grokpredict.model.classifier import GrokClassifier
 from grokpredict.reporting import evaluation_figure, evaluation_text
 from grokpredict.runs.curve import Curve
@@ -62,9 +61,13 @@ def known(runs: list[Run]) -> Finished:
 
 
 def replayed(done: Finished, classifier: GrokClassifier, bound: float) -> Replay:
-    model, gathered = look_model(classifier), gather(done, classifier.rule)
-    choice = chosen(gathered, lambda reads: model.threshold(reads, bound) is not None)
-    return replay(gathered, choice, model, max_false_abort=bound, name="it")
+    gathered = gather(done, classifier.rule)
+    choice = chosen(
+        gathered,
+        lambda readable: classifier.reads(readable, bound),
+        lambda reads: classifier.threshold(reads, bound) is not None,
+    )
+    return replay(gathered, choice, classifier, max_false_abort=bound, name="it")
 
 
 def every(own: Run, n: int, *names: str) -> Run:
@@ -256,8 +259,9 @@ def test_nothing_is_stopped_by_a_classifier_without_calibration_runs() -> None:
     own = replayed(done, classifier, 0.05)
     assert np.isinf(own.as_is).all()
     assert not own.abstained.any()
-    model, gathered = look_model(classifier), gather(done, classifier.rule)
-    alone = replay(gathered, alike(gathered, LOSS_ALONE), model, max_false_abort=0.05, name="loss")
+    gathered = gather(done, classifier.rule)
+    choice = alike(gathered, LOSS_ALONE)
+    alone = replay(gathered, choice, classifier, max_false_abort=0.05, name="loss")
     assert not alone.abstained.any()
 
 

@@ -16,7 +16,8 @@ from short_runs import BUDGET as SHORT
 from test_looks import BUDGET, STEPS, model, planted, runs, table
 
 from grokpredict.features.profile import PROFILED, looks_before
-from grokpredict.live.monitor import GrokMonitor, looks_at
+from grokpredict.live.logged import looks_at
+from grokpredict.live.monitor import GrokMonitor
 from grokpredict.model.classifier import GrokClassifier
 from grokpredict.runs.curve import Curve
 from grokpredict.runs.labels import LabelRule
@@ -354,9 +355,9 @@ def test_what_it_keeps_does_not_grow(classifier: GrokClassifier) -> None:
         steps = np.arange(first, first + 100_000)
         for name in PROFILED:
             watch.take(name, steps, np.full(steps.size, 0.5))
-        sizes.append(len(pickle.dumps(watch._sums)))
-    assert sizes[0] == sizes[-1] < 20_000
-    assert len(json.dumps(watch.state_dict())) < 60_000
+        sizes.append(len(pickle.dumps(watch.recording)))
+    assert sizes[0] == sizes[-1] < 50_000
+    assert len(json.dumps(watch.state_dict())) < 120_000
 
 
 @pytest.mark.parametrize(

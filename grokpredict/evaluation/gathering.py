@@ -10,6 +10,7 @@ import numpy as np
 from grokpredict.evaluation.ledger import Finished
 from grokpredict.features.profile import LOOKS, looks_before
 from grokpredict.features.recording import Recording, compute_signatures
+from grokpredict.live.logged import recording_of
 from grokpredict.live.policy import LOSS, LookPolicy, left_alone
 from grokpredict.model.channels import VALIDATION, Reads, read_by
 from grokpredict.runs.curve import IntArray
@@ -80,7 +81,9 @@ def gather(done: Finished, rule: LabelRule) -> Gathered:
     runs, t4, budget = done.runs.runs, done.runs.t4, done.runs.budget
     columns, numbers, awaits = [], [], []
     for start in range(0, len(runs), CHUNK):
-        recordings = [Recording.of(run.channels) for run in runs[start : start + CHUNK]]
+        recordings = [
+            recording_of(runs[i], budget[i]) for i in range(start, min(start + CHUNK, len(runs)))
+        ]
         compute_signatures(recordings)
         for i, recording in enumerate(recordings, start):
             last = min(t4[i], budget[i], runs[i].last_step + 2)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from grokpredict.features.profile import FIRST_LOOK, PROFILED
-from grokpredict.live.monitor import looks_at
+from grokpredict.live.logged import looks_at
 from grokpredict.logs import Columns, PathLike, read_run
 from grokpredict.model.classifier import GrokClassifier, load_classifier
 from grokpredict.model.verdict import Verdict, summary

@@ -177,18 +177,20 @@ class Recording:
             "sums": {channel: sums.state() for channel, sums in self._sums.items()},
             "hundredths": {channel: sums.state() for channel, sums in self._hundredths.items()},
             "steps": self._steps.tolist(),
-            "losses": self._losses.tolist(),
+            "losses": [loss if np.isfinite(loss) else None for loss in self._losses.tolist()],
         }
 
     def restore(self, state: Mapping[str, Any]) -> None:
-        """Go on from :meth:`state`."""
+        """Go on from :meth:`state`; KeyError, TypeError, ValueError or IndexError if it is none."""
         for channel, sums in self._sums.items():
             sums.restore(state["sums"][channel])
         for channel, sums in self._hundredths.items():
             sums.restore(state["hundredths"][channel])
         self.percent = bool(state["percent"])
         self._steps = np.asarray(state["steps"], dtype=np.int64)
-        self._losses = np.asarray(state["losses"], dtype=float)
+        self._losses = np.asarray(state["losses"], dtype=float)  # None is NaN
+        if not self._steps.shape == self._losses.shape <= (KEPT,):
+            raise ValueError(f"a recording keeps {KEPT} losses at most, with their steps")
         self._signatures = {}
 
 

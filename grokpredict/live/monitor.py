@@ -22,7 +22,6 @@ from grokpredict.model.thresholds import check_max_false_abort
 from grokpredict.model.verdict import Verdict, judge
 from grokpredict.runs.curve import FloatArray, IntArray
 from grokpredict.runs.labels import PERCENT_ABOVE
-from grokpredict.runs.run import Run
 
 #: Of the state in a checkpoint; that of another version is refused.
 STATE_VERSION = 3
@@ -189,6 +188,10 @@ class GrokMonitor:
         self._last[channel] = int(steps[-1])
         self._recording.take(channel, steps, values)
 
+    def recall(self, recording: Recording) -> None:
+        """Take what was kept of a run before, in the place of what was taken so far."""
+        self._recording = recording
+
     def saw_validation(self, value: float | None) -> None:
         """Take the latest value of the metric that the classifier's rule names.
 
@@ -293,6 +296,11 @@ class GrokMonitor:
             verdicts.append(self.look())
         return verdicts
 
+    @property
+    def recording(self) -> Recording:
+        """What is kept of the run."""
+        return self._recording
+
     def _judged(self, look: int) -> Verdict:
         row = self._recording.columns([look], self.budget)[0]
         (readable,) = read_by(row[None])
@@ -361,29 +369,6 @@ def check_state(state: Mapping[str, Any]) -> None:
             "the state of this run in the checkpoint was written by another version of "
             "grokpredict; the run is trained on without looks"
         )
-
-
-def looks_at(
-    run: Run, classifier: GrokClassifier, *, budget: int, max_false_abort: float
-) -> list[Verdict]:
-    """Look at a logged run as :class:`GrokMonitor` would have while it trained.
-
-    Parameters
-    ----------
-    run : Run
-        Looks end where its log does, and with an abort.
-    classifier, budget, max_false_abort
-        As for :class:`GrokMonitor`.
-    """
-    monitor = GrokMonitor(classifier, budget=budget, max_false_abort=max_false_abort)
-    for name, curve in run.channels.items():
-        monitor.take(name, curve.steps, curve.values)
-    metric = run.channels.get(classifier.rule.metric)
-    last = run.last_step + 1
-    while (step := monitor.next_look) is not None and step <= last:
-        monitor.saw_validation(None if metric is None else metric.latest(step))
-        monitor.look()
-    return monitor.verdicts
 
 
 def _unsettled(verdict: Verdict) -> Verdict:

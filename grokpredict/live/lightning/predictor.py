@@ -310,6 +310,8 @@ class GrokPredictor(_Callback):
             "stopping_reason": self.stopping_reason.value,
             "message": self.stopping_reason_message,
             "configuration": self._configuration.known(),
+            "val_metric": self.val_metric,
+            "recording": monitor.recording.state(),
             "verdicts": [verdict_to_dict(verdict) for verdict in monitor.verdicts],
         }
         self._report.write(record)

@@ -77,4 +77,5 @@ def weight_norm(parameters: list[Any]) -> Tensor | None:
         return None
     with torch.no_grad():
         norms = [torch.linalg.vector_norm(own, dtype=torch.float32) for own in parameters]
-        return torch.linalg.vector_norm(torch.stack(norms))
+        total: Tensor = torch.linalg.vector_norm(torch.stack(norms))
+    return total

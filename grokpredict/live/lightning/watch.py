@@ -95,6 +95,7 @@ class Watch:
         self._trainer: Any = trainer
         self._alone = trainer.world_size == 1
         self._broken = False
+        self._sample_at: float = math.inf
         loop = trainer.fit_loop.epoch_loop
         # What ``trainer.global_step`` reads, ten times faster.
         self._count: Any = (
@@ -165,7 +166,7 @@ class Watch:
             self._await_sample()
 
     def _await_sample(self) -> None:
-        self._sample_at: float = self._samples.next_after(self.step) - self.monitor.n_seen
+        self._sample_at = self._samples.next_after(self.step) - self.monitor.n_seen
 
     def why_no_look(self) -> str | None:
         """Return why a fit that has ended was never looked at; None if it was."""
