@@ -55,8 +55,8 @@ def configuration_columns(
 
     Examples
     --------
-    >>> known = Configuration(learning_rate=1e-3, weight_decay=0.1)
-    >>> row = configuration_columns([known], np.array([10_000.0]))[0]
+    >>> configuration = Configuration(learning_rate=1e-3, weight_decay=0.1)
+    >>> row = configuration_columns([configuration], np.array([10_000.0]))[0]
     >>> dict(zip(CONFIGURATION_COLUMNS, row.round(3).tolist()))["log10_lr_wd_budget"]
     0.0
     """

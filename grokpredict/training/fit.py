@@ -118,14 +118,14 @@ def exported(model: HistGradientBoostingClassifier, x: FloatArray) -> Trees:
     root = np.cumsum(sizes) - sizes
     flat = np.concatenate(nodes)
     shift = np.repeat(root, sizes)
-    own = np.arange(len(flat))
+    node = np.arange(len(flat))
     leaf = flat["is_leaf"].astype(bool)
     trees = Trees(
         root=root.astype(np.int64),
         feature=np.where(leaf, 0, flat["feature_idx"]).astype(np.int64),
         threshold=np.where(leaf, 0.0, flat["num_threshold"]).astype(np.float64),
-        left=np.where(leaf, own, flat["left"].astype(np.int64) + shift),
-        right=np.where(leaf, own, flat["right"].astype(np.int64) + shift),
+        left=np.where(leaf, node, flat["left"].astype(np.int64) + shift),
+        right=np.where(leaf, node, flat["right"].astype(np.int64) + shift),
         missing_left=(flat["missing_go_to_left"].astype(bool) & ~leaf),
         value=np.where(leaf, flat["value"], 0.0).astype(np.float64),
         baseline=np.asarray(model._baseline_prediction, dtype=np.float64).ravel(),

@@ -6,6 +6,7 @@ import hashlib
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -125,17 +126,7 @@ def train_records(
         low=low,
         high=high,
         rule=_rule([record.facts for record in labelled]),
-        card={
-            "report": report.to_dict(),
-            "seed": seed,
-            "versions": _versions(),
-            "data_sha256": hashlib.sha256(
-                b"".join(record.sha256 for record in labelled)
-            ).hexdigest(),
-            "trained_on": sorted(
-                {fingerprint(record.facts.configuration_key) for record in labelled}
-            ),
-        },
+        card=_card(report, labelled, seed),
     )
     return classifier, report
 
@@ -150,7 +141,7 @@ def _sample(records: Sequence[Record], runs: Runs, table: LookTable, seed: int) 
         chosen = np.zeros(sizes.size, dtype=np.bool_)
         chosen[order[np.cumsum(sizes[order]) <= MAX_RUNS]] = True
         looked = looked[chosen[network]]
-    some, part = [records[i] for i in looked], runs.only(looked)
+    some, part = [records[i] for i in looked.tolist()], runs.only(looked)
     return Sample(some, part, LookTable.of(some, part))
 
 
@@ -246,6 +237,18 @@ def _check(counts: Counts) -> None:
                 f"training needs {MIN_RUNS_PER_CLASS} runs of each outcome, {number} {kind} by "
                 "their budget and after the first look; add runs, or choose another --budget"
             )
+
+
+def _card(report: TrainingReport, records: Sequence[Record], seed: int) -> dict[str, Any]:
+    sha256 = hashlib.sha256(b"".join(record.sha256 for record in records)).hexdigest()
+    fingerprints = {fingerprint(record.facts.configuration_key) for record in records}
+    return {
+        "report": report.to_dict(),
+        "seed": seed,
+        "versions": _versions(),
+        "data_sha256": sha256,
+        "trained_on": sorted(fingerprints),
+    }
 
 
 def _versions() -> dict[str, str]:
