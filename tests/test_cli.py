@@ -17,7 +17,7 @@ from pytorch_lightning.loggers import CSVLogger
 
 from grokpredict.cli import main
 from grokpredict.logs import write_bundle
-from grokpredict.logs.bundle import round_mantissa
+from grokpredict.logs.mantissa import round_mantissa
 from grokpredict.runs.run import Run
 
 DOCS = Path(__file__).parents[1] / "docs"
@@ -68,7 +68,7 @@ def test_every_look_is_there(classifier: Path, loss_csv: Path) -> None:
     assert each["probability"] == pytest.approx(0.9)
     assert [look["horizon"] for look in each["looks"]] == [200, 282, 400]
     assert each["looks"][0]["probability"] == pytest.approx(0.9)
-    assert (each["reads"], each["missing"][0]) == (["train_loss"], "val_loss")
+    assert (each["reads"], each["missing"][0]) == (["train_loss", "spectrum"], "val_loss")
     # The last bin of the look after 400 steps.
     level = np.log10(np.exp(-np.arange(336, 400) / 200)).mean()
     assert each["features"]["train_loss_level"] == pytest.approx(level, abs=0.02)

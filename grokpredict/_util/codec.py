@@ -72,7 +72,7 @@ def decoded(data: bytes, kind: Any, label: str) -> Any:
     return _decode(document["value"], kind, arrays)
 
 
-def _encode(value: Any, kind: Any, arrays: list[np.ndarray[Any, Any]]) -> Any:  # noqa: PLR0911 - one return a kind of type
+def _encode(value: Any, kind: Any, arrays: list[np.ndarray[Any, Any]]) -> Any:  # noqa: PLR0911 - one for each kind of value
     kind = _required(kind, missing=value is None)
     if isinstance(value, np.ndarray):
         arrays.append(value)
@@ -82,7 +82,7 @@ def _encode(value: Any, kind: Any, arrays: list[np.ndarray[Any, Any]]) -> Any:  
         return {name: _encode(getattr(value, name), hint, arrays) for name, hint in hints.items()}
     origin, inner = get_origin(kind), get_args(kind)
     if origin is tuple and Ellipsis not in inner:
-        return [_encode(item, hint, arrays) for item, hint in zip(value, inner, strict=True)]
+        return [_encode(item, own, arrays) for item, own in zip(value, inner, strict=True)]
     if origin in (tuple, list, Sequence):
         return [_encode(item, inner[0], arrays) for item in value]
     if origin is Mapping and inner[1] is not Any:
@@ -99,7 +99,7 @@ def _encode(value: Any, kind: Any, arrays: list[np.ndarray[Any, Any]]) -> Any:  
     return dict(value) if isinstance(value, Mapping) else value
 
 
-def _decode(tree: Any, kind: Any, arrays: Sequence[np.ndarray[Any, Any]]) -> Any:  # noqa: PLR0911 - one return a kind of type
+def _decode(tree: Any, kind: Any, arrays: Sequence[np.ndarray[Any, Any]]) -> Any:  # noqa: PLR0911 - one for each kind of value
     kind = _required(kind, missing=tree is None)
     if get_origin(kind) is np.ndarray:
         return arrays[tree]
@@ -108,7 +108,7 @@ def _decode(tree: Any, kind: Any, arrays: Sequence[np.ndarray[Any, Any]]) -> Any
         return kind(**{name: _decode(tree[name], hint, arrays) for name, hint in hints.items()})
     origin, inner = get_origin(kind), get_args(kind)
     if origin is tuple and Ellipsis not in inner:
-        return tuple(_decode(item, hint, arrays) for item, hint in zip(tree, inner, strict=True))
+        return tuple(_decode(item, own, arrays) for item, own in zip(tree, inner, strict=True))
     if origin in (tuple, list, Sequence):
         return tuple(_decode(item, inner[0], arrays) for item in tree)
     if origin is Mapping and inner[1] is not Any:

@@ -28,7 +28,8 @@ def results(tasks: Iterable[Any], jobs: int, *, ordered: bool = True) -> Iterato
     kind = "generator" if ordered else "generator_unordered"
     found = Parallel(n_jobs=jobs, return_as=kind, pre_dispatch="2*n_jobs")(tasks)
     try:
-        for result in found:  # noqa: UP028 - with "yield from", closing this makes joblib warn
+        # With "yield from", whoever closes this would have joblib warn.
+        for result in found:  # noqa: UP028 - see above
             yield result
     finally:
         with warnings.catch_warnings():
