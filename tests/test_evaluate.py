@@ -134,7 +134,7 @@ def test_what_tells_the_outcome_ranks_the_runs_and_the_configuration_does_not(
     assert found.overlap == "none"
     counts = found.counts
     assert counts.good + counts.doomed + counts.early == counts.runs == len(FRESH)
-    assert found.channels == {"train_loss, val_acc": counts.good + counts.doomed}
+    assert found.channels == {"train_loss, val_acc, spectrum": counts.good + counts.doomed}
     assert "read: train_loss, val_acc" in evaluation_text(found)
     assert counts.configurations == counts.good + counts.doomed
 
