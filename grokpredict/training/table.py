@@ -138,7 +138,7 @@ class LookTable:
         Without validation there is nothing to wait for, and the first look decides.
         """
         there = readable(self.columns)[:, [READABLE.index(channel) for channel in reads]]
-        whole = there.all(axis=1)
+        whole = np.asarray(there.all(axis=1), dtype=np.bool_)
         run, look = self._first(_may_stop(there, reads) if may_stop(reads) else there[:, 0])
         counted = np.zeros(self.t4.size, dtype=np.bool_)
         counted[run] = whole[look]
@@ -152,7 +152,7 @@ class LookTable:
 
     def reading(self, reads: Reads) -> FloatArray:
         """Return the columns as looks have them that read no other channels."""
-        return only(self.columns.astype(float), reads)
+        return only(self.columns, reads)
 
 
 def _may_stop(there: BoolArray, reads: Reads) -> BoolArray:
@@ -167,7 +167,7 @@ def rows_to_fit(table: LookTable, rng: np.random.Generator) -> tuple[FloatArray,
     A run's own budget is one; the others are spread over the logarithm of the steps from the
     look to it. Of later ones only the outcome of good runs is known.
     """
-    columns = without(table.columns, _left_out(table, rng)).astype(float)
+    columns = without(table.columns, _left_out(table, rng))
     budget = table.budget[table.run]
     nearest = np.minimum(_NEAREST_BUDGET * table.step, budget)
     spread = (np.arange(EXTRA_BUDGETS) + rng.random((table.step.size, EXTRA_BUDGETS))) / max(
