@@ -1,4 +1,10 @@
-"""Learn from your own finished runs, then watch the next one with what was learned.
+"""
+Learn from your own sweep
+=========================
+
+Learn from your own finished runs, then watch the next one with what was learned.
+
+::
 
     python examples/train_on_own_sweep.py SWEEPS [-o my.npz] [--horizons 200 400 800]
 
