@@ -63,7 +63,7 @@ def _rules(rows: Iterable[dict[str, Any]]) -> str:
     """Return what each rule lost and saved as a table."""
     lines = ["| rule | setting | good runs lost | saved |", "| --- | --- | --- | --- |"]
     for row in rows:
-        lost, saved = shown(row["lost"], ".1%i"), shown(row["saved"], ".0%i")
+        lost, saved = _cell(row["lost"], ".1%i"), _cell(row["saved"], ".0%i")
         lines.append(f"| {row['rule']} | {row['setting']} | {lost} | {saved} |")
     return _block(lines)
 
@@ -77,10 +77,15 @@ def _ranking(looks: Iterable[dict[str, Any]]) -> str:
     for look in looks:
         if look["auroc"]["value"] is None:  # too few runs of an outcome
             continue
-        areas = (shown(look[name], ".2fi") for name in ("auroc", "configuration_auroc", "lead"))
-        counts = (shown(look[name], ",") for name in ("horizon", "n_runs", "n_good"))
+        areas = (_cell(look[name], ".2fi") for name in ("auroc", "configuration_auroc", "lead"))
+        counts = (_cell(look[name], ",") for name in ("horizon", "n_runs", "n_good"))
         lines.append(f"| {' | '.join([*counts, *areas])} |")
     return _block(lines)
+
+
+def _cell(figure: Any, form: str) -> str:
+    """Return a figure that a narrow screen does not break into two lines."""
+    return shown(figure, form).replace(" ", "\N{NO-BREAK SPACE}")
 
 
 def _block(lines: list[str]) -> str:

@@ -60,6 +60,7 @@ sphinx_gallery_conf = {
     "reset_argv": "gallery_setup.arguments",
     "image_scrapers": ("gallery_setup.figures",),
     "abort_on_example_error": True,
+    "default_thumb_file": str(Path(__file__).parent / "figures" / "two-runs.png"),
     "remove_config_comments": True,
     "show_memory": False,
     "show_signature": False,
@@ -74,6 +75,7 @@ html_copy_source = False
 templates_path = ["_templates"]
 html_additional_pages = {"index": "redirect.html"}
 html_theme_options = {
+    "header_links_before_dropdown": 8,
     "show_prev_next": False,
     "secondary_sidebar_items": ["page-toc"],
     "footer_start": ["copyright"],
