@@ -76,6 +76,7 @@ templates_path = ["_templates"]
 html_additional_pages = {"index": "redirect.html"}
 html_theme_options = {
     "header_links_before_dropdown": 8,
+    "navbar_persistent": ["search-button"],
     "show_prev_next": False,
     "secondary_sidebar_items": ["page-toc"],
     "footer_start": ["copyright"],
