@@ -1,7 +1,7 @@
 """Record the figures that pages quote of the built-in classifier.
 
     python benchmarks/record_quotes.py classifier   # from its file
-    python benchmarks/record_quotes.py heldout      # replays data/heldout; some minutes
+    python benchmarks/record_quotes.py heldout      # replays the held-out runs; some minutes
 
 ``python benchmarks/check_quotes.py --write`` then sets the quotes.
 """
@@ -14,8 +14,8 @@ from check_quotes import ROOT, record, shown
 
 from grokpredict import Sweep, evaluate, load_classifier, read_sweep
 
-#: Families of which no run is in data/sweeps.
-NEW = {"dihedral", "polynomial"}
+#: The runs of the latest report, and the families among them of which no run is in data/sweeps.
+HELD_OUT, NEW = "heldout", {"dihedral", "polynomial"}
 
 
 def classifier() -> dict[str, Any]:
@@ -31,7 +31,7 @@ def classifier() -> dict[str, Any]:
 
 def heldout(jobs: int) -> dict[str, Any]:
     """Return what the built-in classifier does on held-out runs of the families that it knows."""
-    runs = read_sweep(ROOT / "data" / "heldout").runs
+    runs = read_sweep(ROOT / "data" / HELD_OUT).runs
     known = [run for run in runs if run.hparams["family"] not in NEW]
     return of_evaluation(evaluate(Sweep(known), jobs=jobs).to_dict())
 
