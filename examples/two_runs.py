@@ -65,9 +65,8 @@ def draw(
     for stop in (verdict.horizon for verdict in looks if verdict.action == "abort"):
         for axis in (above, below):
             axis.axvspan(stop, steps[-1], color=ORANGE, alpha=0.15, lw=0)
-        above.text(
-            stop, 0.5, f" stopped at {stop},\n the rest is saved", color=ORANGE, fontsize="small"
-        )
+        text = f"stopped at step {stop}, \nthe rest is saved "
+        above.text(stop, 0.5, text, color=ORANGE, fontsize="small", ha="right")
 
 
 def train(max_steps: int, **hparams: float) -> tuple[Accuracies, GrokPredictor]:
