@@ -31,7 +31,7 @@ class LookWatch:
         One a look, in order; an abort is the last.
     reads : tuple of str or None
         Channels that every look reads, since a threshold is for all looks that read the same;
-        None until one can read a validation metric.
+        None until one can read a validation metric, or has a threshold without.
 
     Notes
     -----
@@ -95,8 +95,6 @@ class LookWatch:
             number = len(self.verdicts)
             levels = profiles(bins, [number])
             reads = self.reads or read_by(levels)[0]
-            if self.reads is None and self._policy.settles(reads):
-                self.reads = reads
             verdict = judge_look(
                 self.model,
                 levels[0],
@@ -105,6 +103,11 @@ class LookWatch:
                 budget=self.budget,
                 max_false_abort=self.max_false_abort,
             )
+            # What may stop a run is settled, too: a threshold is for looks that read the same.
+            if self.reads is None and (
+                self._policy.settles(reads) or verdict.threshold is not None
+            ):
+                self.reads = reads
         self.verdicts.append(verdict)
         return verdict
 

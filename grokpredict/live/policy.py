@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from grokpredict.features.metrics import Evaluations
 from grokpredict.features.profile import LOOKS, looks_before
 from grokpredict.model.classifier import GrokClassifier
-from grokpredict.model.reading import VALIDATION, Reads
+from grokpredict.model.looks import settles
+from grokpredict.model.reading import Reads
 from grokpredict.model.verdict import Verdict
 from grokpredict.runs.labels import LabelRule
 
@@ -120,9 +121,5 @@ class LookPolicy:
         return int(LOOKS[len(verdicts)])
 
     def settles(self, reads: Reads) -> bool:
-        """Whether all later looks read what this one can.
-
-        A threshold is for looks that read the same. The first that reads the training loss and a
-        validation metric decides; until then nothing can be stopped.
-        """
-        return "train_loss" in reads and bool(set(reads) & set(VALIDATION))
+        """Whether all later looks read what this one can."""
+        return settles(reads)

@@ -19,7 +19,8 @@ One path for a live run, a finished log, and a thousand of them:
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import lru_cache
 from itertools import combinations
 from types import MappingProxyType
 from typing import Any
@@ -29,8 +30,14 @@ from numpy.typing import NDArray
 
 from grokpredict.features.columns import BUDGET_COLUMN, COLUMNS, columns
 from grokpredict.features.profile import PROFILED
-from grokpredict.model.reading import Reads, checked_scores, within
-from grokpredict.model.thresholds import abort_threshold, check_max_false_abort
+from grokpredict.model.file import MAX_STEP
+from grokpredict.model.joining import Guarantee, guarantee, joined_threshold
+from grokpredict.model.reading import VALIDATION, Reads, checked_scores, within
+from grokpredict.model.thresholds import (
+    abort_threshold,
+    check_max_false_abort,
+    expected_threshold,
+)
 from grokpredict.model.trees import Trees
 from grokpredict.runs.curve import FloatArray, IntArray
 
@@ -58,6 +65,14 @@ def read_by(profiles: FloatArray) -> tuple[Reads, ...]:
         tuple(name for name, there in zip(PROFILED, row, strict=True) if there)
         for row in known.tolist()
     )
+
+
+def settles(reads: Reads) -> bool:
+    """Whether all later looks at a run read what this one can: the training loss and a metric.
+
+    A threshold is for looks that read the same. The first that can read this much decides.
+    """
+    return "train_loss" in reads and bool(set(reads) & set(VALIDATION))
 
 
 def only(profiles: FloatArray, reads: Reads) -> FloatArray:
@@ -99,29 +114,54 @@ class Calibration:
         (:func:`grokpredict.model.thresholds.independent_scores`).
     by_kind : tuple of ndarray
         The same for each kind of task that the fit left out whole, all configurations.
+    user : ndarray, shape (n_user,)
+        The same for the user's finished runs, see :func:`grokpredict.calibrate`.
+    first_step : int
+        No look before this step stops a run.
     """
 
     independent: FloatArray
     by_kind: tuple[FloatArray, ...] = ()
+    user: FloatArray = field(default_factory=lambda: np.empty(0))
+    first_step: int = 0
 
     def threshold(self, max_false_abort: float) -> float | None:
         """Return the probability below which a run may be stopped; None if none may.
+
+        The built-in threshold, joined with that of the user's runs where there are some
+        (:func:`grokpredict.model.joining.joined_threshold`).
+        """
+        check_max_false_abort(max_false_abort)
+        return _threshold(self, max_false_abort)
+
+    def guarantee(self, max_false_abort: float) -> Guarantee:
+        """Return for whose runs, and how, the bound on lost runs holds."""
+        return guarantee(self.user.size, max_false_abort)
+
+    def built_in(self, max_false_abort: float) -> float | None:
+        """Return the threshold of the built-in scores.
 
         No more than that share of the good runs lie below it, with 95 % confidence over all
         configurations, and in expectation in every kind of task: the rank of a conformal quantile,
         floor(share (n + 1)), in each that has enough good runs to have one. What a new kind
         loses is so as good as what the worst of the known ones did when it was new.
         """
-        check_max_false_abort(max_false_abort)
         limit = abort_threshold(self.independent, max_false_abort)
         if limit is None:
             return None
-        limits = [limit]
-        for scores in self.by_kind:
-            rank = int(np.floor(max_false_abort * (scores.size + 1)))
-            if rank:
-                limits.append(float(scores[rank - 1]))
-        return min(limits)
+        kinds = (expected_threshold(scores, max_false_abort) for scores in self.by_kind)
+        return min([limit, *(kind for kind in kinds if kind is not None)])
+
+
+@lru_cache(maxsize=256)
+def _threshold(calibration: Calibration, max_false_abort: float) -> float | None:
+    """Return what every look at every run asks for again."""
+    return joined_threshold(
+        calibration.built_in(max_false_abort),
+        calibration.by_kind,
+        calibration.user,
+        max_false_abort,
+    )
 
 
 @dataclass(frozen=True, eq=False)
@@ -169,7 +209,9 @@ class LookModel:
         x = columns(profiles, step, np.asarray(budget, dtype=float))
         return Seen(self.trees.probability(x), self._reasons(x), x)
 
-    def threshold(self, reads: Reads, max_false_abort: float) -> float | None:
+    def threshold(
+        self, reads: Reads, max_false_abort: float, step: int | None = None
+    ) -> float | None:
         """Return the probability below which a run may be stopped, or None if none may.
 
         Parameters
@@ -179,14 +221,26 @@ class LookModel:
         max_false_abort : float
             Largest share of the generalising runs that may be lost over the whole sequence of
             looks, see :meth:`Calibration.threshold`.
+        step : int, optional
+            Of the look; none stops a run before :meth:`first_step`.
         """
         check_max_false_abort(max_false_abort)
         own = self.calibrations.get(reads)
-        return None if own is None else own.threshold(max_false_abort)
+        if own is None or (step is not None and step < own.first_step):
+            return None
+        return own.threshold(max_false_abort)
 
     def n_calibration(self, reads: Reads) -> int:
-        """Return how many independent good configurations the threshold rests on."""
+        """Return how many independent good configurations the built-in threshold rests on."""
         return self.calibrations[reads].independent.size if reads in self.calibrations else 0
+
+    def n_user(self, reads: Reads) -> int:
+        """Return how many independent good configurations of the user set the threshold too."""
+        return self.calibrations[reads].user.size if reads in self.calibrations else 0
+
+    def first_step(self, reads: Reads) -> int:
+        """Return the step before which no look that reads these channels stops a run."""
+        return self.calibrations[reads].first_step if reads in self.calibrations else 0
 
     def _reasons(self, x: FloatArray) -> tuple[str | None, ...]:
         """Say of each look which column lies far outside the training runs'."""
@@ -218,6 +272,9 @@ class LookModel:
             found[f"scores.{i}"] = own.independent
             found[f"kinds.{i}"] = np.concatenate([np.empty(0), *own.by_kind])
             found[f"sizes.{i}"] = np.array([part.size for part in own.by_kind], dtype=np.int64)
+            if own.user.size:
+                found[f"user.{i}"] = own.user
+                found[f"first_step.{i}"] = np.array([own.first_step], dtype=np.int64)
         return found
 
     @classmethod
@@ -244,8 +301,19 @@ class LookModel:
         for i, key in enumerate(keys):
             sizes = arrays[f"sizes.{i}"].astype(np.int64)
             joined = _ascending(arrays[f"kinds.{i}"], sizes)
-            found[key] = Calibration(_ascending(arrays[f"scores.{i}"])[0], joined)
+            user, first_step = _of_user(arrays, i)
+            found[key] = Calibration(_ascending(arrays[f"scores.{i}"])[0], joined, user, first_step)
         return cls(Trees.from_arrays(within(arrays, "trees"), len(COLUMNS)), found, low, high)
+
+
+def _of_user(arrays: Mapping[str, NDArray[np.generic]], i: int) -> tuple[FloatArray, int]:
+    """Return the user's scores of a calibration, and its first step; none in most files."""
+    if f"user.{i}" not in arrays:
+        return np.empty(0), 0
+    step = arrays[f"first_step.{i}"]
+    if step.dtype.kind not in "iu" or step.shape != (1,) or not 0 <= int(step[0]) <= MAX_STEP:
+        raise ValueError(f"the first step of a threshold must be a step from 0 to {MAX_STEP}")
+    return _ascending(arrays[f"user.{i}"])[0], int(step[0])
 
 
 def _ascending(array: NDArray[np.generic], sizes: IntArray | None = None) -> tuple[FloatArray, ...]:

@@ -14,9 +14,10 @@ from grokpredict.features.metrics import Evaluations
 from grokpredict.features.profile import LOOKS, PROFILED
 from grokpredict.model.classifier import GrokClassifier
 from grokpredict.model.forecast import Steps, generalisation_steps, look_steps
+from grokpredict.model.joining import promise
 from grokpredict.model.looks import LookModel, only
 from grokpredict.model.reading import VALIDATION, Reads
-from grokpredict.model.thresholds import calibration_runs_needed
+from grokpredict.model.thresholds import calibration_runs_needed, runs_needed_in_expectation
 from grokpredict.runs.configuration import Configuration
 from grokpredict.runs.curve import FloatArray
 
@@ -119,8 +120,10 @@ def judge_look(
         return Verdict("continue", reason, step, budget, reads=reads)
     seen = model.look(only(levels[None], reads), LOOKS[[look]], np.array([float(budget)]))
     chance = float(seen.probability[0])
-    limit = model.threshold(reads, max_false_abort)
-    action, reason = _decide_look(model, seen.stranger[0], chance, limit, step, reads, budget)
+    limit = model.threshold(reads, max_false_abort, step)
+    action, reason = _decide_look(
+        model, seen.stranger[0], chance, limit, step, reads, budget, max_false_abort
+    )
     row = zip(COLUMNS, seen.columns[0].tolist(), strict=True)
     even, early, median, late = (None,) * 4
     if action != "abstain":
@@ -149,20 +152,34 @@ def _decide_look(
     step: int,
     reads: Reads,
     budget: int,
+    max_false_abort: float,
 ) -> tuple[Action, str]:
     """Return the action and its reason."""
     if stranger is not None:
         return "abstain", f"{stranger[0].upper()}{stranger[1:]}."
     says = f"After {step} steps, P(generalises by {budget}) = {100 * chance:.1f} %"
     if limit is None:
-        if not set(reads) & set(VALIDATION):
-            why = "nothing is stopped without a validation loss or accuracy"
-        else:
-            why = f"nothing is stopped: {model.n_calibration(reads)} good runs set the threshold"
-        return "continue", f"{says}; {why}."
+        return "continue", f"{says}; {_why_no_threshold(model, step, reads, max_false_abort)}."
     if chance < limit:
-        return "abort", f"{says}, below the abort threshold of {100 * limit:.1f} %."
+        set_to = promise(model.n_user(reads), max_false_abort)
+        return "abort", f"{says}, below the abort threshold of {100 * limit:.1f} % ({set_to})."
     return "continue", f"{says}; the abort threshold is {100 * limit:.1f} %."
+
+
+def _why_no_threshold(model: LookModel, step: int, reads: Reads, max_false_abort: float) -> str:
+    """Say what keeps a look from stopping a run, and the remedy."""
+    if set(reads) & set(VALIDATION):
+        return f"nothing is stopped: {model.n_calibration(reads)} good runs set the threshold"
+    if step < model.first_step(reads):
+        return (
+            "nothing is stopped by the training loss before step "
+            f"{model.first_step(reads)}, by which your calibrating runs had validation metrics"
+        )
+    n_user = model.n_user(reads)
+    if n_user:
+        missing = runs_needed_in_expectation(max_false_abort) - n_user
+        return f"nothing is stopped without a validation metric: {missing} good runs are missing"
+    return "nothing is stopped without a validation loss or accuracy"
 
 
 def summary(verdict: Verdict) -> str:
