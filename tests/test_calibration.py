@@ -1,0 +1,330 @@
+"""Thresholds from finished runs: what is counted, what is promised, what the command says."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from planted import hand_made
+from test_cli import run as command
+from test_looks import BUDGET, planted
+
+from grokpredict import ClassifierFileError, GrokClassifier, Sweep, UnsuitableSweepError, calibrate
+from grokpredict.features.profile import LOOKS, Bins, looks_before, profiles
+from grokpredict.live.looks import looks_at
+from grokpredict.logs.bundle import write_bundle
+from grokpredict.model.looks import Calibration, LookModel, only, read_by
+from grokpredict.model.thresholds import expected_threshold
+from grokpredict.reporting.calibrations import calibration_text
+from grokpredict.runs.labels import outcome
+from grokpredict.runs.run import Run
+from grokpredict.runs.sweep import Findings
+from grokpredict.training.looks import LookTable, binned, fit_looks
+
+BOUND = 0.05
+ALL = ("train_loss", "val_loss", "train_acc", "val_acc", "weight_norm")
+
+
+def some_runs(n: int, seed: int) -> list[Run]:
+    rng = np.random.default_rng(seed)
+    return [
+        replace(planted(rng, good=i % 2 == 0), hparams={"lr": i / n}, name=f"run {i}")
+        for i in range(n)
+    ]
+
+
+@pytest.fixture(scope="module")
+def classifier() -> GrokClassifier:
+    runs = some_runs(120, 1)
+    t4 = np.where(np.arange(120) % 2 == 0, 5000.0, np.inf)
+    table = LookTable.of(
+        [binned(r, i) for i, r in enumerate(runs)], t4, np.full(120, float(BUDGET))
+    )
+    built_in = {ALL: Calibration(np.linspace(0.01, 1, 100))}
+    return replace(hand_made(), looks=replace(fit_looks(table, seed=0), calibrations=built_in))
+
+
+@pytest.fixture(scope="module")
+def runs() -> list[Run]:
+    """Fifty, of which 25 generalise."""
+    return some_runs(50, 2)
+
+
+@pytest.fixture(scope="module")
+def calibrated(classifier: GrokClassifier, runs: list[Run]) -> GrokClassifier:
+    return calibrate(classifier, Sweep(runs))[0]
+
+
+def looks_of(classifier: GrokClassifier) -> LookModel:
+    assert classifier.looks is not None
+    return classifier.looks
+
+
+def lowest(classifier: GrokClassifier, run: Run, reads: tuple[str, ...] = ALL) -> float | None:
+    """The lowest score at any look before a run generalised, one look after the other."""
+    end = outcome(run)
+    assert end is not None
+    if end.t4 is None:
+        return None
+    bins = {name: Bins.of(name, curve) for name, curve in run.channels.items()}
+    found = []
+    for look in range(looks_before(min(end.t4, BUDGET)).size):
+        levels = profiles(bins, [look])
+        if set(reads) <= set(read_by(levels)[0]):
+            seen = looks_of(classifier).look(
+                only(levels, reads), LOOKS[[look]], np.array([float(BUDGET)])
+            )
+            found.append(float(seen.probability[0]))
+    return min(found)
+
+
+def test_the_scores_are_the_lowest_before_each_good_run_generalised(
+    classifier: GrokClassifier, calibrated: GrokClassifier, runs: list[Run]
+) -> None:
+    for reads in (ALL, ("train_loss",), ("train_loss", "val_acc")):
+        expected = sorted(s for run in runs if (s := lowest(classifier, run, reads)) is not None)
+        found = looks_of(calibrated).calibrations[reads].user
+        assert found.size == 25
+        np.testing.assert_allclose(found, expected, atol=1e-6)
+
+
+def test_the_model_and_the_built_in_scores_stay(
+    classifier: GrokClassifier, calibrated: GrokClassifier
+) -> None:
+    before, after = looks_of(classifier), looks_of(calibrated)
+    assert after.trees is before.trees
+    assert after.calibrations[ALL].independent is before.calibrations[ALL].independent
+    assert np.all(after.low <= before.low)
+    assert np.all(after.high >= before.high)
+    for bound in (0.01, 0.05, 0.1, 0.3):
+        limit = after.threshold(ALL, bound)
+        assert limit == after.calibrations[ALL].threshold(bound)
+    assert after.calibrations[ALL].guarantee(0.05) == "expectation"
+    assert after.calibrations[ALL].guarantee(0.2) == "confidence"
+
+
+def test_repetitions_count_once_by_their_lowest(
+    classifier: GrokClassifier, runs: list[Run]
+) -> None:
+    paired = [
+        replace(run, hparams={"lr": i // 4 + i % 2 / 2, "seed": i}) for i, run in enumerate(runs)
+    ]
+    calibrated, report = calibrate(classifier, Sweep(paired))
+    good = [lowest(classifier, run) for run in paired[::2]]
+    expected = sorted(min(good[i : i + 2]) for i in range(0, 25, 2))
+    np.testing.assert_allclose(looks_of(calibrated).calibrations[ALL].user, expected, atol=1e-6)
+    text = calibration_text(report, Findings(), BOUND)
+    assert text.startswith("13 good configurations of 19: no bound for your runs alone; 6 more")
+    assert "25  generalised by their budget: used, of 13 configurations" in text
+
+
+def test_repetitions_of_one_configuration_all_count(
+    classifier: GrokClassifier, runs: list[Run]
+) -> None:
+    same = [replace(run, hparams={"lr": 1, "seed": i}) for i, run in enumerate(runs)]
+    calibrated, _ = calibrate(classifier, Sweep(same))
+    assert looks_of(calibrated).calibrations[ALL].user.size == 25
+
+
+def test_what_would_have_been_lost_is_left_one_out(
+    classifier: GrokClassifier, runs: list[Run]
+) -> None:
+    _, report = calibrate(classifier, Sweep(runs))
+    found = report.parts[0].would_have(BOUND)
+    scores = np.sort([s for run in runs if (s := lowest(classifier, run)) is not None])
+    # Of 24 good runs the lowest score is the threshold, so that the lowest of 25 is lost.
+    lost = sum(
+        s < (expected_threshold(np.delete(scores, i), BOUND) or 0) for i, s in enumerate(scores)
+    )
+    assert (found.lost, found.good) == (lost, 25) == (1, 25)
+
+
+def test_what_would_have_been_saved_is_what_a_monitor_saves(
+    classifier: GrokClassifier, calibrated: GrokClassifier, runs: list[Run]
+) -> None:
+    _, report = calibrate(classifier, Sweep(runs))
+    doomed = [run for run in runs if lowest(classifier, run) is None]
+    saved = 0
+    for run in doomed:
+        verdicts = looks_at(run, looks_of(calibrated), calibrated.rule, budget=BUDGET)
+        if verdicts[-1].action == "abort":
+            saved += BUDGET - (verdicts[-1].horizon or 0)
+    share = report.parts[0].would_have(BOUND).saved
+    assert share == pytest.approx(saved / (len(doomed) * (BUDGET - 200)))
+    assert share > 0.3
+
+
+def test_a_verdict_names_its_guarantee(calibrated: GrokClassifier, runs: list[Run]) -> None:
+    last = [
+        looks_at(r, looks_of(calibrated), calibrated.rule, budget=BUDGET)[-1] for r in runs[1:20:2]
+    ]
+    aborts = [verdict for verdict in last if verdict.action == "abort"]
+    assert aborts
+    for verdict in aborts:
+        assert (
+            "(set to lose at most 5 % of good runs like yours, in expectation, from 25 of them)"
+            in verdict.reason
+        )
+
+
+def test_the_loss_alone_stops_by_the_users_runs_only(
+    classifier: GrokClassifier, calibrated: GrokClassifier, runs: list[Run]
+) -> None:
+    model = looks_of(calibrated)
+    assert looks_of(classifier).threshold(("train_loss",), BOUND) is None
+    limit = model.threshold(("train_loss",), BOUND)
+    assert limit == model.calibrations["train_loss",].user[0]
+    few, _ = calibrate(classifier, Sweep(runs[:30]))
+    assert looks_of(few).threshold(("train_loss",), BOUND) is None
+    # From the step on by which the calibrating runs had a metric: later ones that have one
+    # are read by it, so that no run is stopped by either of two thresholds.
+    first = model.first_step(("train_loss",))
+    assert first == 200
+    late = replace(
+        model,
+        calibrations={
+            ("train_loss",): replace(
+                model.calibrations["train_loss",], first_step=800, user=np.full(19, 0.999)
+            )
+        },
+    )
+    bare = replace(runs[1], channels={"train_loss": runs[1].loss})
+    verdicts = looks_at(bare, late, calibrated.rule, budget=BUDGET)
+    assert [verdict.action for verdict in verdicts] == ["continue"] * 4 + ["abort"]
+    assert verdicts[-1].horizon == 800
+    assert "before step 800" in verdicts[0].reason
+
+
+def test_a_file_keeps_it(calibrated: GrokClassifier, tmp_path: Path) -> None:
+    calibrated.save(tmp_path / "my.npz")
+    again = looks_of(GrokClassifier.load(tmp_path / "my.npz"))
+    for reads, calibration in looks_of(calibrated).calibrations.items():
+        np.testing.assert_array_equal(again.calibrations[reads].user, calibration.user)
+        assert again.first_step(reads) == calibration.first_step
+        for bound in (0.02, 0.05, 0.1, 0.3):
+            assert again.threshold(reads, bound) == calibration.threshold(bound)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "reason"),
+    [
+        ("user", np.array([0.3, 0.2]), "in order"),
+        ("user", np.array([0.3, 1.2]), "probabilities"),
+        ("user", np.array([0.3, np.nan]), "probabilities"),
+        ("user", np.array([[0.3]]), "probabilities"),
+        ("first_step", np.array([-1]), "first step"),
+        ("first_step", np.array([0.5]), "first step"),
+        ("first_step", np.array([10**13]), "first step"),
+        ("first_step", np.array([1, 2]), "first step"),
+        ("first_step", None, "first_step"),
+    ],
+)
+def test_impossible_scores_in_a_file_are_refused(
+    calibrated: GrokClassifier, tmp_path: Path, name: str, value: np.ndarray | None, reason: str
+) -> None:
+    path = tmp_path / "my.npz"
+    calibrated.save(path)
+    with np.load(path) as file:
+        arrays = dict(file)
+    if value is None:
+        del arrays[f"looks.{name}.0"]
+    else:
+        arrays[f"looks.{name}.0"] = value
+    np.savez(path, **arrays)
+    with pytest.raises(ClassifierFileError, match=reason):
+        GrokClassifier.load(path)
+
+
+def test_sweeps_that_cannot_calibrate(classifier: GrokClassifier, runs: list[Run]) -> None:
+    with pytest.raises(UnsuitableSweepError, match="none of 25 did: 25 did not generalise"):
+        calibrate(classifier, Sweep(runs[1::2]))
+    with pytest.raises(UnsuitableSweepError, match="none of 0 did"):
+        calibrate(classifier, Sweep([]))
+    with pytest.raises(UnsuitableSweepError, match=r"0 did not generalise, .* 50 ended before"):
+        calibrate(classifier, Sweep(runs), budget=10 * BUDGET)
+    with pytest.raises(UnsuitableSweepError, match="nothing to calibrate"):
+        calibrate(hand_made(), Sweep(runs))
+
+
+def test_one_good_run_and_no_doomed_one(classifier: GrokClassifier, runs: list[Run]) -> None:
+    calibrated, report = calibrate(classifier, Sweep(runs[:1]))
+    calibration = looks_of(calibrated).calibrations[ALL]
+    assert calibration.threshold(BOUND) == min(
+        calibration.built_in(BOUND), *calibration.user.tolist()
+    )
+    assert calibration_text(report, Findings(), BOUND).startswith(
+        "1 good run of 19: no bound for your runs alone; 18 more for 5 % in expectation; would "
+        "have lost 0 of 1; no run was doomed, so nothing was saved."
+    )
+
+
+# -- the command -----------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def sweep(runs: list[Run], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("sweep")
+    channels = {
+        name: (runs[0].channels[name].steps, np.stack([r.channels[name].values for r in runs]))
+        for name in ALL
+    }
+    hparams = [{**run.hparams, "max_steps": BUDGET} for run in runs]
+    write_bundle(folder / "runs.npz", channels=channels, hparams=hparams)
+    (folder / "bad.csv").write_text("step,loss\n0,1\n1,oops\n")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def before(classifier: GrokClassifier, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("classifier") / "before.npz"
+    classifier.save(path)
+    return path
+
+
+def test_the_command_says_its_conclusion_first(sweep: Path, before: Path, tmp_path: Path) -> None:
+    result = command("calibrate", sweep, "--classifier", before, "-o", tmp_path / "my.npz")
+    assert result.exit_code == 0, result.stderr
+    first = result.stdout.splitlines()[0]
+    assert re.fullmatch(
+        r"25 good runs of 59: bound 5 % in expectation; 34 more for 95 % confidence; would have "
+        r"lost 1 of 25 and saved \d\d %\.",
+        first,
+    )
+    assert "Budget of 50 runs: max_steps" in result.stdout
+    assert "left out: " in result.stderr
+    assert max(map(len, result.stdout.splitlines()[1:-1])) <= 100
+    after = GrokClassifier.load(tmp_path / "my.npz")
+    assert looks_of(after).n_user(ALL) == 25
+    scored = command("score", sweep / "runs.npz", "--classifier", tmp_path / "my.npz", "--json")
+    assert scored.exit_code == 0
+
+
+def test_the_command_as_json_for_another_bound(sweep: Path, before: Path, tmp_path: Path) -> None:
+    options = ("--classifier", before, "-o", tmp_path / "my.npz", "--json")
+    result = command("calibrate", sweep, *options, "--max-false-abort", 0.2)
+    document = json.loads(result.stdout)
+    assert document["counts"]["good"] == document["counts"]["doomed"] == 25
+    part = document["parts"][0]
+    assert part["reads"] == list(ALL)
+    assert (part["guarantee"], part["good_configurations"]) == ("confidence", 25)
+    assert part["would_have"]["good"] == 25
+    assert document["parts"][-1]["reads"] == ["train_loss"]
+
+
+def test_bad_input_ends_with_one_sentence(sweep: Path, before: Path, tmp_path: Path) -> None:
+    target = tmp_path / "my.npz"
+    for arguments, reason in (
+        ((sweep, "--budget", 10 * BUDGET), "50 ended before their budget"),
+        ((sweep, "--strict"), "bad.csv"),
+        ((tmp_path / "nowhere",), "No file or folder"),
+        ((sweep, "--classifier", sweep / "bad.csv"), "not a classifier"),
+    ):
+        result = command("calibrate", "--classifier", before, "-o", target, *arguments)
+        assert result.exit_code == 2
+        assert reason in result.stderr
+        assert "Traceback" not in result.stderr
+        assert not target.exists()
