@@ -303,6 +303,14 @@ def test_the_command_says_its_conclusion_first(sweep: Path, before: Path, tmp_pa
     assert scored.exit_code == 0
 
 
+def test_from_paths_it_is_the_same(sweep: Path, before: Path, calibrated: GrokClassifier) -> None:
+    found, report = calibrate(before, sweep)
+    np.testing.assert_array_equal(
+        looks_of(found).calibrations[ALL].user, looks_of(calibrated).calibrations[ALL].user
+    )
+    assert report.counts.left_out == 1
+
+
 def test_the_command_as_json_for_another_bound(sweep: Path, before: Path, tmp_path: Path) -> None:
     options = ("--classifier", before, "-o", tmp_path / "my.npz", "--json")
     result = command("calibrate", sweep, *options, "--max-false-abort", 0.2)

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from grokpredict.features.profile import FIRST_LOOK, PROFILED
-from grokpredict.model.classifier import GrokClassifier
+from grokpredict.logs import Paths, read_sweep
+from grokpredict.model.classifier import GrokClassifier, load_classifier
 from grokpredict.model.looks import Calibration, LookModel, all_reads, only, read_by, settles
 from grokpredict.model.reading import Reads
 from grokpredict.model.thresholds import independent_scores
@@ -148,8 +150,8 @@ class CalibrationReport:
 
 
 def calibrate(
-    classifier: GrokClassifier,
-    sweep: Sweep,
+    classifier: str | Path | GrokClassifier,
+    sweep: Sweep | Paths,
     *,
     budget: int | None = None,
     progress: Progress | None = None,
@@ -158,10 +160,10 @@ def calibrate(
 
     Parameters
     ----------
-    classifier : GrokClassifier
-        Its model stays as it is.
-    sweep : Sweep
-        Finished runs that nothing stopped, as :func:`grokpredict.read_sweep` reads them.
+    classifier : str, Path or GrokClassifier
+        Its model stays as it is; ``"default"`` is the built-in one.
+    sweep : Sweep, or str, Path or several
+        Finished runs that nothing stopped, or where they are.
     budget : int, optional
         Step by which they have to generalise; by default what each was planned for, else what the
         longest run in its folder took.
@@ -188,6 +190,9 @@ def calibrate(
     configurations that are exchangeable with these: drawn from the same ranges, by no rule that
     saw how the earlier ones ended.
     """
+    classifier = load_classifier(classifier)
+    if not isinstance(sweep, Sweep):
+        sweep = read_sweep(sweep)
     model = classifier.looks
     if model is None:
         raise UnsuitableSweepError(
