@@ -15,8 +15,8 @@ from test_looks import BUDGET, planted
 
 from grokpredict import ClassifierFileError, GrokClassifier, Sweep, UnsuitableSweepError, calibrate
 from grokpredict.features.profile import LOOKS, Bins, looks_before, profiles
-from grokpredict.live.looks import looks_at
-from grokpredict.logs.bundle import write_bundle
+from grokpredict.live.logged import looks_at
+from grokpredict.logs.bundle_writer import write_bundle
 from grokpredict.model.looks import Calibration, LookModel, only, read_by
 from grokpredict.model.thresholds import expected_threshold
 from grokpredict.reporting.calibrations import calibration_text
@@ -150,7 +150,7 @@ def test_what_would_have_been_saved_is_what_a_monitor_saves(
     doomed = [run for run in runs if lowest(classifier, run) is None]
     saved = 0
     for run in doomed:
-        verdicts = looks_at(run, looks_of(calibrated), calibrated.rule, budget=BUDGET)
+        verdicts = looks_at(run, calibrated, budget=BUDGET, max_false_abort=BOUND)
         if verdicts[-1].action == "abort":
             saved += BUDGET - (verdicts[-1].horizon or 0)
     share = report.parts[0].would_have(BOUND).saved
@@ -159,9 +159,7 @@ def test_what_would_have_been_saved_is_what_a_monitor_saves(
 
 
 def test_a_verdict_names_its_guarantee(calibrated: GrokClassifier, runs: list[Run]) -> None:
-    last = [
-        looks_at(r, looks_of(calibrated), calibrated.rule, budget=BUDGET)[-1] for r in runs[1:20:2]
-    ]
+    last = [looks_at(r, calibrated, budget=BUDGET, max_false_abort=BOUND)[-1] for r in runs[1:20:2]]
     aborts = [verdict for verdict in last if verdict.action == "abort"]
     assert aborts
     for verdict in aborts:
@@ -193,7 +191,7 @@ def test_the_loss_alone_stops_by_the_users_runs_only(
         },
     )
     bare = replace(runs[1], channels={"train_loss": runs[1].loss})
-    verdicts = looks_at(bare, late, calibrated.rule, budget=BUDGET)
+    verdicts = looks_at(bare, replace(calibrated, looks=late), budget=BUDGET, max_false_abort=BOUND)
     assert [verdict.action for verdict in verdicts] == ["continue"] * 4 + ["abort"]
     assert verdicts[-1].horizon == 800
     assert "before step 800" in verdicts[0].reason
