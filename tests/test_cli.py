@@ -380,6 +380,15 @@ def test_making_a_sweep(tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())
 
 
+def test_the_help_of_sweep_names_every_family_with_its_source() -> None:
+    from grokpredict.sweeps.families import FAMILIES
+
+    text = " ".join(run("sweep", "--help").stdout.split())
+    assert len(FAMILIES) > 40
+    for family in FAMILIES.values():
+        assert f" {family.name} {family.source}" in text
+
+
 def test_every_option_stands_in_the_documentation() -> None:
     text = (DOCS / "cli.md").read_text()
     for name, command in main.commands.items():

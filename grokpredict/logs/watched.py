@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
 from grokpredict.logs.columns import Columns
 from grokpredict.logs.source import read_text
@@ -52,7 +53,7 @@ def watched(run: Run, record: dict[str, Any]) -> Run:
     )
 
 
-def _are_sums(channels: Any) -> bool:
+def _are_sums(channels: Any) -> TypeGuard[Mapping[str, Mapping[str, Sequence[float]]]]:
     if not isinstance(channels, dict) or not channels:
         return False
     return all(
