@@ -42,10 +42,12 @@ from simulated_sweeps import (
     split,
 )
 
-from grokpredict.features.configuration import CONTEXT_TERMS
+from grokpredict.features.configuration import CONFIGURATION_COLUMNS, configuration_columns
 from grokpredict.model.calibration import Calibration
+from grokpredict.model.channels import may_stop, only, read_by
 from grokpredict.model.classifier import load_classifier
 from grokpredict.model.thresholds import expected_threshold, independent_scores
+from grokpredict.training.cross_validation import fit
 
 DATA = Path(__file__).parents[1] / "data"
 KNOWN = (40, 80, 160)
@@ -61,12 +63,10 @@ LEAST_RUNS, LEAST_GOOD = 200, 40
 
 def settled(table):
     """Return by run what its looks read, and which looks read it."""
-    from grokpredict.model.looks import read_by, settles
-
     reads, looks = {}, np.zeros(table.step.size, dtype=bool)
-    channels_of = read_by(table.profiles.astype(float))
+    channels_of = read_by(table.columns)
     for i, (run, channels) in enumerate(zip(table.run.tolist(), channels_of, strict=True)):
-        if run not in reads and settles(channels):
+        if run not in reads and may_stop(channels):
             reads[run] = channels
         looks[i] = run in reads and set(reads[run]) <= set(channels)
     return reads, looks
@@ -74,18 +74,17 @@ def settled(table):
 
 def scores(source, out):
     """Write the scores of every look at some runs."""
-    from bench_columns import Known, context_terms, last_value, patience
+    from bench_columns import Known, last_value, patience
 
     known = Known([source])
     table = known.table
     reads, looks = settled(table)
-    budget = known.runs.budget[table.run]
     found = {name: np.full(table.step.size, np.nan) for name in ("score", "loss")}
-    for rows, model in models(source, known):
+    for rows, trees in models(source, known):
         for own in {reads[run] for run in table.run[rows[looks[rows]]].tolist()}:
             mine = rows[[bool(looks[i]) and reads[table.run[i]] == own for i in rows]]
-            found["score"][mine] = seen(model, table, mine, own, budget)
-        found["loss"][rows] = seen(model, table, rows, ("train_loss",), budget)
+            found["score"][mine] = seen(trees, table, mine, own)
+        found["loss"][rows] = seen(trees, table, rows, ("train_loss",))
     first = [max(reads.values(), key=list(reads.values()).count)] if reads else [()]
     np.savez(
         out,
@@ -100,33 +99,30 @@ def scores(source, out):
         network=known.runs.network,
         patience=patience(known),
         last=last_value(known),
-        context=context_terms(known.runs.configurations, FIRST, known.runs.budget),
+        context=configuration_columns(known.runs.configurations, known.runs.budget),
         reads=np.array(first[0]),
     )
 
 
 def models(source, known):
-    """Yield looks, and a model that has not seen their kind of task."""
-    from bench_columns import Known, fit_looks
+    """Yield looks, and trees that have not seen their kind of task."""
+    from bench_columns import Known
 
     everything = np.arange(known.table.step.size)
     if Path(source).resolve() != (DATA / "sweeps").resolve():
-        yield everything, load_classifier().looks
+        yield everything, load_classifier().trees
         return
     train = Known([source], coarser=True)
     kinds = np.array(sorted(set(known.family)))
     for part in range(5):
         out = kinds[part::5]
         rows = np.flatnonzero(np.isin(known.family, out)[known.table.run])
-        yield rows, fit_looks(train.table.among(~np.isin(train.family, out)), seed=0)
+        yield rows, fit(train.table.among(~np.isin(train.family, out)), seed=0)
 
 
-def seen(model, table, rows, reads, budget):
+def seen(trees, table, rows, reads):
     """Return the probability at some looks."""
-    from grokpredict.model.looks import only
-
-    levels = only(table.profiles[rows].astype(float), reads)
-    return model.look(levels, table.step[rows], budget[rows]).probability
+    return trees.probability(only(table.columns[rows].astype(float), reads))
 
 
 class Source:
@@ -159,7 +155,7 @@ class Source:
     def axis(self):
         """What drifts: the learning rate, or else the size of the training set; or None."""
         for name in ("log10_learning_rate", "log10_train_size"):
-            values = self.context[:, CONTEXT_TERMS.index(name)]
+            values = self.context[:, CONFIGURATION_COLUMNS.index(name)]
             if np.isfinite(values).all() and np.unique(values).size >= 4:
                 return values
         return None
@@ -187,12 +183,12 @@ def families(path, column="score"):
 
 def sources(paths, column="score"):
     """Return sources that the built-in classifier scored."""
-    looks = load_classifier().looks
+    calibrations = load_classifier().calibrations
     found = []
     for path in paths:
         arrays = dict(np.load(path))
         reads = tuple(arrays["reads"].tolist()) if column == "score" else ("train_loss",)
-        calibration = looks.calibrations.get(reads, Calibration(np.empty(0)))
+        calibration = calibrations.get(reads, Calibration(np.empty(0)))
         everyone = np.ones(arrays["t4"].size, dtype=bool)
         found.append(Source(Path(path).stem, arrays, everyone, calibration, column))
     return found
@@ -218,13 +214,13 @@ def configuration_alone(source, known, seed):
     for part in range(5):
         fit, out = index[fold != part], index[fold == part]
         if 0 < runs.good[fit].sum() < fit.size and out.size:
-            trees = fit_trees(x[fit], runs.good[fit], CONTEXT_TERMS, rows_per_run=1, seed=0)
+            trees = fit_trees(x[fit], runs.good[fit], CONFIGURATION_COLUMNS, rows_per_run=1, seed=0)
             held[out] = trees.probability(x[out])
     good = known & runs.good & np.isfinite(held)
     if not 0 < runs.good[index].sum() < index.size:
         return None
     limit = expected_threshold(held[good], SHARE) or 0.0
-    trees = fit_trees(x[index], runs.good[index], CONTEXT_TERMS, rows_per_run=1, seed=0)
+    trees = fit_trees(x[index], runs.good[index], CONFIGURATION_COLUMNS, rows_per_run=1, seed=0)
     return np.where(trees.probability(x) < limit, float(FIRST), np.inf)
 
 

@@ -76,7 +76,7 @@ def test_summary_tells_each_look_and_what_was_saved(predictor: GrokPredictor) ->
     first, read, last = predictor.summary().splitlines()
     assert first.startswith("step 200: abort: After 200 steps, P(generalises by 400) = ")
     assert last == "stopped at step 201, 199 steps were not trained"
-    assert read == "read: train_loss, weight_norm; missing: val_loss, train_acc, val_acc"
+    assert read == "read: train_loss, weight_norm, spectrum; missing: val_loss, train_acc, val_acc"
 
 
 def test_the_reason_is_logged_wherever_lightning_logs(

@@ -108,12 +108,9 @@ def test_an_outcome_that_the_configuration_tells_gives_the_loss_no_lead() -> Non
 def test_thresholds_save_and_lose_little_on_networks_left_out(
     found: tuple[GrokClassifier, TrainingReport],
 ) -> None:
-    classifier, report = found
-    mine, patience = report.accounts
+    _, report = found
     assert report.usual_reads == READS
-    assert classifier.threshold(READS, 0.05) is None  # 45 good configurations
-    assert (mine.lost, mine.saved) == (0, 0.0)
-    assert patience.saved == 0.0  # no validation loss
+    assert report.accounts[1].saved == 0.0  # patience has no validation loss to wait for
     _, larger = train(planted_sweep(300, seed=1, families=("a", "b")))
     mine, _ = larger.accounts
     assert not larger.kinds_left_out

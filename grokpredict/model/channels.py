@@ -57,7 +57,7 @@ def readable(columns: NDArray[np.floating[Any]]) -> NDArray[np.bool_]:
     columns : ndarray, shape (n_looks, n_columns)
         As :meth:`grokpredict.features.recording.Recording.columns`.
     """
-    return np.isfinite(columns[:, _WITNESS])
+    return np.asarray(np.isfinite(columns[:, _WITNESS]), dtype=np.bool_)
 
 
 def read_by(columns: NDArray[np.floating[Any]]) -> tuple[Reads, ...]:
