@@ -57,6 +57,66 @@ def abort_threshold(lowest_scores: FloatArray, max_false_abort: float) -> float 
     return float(scores[allowed[-1]]) if allowed.size else None
 
 
+def joined_threshold(
+    built_in: float | None,
+    lowest_scores: FloatArray,
+    max_false_abort: float,
+    weights: FloatArray | None = None,
+) -> float | None:
+    """Return the threshold that a sweep's finished good runs give, with the built-in one at first.
+
+    Parameters
+    ----------
+    built_in : float or None
+        Threshold of the classifier as it comes; None if it has none.
+    lowest_scores : ndarray, shape (n_runs,)
+        As for :func:`abort_threshold`, of good runs of this sweep, one a configuration.
+    max_false_abort : float
+        Largest share of good runs that may be lost, in (0, 1).
+    weights : ndarray, shape (n_runs,), optional
+        How many good runs each stands for, 1 by default: where most runs with so low a score are
+        stopped, the few that are not stand for the others.
+
+    Returns
+    -------
+    float or None
+        Once there are :func:`runs_needed_in_expectation`, the conformal rank of the scores,
+        floor(max_false_abort (n + 1)): the next good run is lost with at most that probability, if
+        it is exchangeable with these. With fewer, the built-in threshold, at most the lowest score.
+
+    Examples
+    --------
+    >>> joined_threshold(0.3, np.array([0.2, 0.4]), 0.05)
+    0.2
+    >>> joined_threshold(0.3, np.linspace(0.4, 0.58, 19), 0.05)
+    0.4
+    """
+    check_max_false_abort(max_false_abort)
+    order = np.argsort(lowest_scores)
+    scores = np.asarray(lowest_scores, dtype=float)[order]
+    if scores.size < runs_needed_in_expectation(max_false_abort):
+        return None if built_in is None else min([built_in, *scores[:1].tolist()])
+    stood_for = np.ones(scores.size) if weights is None else np.asarray(weights)[order]
+    rank = _conformal_rank(max_false_abort, float(stood_for.sum()))
+    # Runs below the score at place i stand for this many.
+    lost = np.cumsum(stood_for) - stood_for
+    return float(scores[np.flatnonzero(lost <= rank - 1)[-1]])
+
+
+def runs_needed_in_expectation(max_false_abort: float) -> int:
+    """Return the fewest good runs from which a threshold holds in expectation.
+
+    >>> runs_needed_in_expectation(0.05), runs_needed_in_expectation(0.1)
+    (19, 9)
+    """
+    check_max_false_abort(max_false_abort)
+    return int(np.ceil(1 / max_false_abort - 1e-9)) - 1
+
+
+def _conformal_rank(max_false_abort: float, n: float) -> int:
+    return int(np.floor(max_false_abort * (n + 1) + 1e-9))
+
+
 def independent_scores(
     lowest_scores: FloatArray, configuration: IntArray, network: IntArray
 ) -> FloatArray:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import numpy as np
@@ -163,6 +163,36 @@ def _decide_look(
     if chance < limit:
         return "abort", f"{says}, below the abort threshold of {100 * limit:.1f} %."
     return "continue", f"{says}; the abort threshold is {100 * limit:.1f} %."
+
+
+def decided_by(verdict: Verdict, threshold: float | None, source: str) -> Verdict:
+    """Return a verdict with the same probability by another threshold.
+
+    Parameters
+    ----------
+    verdict : Verdict
+        With a probability; an abstention stays one.
+    threshold : float or None
+        Runs below it are stopped; None if none are.
+    source : str
+        Where the threshold comes from, for people.
+    """
+    chance = verdict.probability
+    if chance is None or verdict.action == "abstain":
+        return verdict
+    says = (
+        f"After {verdict.horizon} steps, P(generalises by {verdict.budget}) = {100 * chance:.1f} %"
+    )
+    action: Action = "continue"
+    if threshold is None:
+        says = f"{says}; there is no abort threshold yet."
+    elif chance < threshold:
+        action = "abort"
+        says = f"{says}, below the abort threshold of {100 * threshold:.1f} % ({source})."
+    else:
+        says = f"{says}; the abort threshold is {100 * threshold:.1f} % ({source})."
+    reason = f"{says} Read: {', '.join(verdict.reads)}."
+    return replace(verdict, action=action, reason=reason, threshold=threshold)
 
 
 def summary(verdict: Verdict) -> str:

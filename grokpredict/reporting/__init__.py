@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from grokpredict._util.lazy import lazily
 
 if TYPE_CHECKING:
+    from grokpredict.reporting.audits import audit_text as audit_text
     from grokpredict.reporting.diagnoses import diagnosis_text as diagnosis_text
     from grokpredict.reporting.diagnoses import run_diagnosis_text as run_diagnosis_text
     from grokpredict.reporting.diagnosis_panels import diagnosis_figure as diagnosis_figure
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from grokpredict.reporting.training import training_text as training_text
 
 _HOMES = {
+    "audit_text": "audits",
     "diagnosis_figure": "diagnosis_panels",
     "diagnosis_text": "diagnoses",
     "evaluation_figure": "evaluation_panels",
