@@ -145,7 +145,7 @@ def audit(ledger: str | Path | SweepLedger, max_false_abort: float | None = None
         total=_account("all runs", read.entries),
         axes=tuple(_account(name, part) for name, part in _by_axis(read.entries)),
         audited=sum(entry.audited for entry in read.entries),
-        calibrated=max((scores.size for scores, _ in standing.scores.values()), default=0),
+        calibrated=max((scores.size for scores in standing.scores.values()), default=0),
         needed=runs_needed_in_expectation(bound),
         alarm=standing.alarm,
         left_out=read.left_out,

@@ -156,7 +156,9 @@ class Entry:
         """Return the entry in plain Python objects."""
         plain = {item.name: getattr(self, item.name) for item in fields(self)}
         looks = [
-            {item.name: getattr(look, item.name) for item in fields(look)} for look in self.looks
+            {item.name: getattr(look, item.name) for item in fields(look)}
+            | {"reads": list(look.reads)}
+            for look in self.looks
         ]
         return {
             "format": FORMAT,

@@ -15,7 +15,11 @@ from grokpredict.model.betting import (
     rank_values,
 )
 from grokpredict.model.reading import Reads
-from grokpredict.model.thresholds import joined_threshold, runs_needed_in_expectation
+from grokpredict.model.thresholds import (
+    as_if_all_seen,
+    joined_threshold,
+    runs_needed_in_expectation,
+)
 from grokpredict.runs.curve import FloatArray
 
 #: Probability with which each of the two alarms ever rings while nothing is wrong.
@@ -72,14 +76,14 @@ class Standing:
         Largest share of good runs that may be lost.
     alarm : Alarm or None
         Why nothing may be stopped.
-    scores : mapping of Reads to tuple of ndarray
+    scores : mapping of Reads to ndarray
         By the channels that were read, what :func:`good_scores` returns.
     """
 
     number: int
     max_false_abort: float
     alarm: Alarm | None
-    scores: Mapping[Reads, tuple[FloatArray, FloatArray]]
+    scores: Mapping[Reads, FloatArray]
 
     @classmethod
     def of(cls, entries: Sequence[Entry], max_false_abort: float) -> Standing:
@@ -101,8 +105,8 @@ class Standing:
         built_in : float or None
             Threshold of the classifier for them.
         """
-        scores, weights = self.scores.get(reads, (np.empty(0), np.empty(0)))
-        threshold = joined_threshold(built_in, scores, self.max_false_abort, weights)
+        scores = self.scores.get(reads, np.empty(0))
+        threshold = joined_threshold(built_in, scores, self.max_false_abort)
         needed = runs_needed_in_expectation(self.max_false_abort)
         source = (
             f"from {scores.size} good configuration{'' if scores.size == 1 else 's'} of this sweep"
@@ -119,8 +123,8 @@ class Standing:
         return Terms(threshold, source, warns)
 
 
-def good_scores(entries: Sequence[Entry], reads: Reads) -> tuple[FloatArray, FloatArray]:
-    """Return the lowest score of each good configuration, and how many it stands for.
+def good_scores(entries: Sequence[Entry], reads: Reads) -> FloatArray:
+    """Return the lowest score of each good configuration, as if all had been seen.
 
     Parameters
     ----------
@@ -131,9 +135,9 @@ def good_scores(entries: Sequence[Entry], reads: Reads) -> tuple[FloatArray, Flo
 
     Returns
     -------
-    tuple of ndarray, shape (n_configurations,)
-        Of the repetitions of a configuration the lowest counts. A good run that a verdict would
-        have lost is seen only if it is audited, and stands for 1 / share.
+    ndarray, shape (n_configurations,)
+        Ascending. Of the repetitions of a configuration the lowest counts. A good run that a
+        verdict would have lost is seen only if it is audited, and stands for 1 / share.
     """
     lowest: dict[str, tuple[float, float]] = {}
     for entry in entries:
@@ -144,7 +148,7 @@ def good_scores(entries: Sequence[Entry], reads: Reads) -> tuple[FloatArray, Flo
         key = entry.configuration_key
         lowest[key] = min(lowest.get(key, (np.inf, 0.0)), (score, -weight))
     scores, weights = np.array(list(lowest.values())).reshape(-1, 2).T
-    return scores, -weights
+    return as_if_all_seen(scores, -weights)
 
 
 def seen_good(entries: Sequence[Entry]) -> list[Entry]:

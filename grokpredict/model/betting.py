@@ -19,7 +19,7 @@ from grokpredict.runs.labels import BoolArray
 _ODDS_RATIOS = (1.5, 2.0, 3.0, 5.0, 10.0, 20.0)
 
 #: Slopes of the bets on low ranks, and the share that changes its slope from one run to the next.
-_SLOPES = np.array([0.0, 1.0, 2.0])
+_SLOPES = (0.0, 1.0, 2.0)
 _JUMP = 0.01
 
 #: A capital that large is proof enough; more would overflow.
@@ -157,13 +157,15 @@ def capital_on_low_ranks(ranks: FloatArray) -> FloatArray:
     >>> capital_on_low_ranks(np.full(20, 0.1)).round(1)[[0, 9, 19]].tolist()
     [1.4, 125.0, 38906.1]
     """
-    parts = np.full(_SLOPES.size, 1 / _SLOPES.size)
     found = np.empty(len(ranks))
-    for i, rank in enumerate(ranks):
-        total = parts.sum()
-        parts = (1 - _JUMP) * parts + _JUMP * total / _SLOPES.size
-        parts *= 1 + _SLOPES * (0.5 - rank)
-        found[i] = total = parts.sum()
+    total, parts = 1.0, [1 / len(_SLOPES)] * len(_SLOPES)
+    for i, rank in enumerate(ranks.tolist()):
+        moved = _JUMP * total / len(_SLOPES)
+        parts = [
+            ((1 - _JUMP) * part + moved) * (1 + slope * (0.5 - rank))
+            for part, slope in zip(parts, _SLOPES, strict=True)
+        ]
+        found[i] = total = sum(parts)
         if total > _ENOUGH:
             found[i:] = total
             break

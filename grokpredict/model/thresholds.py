@@ -58,10 +58,7 @@ def abort_threshold(lowest_scores: FloatArray, max_false_abort: float) -> float 
 
 
 def joined_threshold(
-    built_in: float | None,
-    lowest_scores: FloatArray,
-    max_false_abort: float,
-    weights: FloatArray | None = None,
+    built_in: float | None, lowest_scores: FloatArray, max_false_abort: float
 ) -> float | None:
     """Return the threshold that a sweep's finished good runs give, with the built-in one at first.
 
@@ -73,9 +70,6 @@ def joined_threshold(
         As for :func:`abort_threshold`, of good runs of this sweep, one a configuration.
     max_false_abort : float
         Largest share of good runs that may be lost, in (0, 1).
-    weights : ndarray, shape (n_runs,), optional
-        How many good runs each stands for, 1 by default: where most runs with so low a score are
-        stopped, the few that are not stand for the others.
 
     Returns
     -------
@@ -92,15 +86,38 @@ def joined_threshold(
     0.4
     """
     check_max_false_abort(max_false_abort)
+    scores = np.sort(np.asarray(lowest_scores, dtype=float)).tolist()
+    if len(scores) < runs_needed_in_expectation(max_false_abort):
+        return None if built_in is None else min([built_in, *scores])
+    # 0.29 * 100 is 28.999999999999996.
+    return float(scores[int(max_false_abort * (len(scores) + 1) + 1e-9) - 1])
+
+
+def as_if_all_seen(lowest_scores: FloatArray, weights: FloatArray) -> FloatArray:
+    """Return as many scores, spread as those of all runs would be, had they all been seen.
+
+    Parameters
+    ----------
+    lowest_scores : ndarray, shape (n_runs,)
+        Of the runs that were seen.
+    weights : ndarray, shape (n_runs,)
+        How many runs each stands for.
+
+    Returns
+    -------
+    ndarray, shape (n_runs,)
+        Ascending; the lowest score is among them. Not more than were seen, since what was not
+        seen adds no certainty.
+
+    Examples
+    --------
+    >>> as_if_all_seen(np.array([0.7, 0.1, 0.8]), np.array([1.0, 4.0, 1.0]))
+    array([0.1, 0.1, 0.7])
+    """
     order = np.argsort(lowest_scores)
-    scores = np.asarray(lowest_scores, dtype=float)[order]
-    if scores.size < runs_needed_in_expectation(max_false_abort):
-        return None if built_in is None else min([built_in, *scores[:1].tolist()])
-    stood_for = np.ones(scores.size) if weights is None else np.asarray(weights)[order]
-    rank = _conformal_rank(max_false_abort, float(stood_for.sum()))
-    # Runs below the score at place i stand for this many.
-    lost = np.cumsum(stood_for) - stood_for
-    return float(scores[np.flatnonzero(lost <= rank - 1)[-1]])
+    reached = np.cumsum(np.asarray(weights, dtype=float)[order])
+    places = np.arange(order.size) / max(order.size, 1) * (reached[-1] if order.size else 0.0)
+    return np.asarray(lowest_scores[order][np.searchsorted(reached, places, side="right")])
 
 
 def runs_needed_in_expectation(max_false_abort: float) -> int:
@@ -111,10 +128,6 @@ def runs_needed_in_expectation(max_false_abort: float) -> int:
     """
     check_max_false_abort(max_false_abort)
     return int(np.ceil(1 / max_false_abort - 1e-9)) - 1
-
-
-def _conformal_rank(max_false_abort: float, n: float) -> int:
-    return int(np.floor(max_false_abort * (n + 1) + 1e-9))
 
 
 def independent_scores(

@@ -66,7 +66,17 @@ def _counts(audit: Audit) -> Iterator[str]:
 def _table(audit: Audit) -> Iterator[str]:
     yield "By configuration: good runs lost, with an interval of 95 % that holds however often one"
     yield "looks, and seen to be lost, of those that could be; doomed steps saved, and audited"
-    titles = ("runs", ">n", ">good", ">doomed", ">stopped", "lost, %", ">seen", ">saved", ">audited")
+    titles = (
+        "runs",
+        ">n",
+        ">good",
+        ">doomed",
+        ">stopped",
+        "lost, %",
+        ">seen",
+        ">saved",
+        ">audited",
+    )
     yield from table(titles, [_cells(account) for account in (audit.total, *audit.axes)])
 
 
