@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -198,26 +198,37 @@ def _by_axis(entries: Sequence[Entry]) -> Iterator[tuple[str, list[Entry]]]:
         if name.lower() in REPETITION_KEYS:
             continue
         values = [entry.configuration.get(name) for entry in entries]
-        labels = _labels(values)
-        for label in dict.fromkeys(sorted(labels)) if len(set(labels)) > 1 else ():
-            members = zip(entries, labels, strict=True)
-            yield f"{name} {label}", [entry for entry, own in members if own == label]
+        label = _label_of(values)
+        parts: dict[str, list[Entry]] = {label(value): [] for value in sorted(values, key=_order)}
+        for entry, value in zip(entries, values, strict=True):
+            parts[label(value)].append(entry)
+        if len(parts) > 1:
+            yield from ((f"{name} {part}", members) for part, members in parts.items())
 
 
-def _labels(values: Sequence[Any]) -> list[str]:
-    """Return in words which part of its axis each value belongs to."""
-    different = {repr(value) for value in values}
-    numbers = [value for value in values if type(value) in (int, float)]
-    if len(different) <= _VALUES or not numbers:
-        return [f"= {_short(value)}" for value in values]
+def _label_of(values: Sequence[Any]) -> Callable[[Any], str]:
+    """Return what says in words to which part of its axis a value belongs."""
+    numbers = sorted({value for value in values if _is_number(value)})
+    if len({repr(value) for value in values}) <= _VALUES or len(numbers) < 2:
+        return lambda value: f"= {_short(value)}"
     # The lower of the two in the middle, so that some lie on either side of it.
-    middle = sorted(set(numbers))[(len(set(numbers)) - 1) // 2]
-    return [
-        ("<=" if value <= middle else ">") + f" {middle:.4g}"
-        if type(value) in (int, float)
-        else f"= {_short(value)}"
-        for value in values
-    ]
+    middle = numbers[(len(numbers) - 1) // 2]
+
+    def half(value: Any) -> str:
+        if not _is_number(value):
+            return f"= {_short(value)}"
+        return f"<= {middle:.4g}" if value <= middle else f"> {middle:.4g}"
+
+    return half
+
+
+def _is_number(value: Any) -> bool:
+    return type(value) in (int, float)
+
+
+def _order(value: Any) -> tuple[bool, bool, Any]:
+    """Numbers first, and what is not known last."""
+    return value is None, not _is_number(value), value if _is_number(value) else str(value)
 
 
 def _short(value: Any) -> str:
