@@ -35,10 +35,11 @@ def train(ledger: SweepLedger, name: str, *, good: bool, low: float = 0.5) -> Ru
         max_false_abort=0.05,
         rule=LabelRule(),
         built_in=lambda reads: 0.1,
+        configuration={"lr": 0.1, "task": name},
     )
     for step in LOOKS:
         verdict = Verdict("continue", "", step, BUDGET, probability=low, reads=READS)
-        if record.take(verdict, {"lr": 0.1, "task": name}).action == "abort":
+        if record.take(verdict).action == "abort":
             return record
     for step in (850, 900, 950, 1000):
         record.evaluated(step, float(good))

@@ -59,7 +59,7 @@ def test_a_ledger_stops_once_enough_good_runs_have_finished(tmp_path: Path) -> N
     assert (few.action, few.threshold) == ("continue", 0.3)  # built-in: no good run was lower
     assert few.reason == (
         "After 200 steps, P(generalises by 1000) = 20.0 %, below the abort threshold of 30.0 % "
-        "(built-in, and from 18 good configurations of this sweep). Read: train_loss, val_acc. "
+        "(built-in, and from 18 good configurations of this sweep). "
         "Not stopped: the ledger only warns until 19 good configurations have finished, 18 have."
     )
     record = record_in(ledger_of(tmp_path / "enough", SPREAD))
@@ -86,6 +86,7 @@ def test_an_audited_run_is_never_stopped_and_is_looked_at_on(tmp_path: Path) -> 
     taken = [record.take(verdict(step, p)) for step, p in ((200, 0.2), (400, 0.1), (800, 0.6))]
     assert [one.action for one in taken] == ["continue"] * 3
     assert taken[1].reason.endswith("Not stopped: this run is audited, as 10 % of all are.")
+    assert [one.spared is None for one in taken] == [False, False, True]
     for step in (850, 900, 950):
         record.evaluated(step, 1.0)
     (written,) = (e for e in record.ledger.read().entries if e.name == AUDITED)
@@ -127,6 +128,27 @@ def test_abstentions_and_looks_without_a_probability_stay_as_they_are(tmp_path: 
     assert record.take(verdict(282, None)).action == "continue"
     assert record.entry.judged == ()
     assert record.take(verdict(400)).action == "abort"
+
+
+def test_nothing_is_stopped_before_it_is_settled_what_is_read(tmp_path: Path) -> None:
+    record = record_in(ledger_of(tmp_path, SPREAD))
+    assert record.take(verdict(200, 0.01), settled=False) == verdict(200, 0.01)
+    assert record.take(verdict(282, 0.01)).action == "abort"
+
+
+def test_a_run_that_only_warns_shows_its_end_and_stands_for_itself(tmp_path: Path) -> None:
+    ledger = ledger_of(tmp_path, SPREAD)
+    record = RunRecord(
+        ledger,
+        OTHER,
+        budget=BUDGET,
+        max_false_abort=0.05,
+        rule=LabelRule(),
+        built_in=lambda reads: None,
+        only_warns="action is 'warn'",
+    )
+    assert record.take(verdict()).spared == "action is 'warn'"
+    assert (record.entry.stops, record.entry.seen, record.entry.aborted) == (False, 1.0, 200)
 
 
 @pytest.mark.parametrize(

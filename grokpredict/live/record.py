@@ -37,6 +37,10 @@ class RunRecord:
         What it takes to have generalised.
     built_in : callable
         Returns the threshold of the classifier for the channels that a look reads; None if none.
+    configuration : mapping, optional
+        What is known of the run before its first step; plain values of any kind.
+    only_warns : str, optional
+        Why no abort stops this run, if none does.
     """
 
     def __init__(
@@ -48,9 +52,12 @@ class RunRecord:
         max_false_abort: float,
         rule: LabelRule,
         built_in: Callable[[Reads], float | None],
+        configuration: Mapping[str, Any] | None = None,
+        only_warns: str | None = None,
     ) -> None:
         self.ledger = ledger
         self._built_in = built_in
+        self._only_warns = only_warns
         self._standing = Standing.of(ledger.read().entries, max_false_abort)
         self._outcome = OutcomeSoFar(rule)
         name = f"run-{secrets.token_hex(8)}" if name is None else name
@@ -59,23 +66,26 @@ class RunRecord:
             self._standing.number,
             budget,
             max_false_abort,
+            dict(configuration or {}),
             audited=ledger.audits(name),
             share=ledger.audit,
         )
 
     def terms(self, reads: Reads) -> Terms:
         """Return what holds for this run if its looks read these channels."""
-        return self._standing.terms(reads, self._built_in(reads))
+        terms = self._standing.terms(reads, self._built_in(reads))
+        return terms if self._only_warns is None else replace(terms, warns=self._only_warns)
 
-    def take(self, verdict: Verdict, configuration: Mapping[str, Any] | None = None) -> Verdict:
+    def take(self, verdict: Verdict, *, settled: bool = True) -> Verdict:
         """Take what a look found, and return what comes of it.
 
         Parameters
         ----------
         verdict : Verdict
             By the classifier alone.
-        configuration : mapping, optional
-            What is known of the run by now.
+        settled : bool
+            Whether later looks read the same channels. If not, the verdict stays as it is: a
+            threshold is for all looks that read the same.
 
         Returns
         -------
@@ -85,13 +95,12 @@ class RunRecord:
             the looks go on, and calibration learns how low a good run can score.
         """
         terms = None
-        if verdict.probability is not None and verdict.action != "abstain":
+        if settled and verdict.probability is not None and verdict.action != "abstain":
             terms = self.terms(verdict.reads)
             verdict = decided_by(verdict, terms.threshold, terms.source)
         self.entry = replace(
             self.entry.looked(_look(verdict)),
             budget=verdict.budget,
-            configuration=self.entry.configuration if configuration is None else configuration,
             stops=self.entry.stops if terms is None else terms.warns is None,
         )
         spared = None if terms is None else terms.warns
@@ -109,7 +118,7 @@ class RunRecord:
         if spared is None:
             return verdict
         reason = f"{verdict.reason} Not stopped: {spared}."
-        return replace(verdict, action="continue", reason=reason)
+        return replace(verdict, action="continue", reason=reason, spared=spared)
 
     def evaluated(self, step: int, value: float) -> None:
         """Take the metric of the rule after so many steps; note the outcome once it is known."""

@@ -51,6 +51,8 @@ class Verdict:
         1/2, 1/4 and 3/4.
     reads : tuple of str
         Channels that the look read, where :func:`judge_look` took it.
+    spared : str or None
+        Why a run below the threshold is not stopped, where the ledger of its sweep says so.
     """
 
     action: Action
@@ -65,6 +67,7 @@ class Verdict:
     early_step: int | None = None
     late_step: int | None = None
     reads: tuple[str, ...] = ()
+    spared: str | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "reads", tuple(self.reads))  # JSON makes a list of it
@@ -191,8 +194,7 @@ def decided_by(verdict: Verdict, threshold: float | None, source: str) -> Verdic
         says = f"{says}, below the abort threshold of {100 * threshold:.1f} % ({source})."
     else:
         says = f"{says}; the abort threshold is {100 * threshold:.1f} % ({source})."
-    reason = f"{says} Read: {', '.join(verdict.reads)}."
-    return replace(verdict, action=action, reason=reason, threshold=threshold)
+    return replace(verdict, action=action, reason=says, threshold=threshold)
 
 
 def summary(verdict: Verdict) -> str:
