@@ -37,6 +37,7 @@ def run(end: str | None, *looks: tuple[int, float], **fields: object) -> Entry:
         looks=taken,
         share=0.1,
         stops=True,
+        calibrated=True,
         end=end,
         ended=None if end is None else number,
         last_step={"stopped": taken[-1].step if taken else 0}.get(end, BUDGET),
@@ -122,7 +123,10 @@ def test_the_conclusion_comes_first(tmp_path: Path) -> None:
 
 
 def test_before_enough_good_runs_it_says_how_many_are_missing(tmp_path: Path) -> None:
-    few = [run("generalised", (200, 0.5), configuration={"n": i}) for i in range(7)]
+    few = [
+        run("generalised", (200, 0.05), configuration={"n": i}, stops=False, calibrated=False)
+        for i in range(7)
+    ]
     found = audit(ledger_of(tmp_path, few))
     assert not found.stops
     first, lost, *_ = audit_text(found).splitlines()
@@ -130,7 +134,9 @@ def test_before_enough_good_runs_it_says_how_many_are_missing(tmp_path: Path) ->
         "Runs are only warned of: 7 of 19 good configurations have finished that a bound of 5 % "
         "needs."
     )
-    assert lost == "Good runs lost: 0.0 [0.0, 90.3] %, allowed 5 %."
+    # A built-in threshold would have lost them all. It is not the one that will stop runs.
+    assert lost.startswith("Good runs lost: not known yet")
+    assert found.alarm is None
     # At a looser bound fewer are needed: it is that of the newest run unless told otherwise.
     assert audit(tmp_path, 0.2).needed == 4
 

@@ -25,8 +25,8 @@ AUDITED, OTHER = "run 21", "run 22"
 def finished(name: str, score: float, **fields: object) -> Entry:
     """A good run with one look."""
     look = LookTaken(200, "continue", score, 0.1, READS)
-    made = Entry(name, 1, BUDGET, 0.05, looks=(look,), end="generalised", ended=1, t4=600)
-    return replace(made, **fields)
+    ended = {"end": "generalised", "ended": 1, "t4": 600, "calibrated": True}
+    return replace(Entry(name, 1, BUDGET, 0.05, looks=(look,)), **{**ended, **fields})
 
 
 def ledger_of(folder: Path, scores: list[float], **fields: object) -> SweepLedger:
@@ -148,7 +148,8 @@ def test_a_run_that_only_warns_shows_its_end_and_stands_for_itself(tmp_path: Pat
         only_warns="action is 'warn'",
     )
     assert record.take(verdict()).spared == "action is 'warn'"
-    assert (record.entry.stops, record.entry.seen, record.entry.aborted) == (False, 1.0, 200)
+    assert (record.entry.stops, record.entry.calibrated) == (False, True)
+    assert (record.entry.seen, record.entry.aborted) == (1.0, 200)
 
 
 @pytest.mark.parametrize(
@@ -276,6 +277,8 @@ def test_the_alarm_rings_for_lost_runs_and_for_a_drift_and_keeps_ringing(tmp_pat
     assert alarm(sweep_of(calm), 0.05) is None
     lost = alarm(sweep_of(calm, n_lost=8), 0.05)
     assert lost is not None
+    built_in = [replace(entry, calibrated=False) for entry in sweep_of(calm, n_lost=8)]
+    assert alarm(built_in, 0.05) is None
     assert lost.cause.startswith("3 of 3 good runs whose end was seen would have been lost")
     drift = np.concatenate([calm, rng.random(60) / 2])
     moved = alarm(sweep_of(drift), 0.05)

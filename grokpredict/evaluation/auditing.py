@@ -36,7 +36,7 @@ class Account:
         How many generalised, were seen not to by their budget, were stopped, and have no known
         end: they train, were killed, or ended early.
     at_risk : int
-        Good runs that were looked at, under a threshold, before they generalised.
+        Good runs that were looked at before they generalised, under the sweep's own threshold.
     caught : int
         Those of them that a verdict would have lost, seen since they are audited, or since the
         ledger only warned.

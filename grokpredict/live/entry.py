@@ -67,6 +67,8 @@ class Entry:
         Whether it is never stopped, whatever the verdict.
     share : float
         Of runs that are audited, in (0, 1].
+    calibrated : bool
+        Whether the threshold is that of enough good runs of this sweep, and not a built-in one.
     stops : bool
         Whether an abort stops a run like this that is not audited; else it only warns.
     looks : tuple of LookTaken
@@ -88,6 +90,7 @@ class Entry:
     configuration: Mapping[str, Any] = field(default_factory=dict)
     audited: bool = False
     share: float = 1.0
+    calibrated: bool = False
     stops: bool = False
     looks: tuple[LookTaken, ...] = ()
     last_step: int = 0
@@ -128,8 +131,8 @@ class Entry:
 
     @property
     def at_risk(self) -> bool:
-        """Whether any look had a threshold, so that it could have said abort."""
-        return any(look.threshold is not None for look in self.judged)
+        """Whether a look could have said abort by the threshold of this sweep."""
+        return self.calibrated and any(look.threshold is not None for look in self.judged)
 
     @property
     def aborted(self) -> int | None:
@@ -219,6 +222,7 @@ _ENTRY: dict[str, Callable[[Any], bool]] = {
     "configuration": lambda value: isinstance(value, dict),
     "audited": lambda value: isinstance(value, bool),
     "share": lambda value: _share(value) and value > 0,
+    "calibrated": lambda value: isinstance(value, bool),
     "stops": lambda value: isinstance(value, bool),
     "last_step": _count,
     "end": _or_none(lambda value: value in get_args(End)),

@@ -101,6 +101,7 @@ class RunRecord:
         self.entry = replace(
             self.entry.looked(_look(verdict)),
             budget=verdict.budget,
+            calibrated=self.entry.calibrated if terms is None else terms.calibrated,
             stops=self.entry.stops if terms is None else terms.warns is None,
         )
         spared = None if terms is None else terms.warns

@@ -53,6 +53,8 @@ class Terms:
     ----------
     threshold : float or None
         Probability below which a verdict is abort; None if none is.
+    calibrated : bool
+        Whether the threshold is that of enough good runs of this sweep.
     source : str
         Where the threshold comes from, for people.
     warns : str or None
@@ -60,6 +62,7 @@ class Terms:
     """
 
     threshold: float | None
+    calibrated: bool
     source: str
     warns: str | None
 
@@ -120,7 +123,7 @@ class Standing:
                 f"the ledger only warns until {needed} good configurations have finished, "
                 f"{scores.size} have"
             )
-        return Terms(threshold, source, warns)
+        return Terms(threshold, scores.size >= needed, source, warns)
 
 
 def good_scores(entries: Sequence[Entry], reads: Reads) -> FloatArray:
@@ -152,7 +155,11 @@ def good_scores(entries: Sequence[Entry], reads: Reads) -> FloatArray:
 
 
 def seen_good(entries: Sequence[Entry]) -> list[Entry]:
-    """Return the good runs that could have been lost, in the order in which they ended."""
+    """Return the good runs that could have been lost, in the order in which they ended.
+
+    Those are left out that began before enough others had finished: a built-in threshold is
+    warned by only, and another once these runs have set their own.
+    """
     found = [entry for entry in entries if entry.good and entry.at_risk]
     return sorted(found, key=lambda entry: (entry.ended or 0, fraction_of(entry.name, "order")))
 

@@ -39,7 +39,7 @@ def _conclusion(audit: Audit) -> Iterator[str]:
             "of this sweep."
         )
     total = audit.total
-    lost = "not known yet: no good run was looked at under a threshold"
+    lost = "not known yet: no good run was looked at under a threshold of this sweep's own"
     if total.lost.value is not None:
         lost = f"{percent_with_interval(total.lost)} %, allowed {bound}"
     yield f"Good runs lost: {lost}."
