@@ -60,23 +60,26 @@ def score(
     if plot is not None:
         _check_plot(plot, logged)
     model = load_classifier(classifier)
-    scores: list[Score] = []
+    scored: list[tuple[Run, Score]] = []
     failed: list[LeftOut] = []
     for run in bar(logged, len(logged), "scoring"):
         try:
-            scores.append(scoring.score(run, model, budget=budget, max_false_abort=max_false_abort))
-        except Exception as error:
+            found = scoring.score(run, model, budget=budget, max_false_abort=max_false_abort)
+        except Exception as error:  # one run of many; the others have their scores
             if len(logged) == 1:
                 raise
             failed.append(LeftOut(run.name, unexpected(error)))
+        else:
+            scored.append((run, found))
     warn_left_out(failed)
+    scores = [found for _, found in scored]
     if plot is not None:
         from pathlib import Path
 
         from grokpredict.reporting import score_figure
         from grokpredict.reporting.figure_file import write_figure
 
-        write_figure(score_figure(logged[0], scores[0], model), Path(plot))
+        write_figure(score_figure(*scored[0]), Path(plot))
     if as_json:
         print_json([score.to_dict() for score in scores])
     else:

@@ -10,8 +10,8 @@ from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 
 from grokpredict.evaluation import Evaluation
+from grokpredict.evaluation.figures import LookFigures
 from grokpredict.evaluation.ledger import Ledger
-from grokpredict.evaluation.looks import LookFigures
 
 INK, FAINT = "#222222", "#8a8a8a"
 #: One for each combination of channels that a model reads. Models trained on the runs themselves

@@ -11,22 +11,23 @@ from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.ticker import MaxNLocator
 
+from grokpredict._util.text import printable
 from grokpredict.evaluation.scoring import Score
-from grokpredict.features.conditioning import MIN_SAMPLES, condition
+from grokpredict.features.conditioning import MIN_SAMPLES, SignalSettings, condition
 from grokpredict.features.signal import spectrum
-from grokpredict.live.policy import WindowPolicy
-from grokpredict.model.classifier import GrokClassifier
 from grokpredict.runs.curve import FloatArray
 from grokpredict.runs.run import Run
 
 INK, FAINT, LOSS, SIGNAL = "#222222", "#8a8a8a", "#1f5a96", "#b3541e"
 #: A loss that falls by less than this factor is drawn on a linear axis.
 DECADE = 10
+#: Looks that are labelled, of a long run.
+MOST_TICKS = 7
 
 ACTION_COLOURS = {"continue": "#2b7a4b", "abort": "#b3261e", "abstain": "#6a6a6a"}
 
 
-def score_figure(run: Run, score: Score, classifier: GrokClassifier) -> Figure:
+def score_figure(run: Run, score: Score) -> Figure:
     """Draw one run, its looks and its verdict.
 
     Parameters
@@ -35,22 +36,20 @@ def score_figure(run: Run, score: Score, classifier: GrokClassifier) -> Figure:
         The run that was scored.
     score : Score
         What :func:`grokpredict.score` returned for it.
-    classifier : GrokClassifier
-        Its signal settings are those of the second and third panel.
 
     Returns
     -------
     matplotlib.figure.Figure
-        Four panels: the loss with the looks, the conditioned signal and its spectrum in the
-        window of the last look, and P at every look. The global state of pyplot stays as it is;
-        ``figure.savefig`` writes any format that matplotlib knows.
+        Four panels: the loss with the looks, the conditioned signal and its spectrum up to the
+        last look, where the loss is on an even grid, and P at every look. The global state of
+        pyplot stays as it is; ``figure.savefig`` writes any format that matplotlib knows.
     """
     layout = ConstrainedLayoutEngine(h_pad=0.09, w_pad=0.09)
     figure = Figure(figsize=(10.0, 7.2), layout=layout)
     verdict = score.verdict
     chance = "" if verdict.probability is None else f"   P = {verdict.probability:.3f}"
     figure.suptitle(
-        f"{_shortened(score.path)}:  {verdict.action}{chance}\n"
+        f"{_shortened(printable(score.path))}:  {verdict.action}{chance}\n"
         + textwrap.fill(verdict.reason, 110),
         fontsize=11,
         color=ACTION_COLOURS[verdict.action],
@@ -60,8 +59,8 @@ def score_figure(run: Run, score: Score, classifier: GrokClassifier) -> Figure:
     axes = figure.subplots(2, 2)
     _draw_loss(axes[0, 0], run, score)
     _draw_looks(axes[0, 1], score)
-    samples, stride = _window(run, score, classifier)
-    settings = classifier.settings
+    samples, stride = _window(run, score), run.loss.stride
+    settings = SignalSettings()
     if samples.size >= MIN_SAMPLES and np.isfinite(samples).all():
         signal = condition(samples[None], settings)[0]
         _draw_signal(axes[1, 0], signal, stride)
@@ -73,20 +72,15 @@ def score_figure(run: Run, score: Score, classifier: GrokClassifier) -> Figure:
             (axes[1, 0], "Conditioned signal"),
             (axes[1, 1], "Spectrum of the signal"),
         ):
-            _draw_nothing(axis, title, f"needs {MIN_SAMPLES} finite losses in a row")
+            _draw_nothing(axis, title, f"needs {MIN_SAMPLES} finite losses on an even grid")
     return figure
 
 
-def _window(run: Run, score: Score, classifier: GrokClassifier) -> tuple[FloatArray, int]:
-    """Return the samples of the last look, or all there are, and their step grid."""
+def _window(run: Run, score: Score) -> FloatArray:
+    """Return the samples up to the last look, or all there are; none on an uneven grid."""
     loss = run.loss
-    try:
-        grid = WindowPolicy.on(classifier, loss.stride).grid
-    except ValueError:
-        grid = loss.stride
-    every = grid // loss.stride
-    horizon = score.verdict.horizon or len(loss) * loss.stride
-    return loss.values[every - 1 : horizon // loss.stride : every], grid
+    horizon = score.verdict.horizon or run.last_step + 1
+    return loss.values[: np.searchsorted(loss.steps, horizon)] if loss.even else np.empty(0)
 
 
 def _draw_loss(axis: Axes, run: Run, score: Score) -> None:
@@ -129,7 +123,8 @@ def _draw_looks(axis: Axes, score: Score) -> None:
             fontsize=8,
             color=ACTION_COLOURS["abort"],
         )
-    axis.set_xticks(list(positions), [str(look.horizon) for look in looks])
+    every = -(-len(looks) // MOST_TICKS)
+    axis.set_xticks(list(positions)[::every], [str(look.horizon) for look in looks][::every])
     axis.set_xlim(-0.5, len(looks) - 0.5)
     axis.set_ylim(-0.03, 1.03)
     _label(axis, title, "steps seen", "probability")
