@@ -11,11 +11,15 @@ import random
 import signal
 import sys
 import time
+from dataclasses import replace
 from itertools import count
 from pathlib import Path
 from types import FrameType
 from typing import Any
 
+import numpy as np
+
+from grokpredict.live.entry import Entry, LookTaken
 from grokpredict.live.ledger import SweepLedger, read_entries
 from grokpredict.live.record import RunRecord
 from grokpredict.model.verdict import Verdict
@@ -44,6 +48,16 @@ def train(ledger: SweepLedger, name: str, *, good: bool, low: float = 0.5) -> Ru
     for step in (850, 900, 950, 1000):
         record.evaluated(step, float(good))
     return record
+
+
+def with_good_runs(folder: Path, reads: tuple[str, ...]) -> SweepLedger:
+    """A ledger in which enough good runs have finished; the lowest of them scored 0.3."""
+    ledger = SweepLedger(folder)
+    for i, score in enumerate(np.linspace(0.3, 0.9, 19).tolist()):
+        look = LookTaken(200, "continue", score, None, reads)
+        made = Entry(f"before {i}", i, 400, 0.05, looks=(look,), last_step=400)
+        ledger.write(replace(made, end="generalised", ended=i, t4=300))
+    return ledger
 
 
 def kill_at_line(last: int) -> None:

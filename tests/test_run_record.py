@@ -152,6 +152,25 @@ def test_a_run_that_only_warns_shows_its_end_and_stands_for_itself(tmp_path: Pat
     assert (record.entry.seen, record.entry.aborted) == (1.0, 200)
 
 
+def test_values_of_any_kind_and_length_tell_configurations_apart(tmp_path: Path) -> None:
+    long = {"losses": list(range(100_000)), "x": float("nan")}
+    values = [long, {**long, "losses": [*range(99_999), 1]}, {**long, "x": np.float64(2)}]
+    for i, hparams in enumerate(values):
+        record = RunRecord(
+            SweepLedger(tmp_path),
+            f"run {i}",
+            budget=BUDGET,
+            max_false_abort=0.05,
+            rule=LabelRule(),
+            built_in=lambda reads: None,
+            configuration=hparams,
+        )
+        record.finish(1)
+    entries = SweepLedger(tmp_path).read().entries
+    assert len({entry.configuration_key for entry in entries}) == 3
+    assert max(path.stat().st_size for path in tmp_path.iterdir()) < 1000
+
+
 @pytest.mark.parametrize(
     ("evaluations", "finish", "end"),
     [

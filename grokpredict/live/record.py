@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import logging
+import math
 import secrets
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -17,6 +20,9 @@ from grokpredict.model.verdict import Verdict, decided_by
 from grokpredict.runs.labels import NEVER_ENDS, LabelRule, Outcome
 
 log = logging.getLogger(__name__)
+
+#: Letters that are kept of a value.
+_LONGEST = 80
 
 
 class RunRecord:
@@ -66,7 +72,7 @@ class RunRecord:
             self._standing.number,
             budget,
             max_false_abort,
-            dict(configuration or {}),
+            as_plain(configuration or {}),
             audited=ledger.audits(name),
             share=ledger.audit,
         )
@@ -176,6 +182,32 @@ class RunRecord:
             log.warning("grokpredict: the ledger cannot be written: %s", error)
             return False
         return True
+
+
+def as_plain(configuration: Mapping[str, Any]) -> dict[str, str | int | float | bool | None]:
+    """Return a configuration in plain values; what is none, in the first letters of its JSON.
+
+    No method of an object of the user's is called.
+
+    >>> as_plain({"lr": 0.1, "betas": (0.9, 0.98), "wd": float("inf"), "net": object()})
+    {'lr': 0.1, 'betas': '[0.9, 0.98]', 'wd': 'Infinity', 'net': '"object"'}
+    """
+    plain: dict[str, str | int | float | bool | None] = {}
+    for name, value in configuration.items():
+        if type(value) in (int, bool, type(None)) or (
+            type(value) is float and math.isfinite(value)
+        ):
+            plain[str(name)] = value
+            continue
+        text = value if type(value) is str else json.dumps(value, default=_kind)
+        # Two long values that begin alike are two.
+        digest = hashlib.sha256(text.encode()).hexdigest()[:8]
+        plain[str(name)] = text if len(text) <= _LONGEST else f"{text[:_LONGEST]}... {digest}"
+    return plain
+
+
+def _kind(value: Any) -> str:
+    return type(value).__name__
 
 
 def _look(verdict: Verdict) -> LookTaken:
