@@ -152,9 +152,10 @@ def test_a_checkpoint_is_saved_before_a_run_is_stopped(
 def test_without_its_checkpoint_a_run_is_not_stopped(
     classifier: GrokClassifier, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    (tmp_path / "grokpredict-step=201.ckpt").mkdir()
+    (tmp_path / "file").touch()
     predictor = GrokPredictor(classifier, action="checkpoint", budget=BUDGET)
-    trainer = fit(Follows(DOOMED), predictor, default_root_dir=tmp_path, max_steps=210)
+    options = {"default_root_dir": tmp_path / "file", "max_steps": 210}
+    trainer = fit(Follows(DOOMED), predictor, **options)
     assert (trainer.global_step, predictor.stopped_step) == (210, None)
     assert "not stopped: the checkpoint cannot be saved" in caplog.text
 
