@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from planted import planted_sweep
 
-from grokpredict.logs.bundle import write_bundle
+from grokpredict.logs import write_bundle
 from grokpredict.runs.run import Run
 
 COMMAND = [sys.executable, "-m", "grokpredict"]

@@ -17,7 +17,7 @@ from pytorch_lightning.loggers import CSVLogger
 
 from grokpredict.cli import main
 from grokpredict.logs import write_bundle
-from grokpredict.logs.bundle import round_mantissa
+from grokpredict.logs.mantissa import round_mantissa
 from grokpredict.runs.run import Run
 
 DOCS = Path(__file__).parents[1] / "docs"

@@ -14,7 +14,8 @@ from tqdm import tqdm
 
 from grokpredict._util.atomic import check_replaceable
 from grokpredict._util.parallel import results
-from grokpredict.logs.bundle import MANTISSA_BITS, write_bundle
+from grokpredict.logs.bundle_writer import write_bundle
+from grokpredict.logs.mantissa import MANTISSA_BITS
 from grokpredict.sweeps.evaluation import EVALUATE_EVERY
 from grokpredict.sweeps.families import FAMILIES, SHARD_RUNS, draw_shard
 from grokpredict.sweeps.trainer import (
