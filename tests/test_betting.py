@@ -129,3 +129,5 @@ def test_a_capital_too_large_to_hold_stays_what_it_was() -> None:
     capital = capital_on_low_ranks(np.zeros(2000))
     assert np.all(np.isfinite(capital))
     assert capital[-1] >= 1e100
+    everything = capital_against(np.ones(2000, dtype=bool), np.ones(2000), 0.05)
+    assert 1e99 < everything[-1] < np.inf

@@ -70,7 +70,8 @@ def capital_against(
     with np.errstate(divide="ignore"):
         won = np.where(lost, np.log(ratios)[:, None], 0.0)
     steps = won + np.log1p(odds * seen) - np.log1p(ratios[:, None] * odds * seen)
-    return np.asarray(np.exp(np.cumsum(steps, axis=1)).mean(axis=0))
+    held = np.minimum(np.cumsum(steps, axis=1), np.log(_ENOUGH))
+    return np.asarray(np.exp(held).mean(axis=0))
 
 
 def lost_interval(lost: BoolArray, seen: FloatArray, level: float) -> tuple[float, float]:
