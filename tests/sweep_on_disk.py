@@ -48,7 +48,7 @@ def environment(cache: Path) -> dict[str, str]:
 
 
 def command(sweep: Path, output: Path) -> list[str]:
-    return [*COMMAND, "train-classifier", str(sweep), "-o", str(output), "--horizons", "400"]
+    return [*COMMAND, "train-classifier", str(sweep), "-o", str(output)]
 
 
 def train(
@@ -61,8 +61,6 @@ def train(
             str(sweep),
             "-o",
             str(output),
-            "--horizons",
-            "400",
             *options,
         ],
         env=environment(cache),

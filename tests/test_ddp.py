@@ -31,7 +31,7 @@ DEADLINE = 400
 def folder(short_classifier_file: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What two processes wrote; they ran all cases one after the other."""
     folder = tmp_path_factory.mktemp("ddp")
-    with_good_runs(folder / "sweep", ("train_loss", "weight_norm"))
+    with_good_runs(folder / "sweep", ("train_loss", "weight_norm", "spectrum"))
     with socket.socket() as found:
         found.bind(("127.0.0.1", 0))
         port = found.getsockname()[1]

@@ -28,7 +28,7 @@ ROOT = Path(__file__).parent.parent
 
 #: Runs of these names are audited, and are not.
 AUDITED, OTHER = "run 21", "run 22"
-READS = ("train_loss", "weight_norm")
+READS = ("train_loss", "weight_norm", "spectrum")
 
 
 def entry_of(ledger: SweepLedger, name: str | None = None) -> Entry:
@@ -205,7 +205,7 @@ def test_ray_stopper_keeps_a_ledger(classifier: GrokClassifier, tmp_path: Path) 
     pytest.importorskip("ray.tune", exc_type=ImportError)
     from grokpredict.live.ray import GrokStopper
 
-    ledger = with_good_runs(tmp_path, ("train_loss", "val_acc"))
+    ledger = with_good_runs(tmp_path, ("train_loss", "val_acc", "spectrum"))
     stopper = GrokStopper(classifier, budget=BUDGET, ledger=ledger)
 
     def steps_of(trial: str, losses: Any, good: bool) -> int:

@@ -19,7 +19,7 @@ def shared(rng: np.random.Generator, n_networks: int, correlation: float) -> tup
     return of_network + np.sqrt(1 - correlation) * rng.standard_normal(network.size), network
 
 
-def broken(correlation: float, *, reckoned: bool) -> float:
+def broken(correlation: float, *, reckoned: bool, asked: float = BOUND) -> float:
     """The share of draws after which more than the bound of all runs would be lost."""
     rng = np.random.default_rng(0)
     over = 0
@@ -27,7 +27,7 @@ def broken(correlation: float, *, reckoned: bool) -> float:
         scores, network = shared(rng, 60, correlation)
         if reckoned:
             scores = independent_scores(scores, np.arange(scores.size), network)
-        limit = abort_threshold(scores, BOUND)
+        limit = abort_threshold(scores, asked)
         over += limit is not None and norm.cdf(limit) > BOUND
     return over / 400
 
@@ -40,6 +40,12 @@ def test_the_bound_holds_for_networks_that_were_not_seen(correlation: float) -> 
 
 def test_it_would_not_if_all_runs_counted() -> None:
     assert broken(0.5, reckoned=False) > 0.15
+
+
+def test_a_rule_that_leaks_twice_the_bound_is_caught() -> None:
+    """The negative control: asked for twice the share, it exceeds the bound most of the time."""
+    assert broken(0.0, reckoned=True, asked=2 * BOUND) > 0.8
+    assert broken(0.2, reckoned=True, asked=2 * BOUND) > 0.5
 
 
 def test_runs_of_their_own_networks_all_count() -> None:

@@ -36,12 +36,11 @@ from grokpredict.evaluation.rivals import (
     early_stopping,
     fixed_budget,
 )
-from grokpredict.live.monitor import look_model
 from grokpredict.logs import Columns, Paths, read_sweep
 from grokpredict.model.classifier import GrokClassifier, load_classifier
 from grokpredict.model.thresholds import check_max_false_abort
 from grokpredict.runs.sweep import Sweep, UnsuitableSweepError
-from grokpredict.training.table import Progress
+from grokpredict.training.cross_validation import Progress
 
 #: Stages that :func:`evaluate` tells the progress of.
 _STAGES = 4
@@ -235,8 +234,12 @@ def _own_replays(
     list of Replay
         None if it was trained on these runs.
     """
-    model, gathered = look_model(classifier), found.gathered
-    every = chosen(gathered, lambda reads: model.threshold(reads, max_false_abort) is not None)
+    gathered = found.gathered
+    every = chosen(
+        gathered,
+        lambda readable: classifier.reads(readable, max_false_abort),
+        lambda reads: classifier.threshold(reads, max_false_abort) is not None,
+    )
     choices = {"loss alone": alike(gathered, LOSS_ALONE)}
     if any(reads not in (None, LOSS_ALONE) for reads in every.reads):
         choices["all channels"] = every
@@ -246,7 +249,7 @@ def _own_replays(
         replay(
             gathered,
             choice,
-            model,
+            classifier,
             max_false_abort=max_false_abort,
             name=f"this classifier, {name}",
         )

@@ -8,9 +8,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from grokpredict.features.profile import FIRST_LOOK, PROFILED
+from grokpredict.features.profile import FIRST_LOOK
 from grokpredict.live.logged import looks_at
 from grokpredict.logs import Columns, PathLike, read_run
+from grokpredict.model.channels import READABLE
 from grokpredict.model.classifier import GrokClassifier, load_classifier
 from grokpredict.model.verdict import Verdict, summary
 from grokpredict.runs.budget import budget_of
@@ -129,7 +130,7 @@ def _short(verdict: Verdict) -> dict[str, Any]:
         "probability": verdict.probability,
         "threshold": verdict.threshold,
         "reads": list(verdict.reads),
-        "missing": [name for name in PROFILED if name not in verdict.reads],
+        "missing": [name for name in READABLE if name not in verdict.reads],
         "every": verdict.every,
         "verdict": verdict.action,
         "reason": verdict.reason,

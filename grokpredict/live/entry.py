@@ -10,7 +10,7 @@ from functools import cached_property
 from typing import Any, Literal, get_args
 
 from grokpredict._util.errors import GrokpredictError
-from grokpredict.model.reading import Reads
+from grokpredict.model.channels import Reads
 from grokpredict.model.verdict import Action
 from grokpredict.runs.run import REPETITION_KEYS
 

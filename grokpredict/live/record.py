@@ -15,7 +15,7 @@ from grokpredict.live.entry import End, Entry, LookTaken
 from grokpredict.live.ledger import SweepLedger
 from grokpredict.live.outcome import OutcomeSoFar
 from grokpredict.live.standing import Standing, Terms
-from grokpredict.model.reading import Reads
+from grokpredict.model.channels import Reads
 from grokpredict.model.verdict import Verdict, decided_by
 from grokpredict.runs.labels import NEVER_ENDS, LabelRule, Outcome
 

@@ -14,7 +14,7 @@ from grokpredict.model.betting import (
     capital_on_low_ranks,
     rank_values,
 )
-from grokpredict.model.reading import Reads
+from grokpredict.model.channels import Reads
 from grokpredict.model.thresholds import (
     as_if_all_seen,
     joined_threshold,

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from grokpredict.logs.axis import axis_of
-from grokpredict.logs.cells import is_nothing
+from grokpredict.logs.cells import Numbers, filled
 from grokpredict.logs.columns import Columns, normalised
 from grokpredict.logs.counting import Axis
 from grokpredict.logs.curves import curve_of, from_even_steps, in_shares
@@ -155,12 +155,12 @@ def _rates(table: Table, used: set[str]) -> dict[str, Any]:
         if column in used or not (monitored or normalised(column) in ("lr", "learning_rate")):
             continue
         try:
-            rates = [float(cell) for cell in cells if not is_nothing(cell)]
+            values = (cells if isinstance(cells, Numbers) else filled(cells)).values
         except (TypeError, ValueError, OverflowError):
             continue
-        rates = [rate for rate in rates if np.isfinite(rate) and rate > 0]
-        if rates and "learning_rate" not in logged:
-            logged["learning_rate"] = max(rates)
+        rates = values[np.isfinite(values) & (values > 0)]
+        if rates.size and "learning_rate" not in logged:
+            logged["learning_rate"] = float(rates.max())
         if monitored and "optimizer" not in logged:
             logged["optimizer"] = monitored["optimizer"]
     return logged

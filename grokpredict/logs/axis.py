@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from grokpredict.logs.cells import is_nothing
+from grokpredict.logs.cells import Numbers, is_nothing
 from grokpredict.logs.columns import (
     CALLS,
     EPOCH_NAMES,
@@ -115,7 +115,8 @@ def _bare(name: str) -> str:
 
 
 def _is_empty(table: Table, column: str) -> bool:
-    return all(map(is_nothing, table.columns[column]))
+    cells = table.columns[column]
+    return not cells.values.size if isinstance(cells, Numbers) else all(map(is_nothing, cells))
 
 
 def _is_step(log: _Log, column: str) -> bool:

@@ -151,6 +151,8 @@ def is_number(cell: Any) -> bool:
 
 def is_text(column: Iterable[Any]) -> bool:
     """Say whether the first cell of a column that tells something is no number."""
+    if isinstance(column, Numbers):
+        return False
     first = next((cell for cell in column if not is_nothing(cell)), None)
     return isinstance(first, str) and not is_number(first)
 
