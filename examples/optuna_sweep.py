@@ -10,8 +10,9 @@ A sweep with Optuna in which doomed runs are pruned.
     python examples/optuna_sweep.py [--classifier FILE] [--trials 20] [--max-steps 10000] [--check]
 
 Each trial trains a network on a + b mod 31 under Lightning. ``GrokPredictor`` stops the fit of a
-run that will not generalise, ``prune_if_stopped`` tells Optuna. With ``--check`` every stopped run
-is trained to its end after all, to see how many of them would have generalised.
+run that will not generalise, ``prune_if_stopped`` tells Optuna. With ``--ledger sweep/`` the trials
+learn from each other, also in several processes. With ``--check`` every stopped run is trained to
+its end after all, to see how many of them would have generalised.
 """
 
 import argparse
@@ -87,6 +88,7 @@ def main() -> None:
     parser.add_argument("--classifier", default="default")
     parser.add_argument("--trials", type=int, default=20)
     parser.add_argument("--max-steps", type=int, default=10_000)
+    parser.add_argument("--ledger")
     parser.add_argument("--check", action="store_true")
     arguments = parser.parse_args()
     logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)
@@ -99,7 +101,9 @@ def main() -> None:
             "weight_decay": trial.suggest_float("weight_decay", 1e-3, 3.0, log=True),
             "train_fraction": trial.suggest_float("train_fraction", 0.3, 0.8),
         }
-        predictor = GrokPredictor(arguments.classifier)
+        predictor = GrokPredictor(
+            arguments.classifier, ledger=arguments.ledger, name=f"trial {trial.number}"
+        )
         trainer = fit(hparams, trial.number, arguments.max_steps, predictor)
         trained += trainer.global_step
         prune_if_stopped(predictor)

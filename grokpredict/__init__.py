@@ -15,11 +15,14 @@ if TYPE_CHECKING:
     from grokpredict._util.errors import GrokpredictError as GrokpredictError
     from grokpredict.diagnosis import TrajectoryProbe as TrajectoryProbe
     from grokpredict.diagnosis import diagnose as diagnose
+    from grokpredict.evaluation import Audit as Audit
     from grokpredict.evaluation import Evaluation as Evaluation
     from grokpredict.evaluation import Score as Score
+    from grokpredict.evaluation import audit as audit
     from grokpredict.evaluation import evaluate as evaluate
     from grokpredict.evaluation import score as score
     from grokpredict.live import GrokMonitor as GrokMonitor
+    from grokpredict.live import SweepLedger as SweepLedger
     from grokpredict.live.lightning import GrokPredictor as GrokPredictor
     from grokpredict.logs import Columns as Columns
     from grokpredict.logs import LogError as LogError
@@ -45,6 +48,7 @@ if TYPE_CHECKING:
     from grokpredict.training import train as train
 
 _HOMES = {
+    "Audit": "evaluation",
     "CalibrationReport": "training",
     "ClassifierFileError": "model",
     "Columns": "logs",
@@ -61,11 +65,13 @@ _HOMES = {
     "Run": "runs",
     "Score": "evaluation",
     "Sweep": "runs",
+    "SweepLedger": "live",
     "TrainingReport": "training",
     "TrajectoryProbe": "diagnosis",
     "UnsuitableRunError": "runs",
     "UnsuitableSweepError": "runs",
     "Verdict": "model",
+    "audit": "evaluation",
     "calibrate": "training",
     "diagnose": "diagnosis",
     "evaluate": "evaluation",

@@ -44,9 +44,10 @@ def fit(
     *callbacks: pl.Callback,
     data: Any = None,
     ckpt_path: Path | None = None,
+    sweep: Path | None = None,
     **options: Any,
 ) -> GrokPredictor:
-    predictor = GrokPredictor(CLASSIFIER, budget=BUDGET)
+    predictor = GrokPredictor(CLASSIFIER, budget=BUDGET, ledger=sweep, name=case)
     options = {**QUIET, "max_steps": STEPS, **options}
     options.setdefault("strategy", pl.strategies.DDPStrategy(process_group_backend="gloo"))
     trainer = pl.Trainer(
@@ -79,6 +80,12 @@ def differing_losses() -> None:
 
 def doomed() -> None:
     fit("doomed", Differs(DOOMED))
+
+
+def in_a_ledger() -> None:
+    """The second run is audited, by its name."""
+    for case in ("run 22", "run 21"):
+        fit(case, Differs(DOOMED), sweep=FOLDER / "sweep", max_steps=210)
 
 
 def nan_on_one() -> None:
@@ -264,6 +271,7 @@ def same_weights() -> None:
 if __name__ == "__main__":
     differing_losses()
     doomed()
+    in_a_ledger()
     nan_on_one()
     uneven_batches()
     resumed()

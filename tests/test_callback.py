@@ -654,7 +654,7 @@ def test_a_broken_logger_does_not_stop_the_verdict(
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"action": "kill"}, "action must be 'stop' or 'warn', got 'kill'"),
+        ({"action": "kill"}, "action must be 'stop', 'warn' or 'checkpoint', got 'kill'"),
         ({"budget": 0}, "the budget must be at least 1 step, got 0"),
         ({"max_false_abort": 0}, "max_false_abort must be a share between 0 and 1, got 0"),
     ],

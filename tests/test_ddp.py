@@ -11,10 +11,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ledger_writers import with_good_runs
 from lightning_namespace import pl
 from lightning_runs import GOOD, LIGHTNING_WARNINGS, QUIET, Follows, batches
 from short_runs import BUDGET
 
+from grokpredict.live.ledger import SweepLedger
 from grokpredict.live.lightning import GrokPredictor
 from grokpredict.model.classifier import GrokClassifier
 
@@ -29,6 +31,7 @@ DEADLINE = 400
 def folder(short_classifier_file: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What two processes wrote; they ran all cases one after the other."""
     folder = tmp_path_factory.mktemp("ddp")
+    with_good_runs(folder / "sweep", ("train_loss", "weight_norm", "spectrum"))
     with socket.socket() as found:
         found.bind(("127.0.0.1", 0))
         port = found.getsockname()[1]
@@ -88,6 +91,17 @@ def test_only_the_first_process_writes(folder: Path) -> None:
 def test_a_doomed_run_is_stopped_in_both_at_the_same_step(folder: Path) -> None:
     told = both(folder, "doomed")
     assert told["global_step"] == told["stopped_step"] == 201
+
+
+def test_a_ledger_stops_both_or_audits_both_and_one_process_writes(folder: Path) -> None:
+    assert both(folder, "run 22")["stopped_step"] == 201
+    audited = both(folder, "run 21")
+    assert (audited["global_step"], audited["stopped_step"]) == (210, None)
+    assert "this run is audited" in audited["verdicts"][0]["reason"]
+    written = SweepLedger(folder / "sweep").read()
+    ends = {entry.name: entry.end for entry in written.entries if entry.name.startswith("run")}
+    assert ends == {"run 22": "stopped", "run 21": "ended early"}
+    assert (len(written.entries), written.left_out) == (21, ())
 
 
 def test_nan_in_one_process_is_missing_in_both(folder: Path) -> None:

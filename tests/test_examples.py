@@ -12,6 +12,7 @@ import pytest
 from lightning_namespace import NAMESPACES
 from short_runs import BUDGET, run
 
+from grokpredict.evaluation import audit
 from grokpredict.logs import write_bundle
 from grokpredict.model.classifier import GrokClassifier
 
@@ -26,9 +27,10 @@ ROOT = Path(__file__).parent.parent
         ("fabric_loop.py", ["--max-steps", "300"], "step 200: "),
         (
             "optuna_sweep.py",
-            ["--max-steps", "300", "--trials", "2", "--check"],
+            ["--max-steps", "300", "--trials", "2", "--ledger", "sweep", "--check"],
             "pruned runs generalise if they are trained to the end",
         ),
+        ("ray_sweep.py", ["--max-steps", "240", "--trials", "2"], "2 runs in the ledger"),
         ("score_csv.py", ["--budget", "400"], "P(generalises by 400)"),
     ],
 )
@@ -36,6 +38,34 @@ def test_example(
     short_classifier_file: Path, example: str, arguments: list[str], said: str, tmp_path: Path
 ) -> None:
     assert said in output_of(example, short_classifier_file, tmp_path, *arguments)
+
+
+def test_example_of_a_slurm_array(short_classifier_file: Path, tmp_path: Path) -> None:
+    """Three tasks at once and one folder."""
+    tasks = [
+        subprocess.Popen(
+            [
+                sys.executable,
+                str(ROOT / "examples" / "slurm_array.py"),
+                *("--classifier", str(short_classifier_file), "--max-steps", "300"),
+            ],
+            cwd=tmp_path,
+            env={**environment(), "SLURM_ARRAY_TASK_ID": str(task)},
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        for task in range(3)
+    ]
+    said = [task.communicate(timeout=400)[0] for task in tasks]
+    assert all("step 220: " in text for text in said)
+    found = audit(tmp_path / "sweep")
+    assert (found.total.n, found.left_out) == (3, ())
+    assert found.total.good + found.total.doomed == 3
+    assert {account.runs.split()[0] for account in found.axes} == {
+        "lr",
+        "weight_decay",
+        "train_fraction",
+    }
 
 
 @pytest.mark.parametrize(
@@ -82,6 +112,10 @@ def test_example_of_training(tmp_path: Path) -> None:
     assert GrokClassifier.load(tmp_path / "own.npz").calibrations
 
 
+def environment() -> dict[str, str]:
+    return {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+
+
 def output_of(example: str, classifier_file: Path, folder: Path, *arguments: str) -> str:
     return example_output(example, folder, "--classifier", str(classifier_file), *arguments)
 
@@ -92,7 +126,7 @@ def example_output(example: str, folder: Path, *arguments: str) -> str:
     done = subprocess.run(
         [sys.executable, str(ROOT / "examples" / example), *arguments],
         cwd=folder,
-        env={**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"},
+        env=environment(),
         capture_output=True,
         text=True,
         check=False,

@@ -10,14 +10,18 @@ from typing import TYPE_CHECKING
 from grokpredict._util.lazy import lazily
 
 if TYPE_CHECKING:
+    from grokpredict.evaluation.auditing import Audit as Audit
+    from grokpredict.evaluation.auditing import audit as audit
     from grokpredict.evaluation.comparison import Evaluation as Evaluation
     from grokpredict.evaluation.comparison import evaluate as evaluate
     from grokpredict.evaluation.scoring import Score as Score
     from grokpredict.evaluation.scoring import score as score
 
 _HOMES = {
+    "Audit": "auditing",
     "Evaluation": "comparison",
     "Score": "scoring",
+    "audit": "auditing",
     "evaluate": "comparison",
     "score": "scoring",
 }

@@ -3,6 +3,7 @@
 ``GrokPredictor`` is in :mod:`grokpredict.live.lightning`, since it needs Lightning.
 """
 
+from grokpredict.live.ledger import SweepLedger
 from grokpredict.live.monitor import GrokMonitor
 
-__all__ = ["GrokMonitor"]
+__all__ = ["GrokMonitor", "SweepLedger"]

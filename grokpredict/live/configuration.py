@@ -63,6 +63,17 @@ def read_configuration(trainer: Any, pl_module: Any) -> Configuration:
     )
 
 
+def read_hparams(pl_module: Any) -> dict[str, str | int | float | bool | None]:
+    """Return the plain values that a module saved with ``save_hyperparameters``."""
+    saved = plain(pl_module, "_hparams")
+    if not isinstance(saved, dict):
+        return {}
+    # A dictionary of the user's own class may compute what it returns.
+    values = dict.copy(saved)
+    kinds = (str, int, float, bool, type(None))
+    return {str(name): value for name, value in values.items() if type(value) in kinds}
+
+
 def _optimizer_configuration(optimizer: Any, schedules: Iterable[Any]) -> Configuration:
     """Read name, peak learning rate, weight decay and momentum off a torch optimiser.
 

@@ -15,6 +15,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
+from grokpredict.live.ledger import SweepLedger, as_ledger
 from grokpredict.live.metrics import find_validation, found_channels, in_percent
 from grokpredict.live.monitor import GrokMonitor
 from grokpredict.model.classifier import GrokClassifier, load_classifier
@@ -170,6 +171,8 @@ class Feeds:
         Largest share of the runs that would generalise that may be stopped, with 95 % confidence.
     log : logging.Logger
         Is told why a trial is left alone.
+    ledger : str, Path or SweepLedger, optional
+        Folder from which the trials learn.
     """
 
     def __init__(
@@ -179,20 +182,23 @@ class Feeds:
         budget: int,
         max_false_abort: float,
         log: logging.Logger,
+        ledger: str | Path | SweepLedger | None = None,
     ) -> None:
         self._monitor_for = partial(
             GrokMonitor,
             load_classifier(classifier),
             budget=budget,
             max_false_abort=max_false_abort,
+            ledger=None if ledger is None else as_ledger(ledger),
         )
         self.teller = Teller(log)
         self._feeds: dict[Hashable, Feed] = {}
 
-    def of(self, trial: Hashable) -> Feed:
-        """Return the feed of a trial, a new one for a new trial."""
+    def of(self, trial: Hashable, hparams: Mapping[str, Any] | None = None) -> Feed:
+        """Return the feed of a trial, a new one for a new trial; a ledger keeps what was chosen."""
         if trial not in self._feeds:
-            self._feeds[trial] = Feed(self._monitor_for(), self.teller, "the trial")
+            monitor = self._monitor_for(name=str(trial), hparams=hparams)
+            self._feeds[trial] = Feed(monitor, self.teller, "the trial")
         return self._feeds[trial]
 
     @property

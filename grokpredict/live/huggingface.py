@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from grokpredict.live.feed import Feed, Teller, leaves_alone
+from grokpredict.live.ledger import SweepLedger, as_ledger
 from grokpredict.live.metrics import find_validation, not_recognised
 from grokpredict.live.monitor import GrokMonitor
 from grokpredict.model.classifier import GrokClassifier, load_classifier
@@ -41,6 +42,12 @@ class GrokPredictorCallback(TrainerCallback):  # type: ignore[misc,unused-ignore
         Optimiser step by which the run has to generalise, by default the trainer's last.
     max_false_abort : float
         Largest share of the runs that would generalise that may be stopped, with 95 % confidence.
+    ledger : str, Path or SweepLedger, optional
+        Folder from which the runs of a sweep learn, see :class:`~grokpredict.SweepLedger`.
+    name : str, optional
+        Of the run in the ledger; by default its output folder.
+    hparams : mapping, optional
+        What was chosen for the run, for the ledger.
 
     Attributes
     ----------
@@ -56,10 +63,16 @@ class GrokPredictorCallback(TrainerCallback):  # type: ignore[misc,unused-ignore
         *,
         budget: int | None = None,
         max_false_abort: float = 0.05,
+        ledger: str | Path | SweepLedger | None = None,
+        name: str | None = None,
+        hparams: Mapping[str, Any] | None = None,
     ) -> None:
         self._classifier = load_classifier(classifier)
         self._budget = budget
         self._max_false_abort = max_false_abort
+        self._ledger = None if ledger is None else as_ledger(ledger)
+        self._name = name
+        self._hparams = hparams
         self._feed: Feed | None = None
         self.teller = Teller(log)
         self.stopped_step: int | None = None
@@ -75,10 +88,17 @@ class GrokPredictorCallback(TrainerCallback):  # type: ignore[misc,unused-ignore
         self.stopped_step = None
         self._feed = None
         self.teller = Teller(log)
+        ledger = self._ledger
+        if ledger is not None and args.world_size > 1:
+            self.teller.warn("a ledger is for runs of one process; this run goes on without it")
+            ledger = None
         monitor = GrokMonitor(
             self._classifier,
             budget=self._budget or int(state.max_steps),
             max_false_abort=self._max_false_abort,
+            ledger=ledger,
+            name=self._name or str(Path(args.output_dir).absolute()),
+            hparams=self._hparams,
         )
         if monitor.silence is not None:
             self.teller.warn(monitor.silence)
@@ -108,6 +128,12 @@ class GrokPredictorCallback(TrainerCallback):  # type: ignore[misc,unused-ignore
             self.teller.warn(f"stopped at step {self.stopped_step}: {verdict.reason}")
         else:
             log.info("grokpredict: %s: %s", verdict.action, verdict.reason)
+
+    @leaves_alone("the run", None)
+    def on_train_end(self, args: Any, state: Any, control: Any, **known: Any) -> None:
+        """Tell the ledger how the run ended."""
+        if self._feed is not None:
+            self._feed.monitor.finish()
 
     @leaves_alone("the run", None)
     def on_evaluate(

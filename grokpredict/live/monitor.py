@@ -15,7 +15,9 @@ from numpy.typing import NDArray
 
 from grokpredict.features.profile import LOOKS, PROFILED, looks_before
 from grokpredict.features.recording import ACCURACIES, Recording
+from grokpredict.live.ledger import SweepLedger, as_ledger
 from grokpredict.live.policy import LOSS, LookPolicy, left_alone
+from grokpredict.live.record import RunRecord
 from grokpredict.model.channels import READABLE, VALIDATION, Reads, read_by
 from grokpredict.model.classifier import GrokClassifier, load_classifier
 from grokpredict.model.thresholds import check_max_false_abort
@@ -39,6 +41,17 @@ class GrokMonitor:
     max_false_abort : float
         Largest share of the runs that would generalise that may ever be stopped, with 95 %
         confidence, for runs like the classifier's calibration runs.
+    ledger : str, Path or SweepLedger, optional
+        Folder from which the runs of a sweep learn, see :class:`~grokpredict.SweepLedger`: the
+        threshold comes from it, and an abort that must not stop the run is a continue. Tell it
+        of every evaluation, and call :meth:`finish` at the end.
+    name : str, optional
+        Of the run in the ledger; a random one by default, which :meth:`state_dict` keeps.
+    hparams : mapping, optional
+        What was chosen for the run, for the ledger: its seeds are repetitions of what is the same
+        otherwise.
+    only_warns : str, optional
+        Why no abort will stop the run, if none will; the ledger must know.
 
     Raises
     ------
@@ -67,6 +80,10 @@ class GrokMonitor:
         *,
         budget: int,
         max_false_abort: float = 0.05,
+        ledger: str | Path | SweepLedger | None = None,
+        name: str | None = None,
+        hparams: Mapping[str, Any] | None = None,
+        only_warns: str | None = None,
     ) -> None:
         check_max_false_abort(max_false_abort)
         self.classifier = load_classifier(classifier)
@@ -78,6 +95,18 @@ class GrokMonitor:
         self._validation: float | None = None
         self._reads: Reads | None = None
         self.set_budget(budget)
+        self._record: RunRecord | None = None
+        if ledger is not None:
+            self._record = RunRecord(
+                as_ledger(ledger),
+                name,
+                budget=self.budget,
+                max_false_abort=max_false_abort,
+                rule=self.classifier.rule,
+                calibrations=self.classifier.calibrations,
+                configuration=hparams,
+                only_warns=only_warns,
+            )
 
     @property
     def verdicts(self) -> list[Verdict]:
@@ -224,6 +253,8 @@ class GrokMonitor:
         for channel, value in values.items():
             if value is not None:
                 self.take(channel, np.array([at - 1]), np.array([float(value)]))
+                if self._record is not None and channel == self.classifier.rule.metric:
+                    self._record.evaluated(at, self._as_share(float(value)))
 
     def saw_percentages(self) -> None:
         """Take note that this run's accuracies are percentages."""
@@ -236,10 +267,31 @@ class GrokMonitor:
     @property
     def generalised(self) -> str | None:
         """A sentence, if the latest validation metric shows that the run has generalised."""
-        value, rule = self._validation, self.classifier.rule
-        if value is not None and self._recording.percent and rule.metric in ACCURACIES:
-            value /= 100
-        return left_alone(rule, value)
+        value = None if self._validation is None else self._as_share(self._validation)
+        return left_alone(self.classifier.rule, value)
+
+    def _as_share(self, value: float) -> float:
+        """Return a value of the metric that the rule names, which may be a percentage."""
+        percent = self._recording.percent and self.classifier.rule.metric in ACCURACIES
+        return value / 100 if percent else value
+
+    @property
+    def in_ledger(self) -> bool:
+        """Whether a ledger waits to hear how the run ends."""
+        return self._record is not None
+
+    def finish(self, step: int | None = None, *, diverged: bool = False) -> None:
+        """Tell the ledger that the run has ended; without one nothing happens.
+
+        Parameters
+        ----------
+        step : int, optional
+            Optimiser steps made, by default those up to the latest training loss.
+        diverged : bool
+            Whether its loss is not finite any more.
+        """
+        if self._record is not None:
+            self._record.finish(self._n_seen if step is None else step, diverged=diverged)
 
     # ---------------------------------------------------------------- looking
 
@@ -259,6 +311,8 @@ class GrokMonitor:
             verdict = Verdict("continue", reason, step, self.budget)
         else:
             verdict = self._judged(len(self._verdicts))
+        if self._record is not None:
+            verdict = self._record.take(verdict, settled=self._reads is not None)
         self._verdicts.append(verdict)
         return verdict
 
@@ -309,8 +363,7 @@ class GrokMonitor:
         if self._reads is None and self._policy.settles(
             readable,
             awaits=n_evaluations > 0,
-            stops=self.classifier.threshold(reads, self.max_false_abort, int(LOOKS[look]))
-            is not None,
+            stops=self._threshold(reads, int(LOOKS[look])) is not None,
         ):
             self._reads = reads
         verdict = judge(
@@ -327,6 +380,11 @@ class GrokMonitor:
             verdict = replace(verdict, every=round((verdict.horizon or 0) / n_evaluations))
         return verdict
 
+    def _threshold(self, reads: Reads, step: int) -> float | None:
+        if self._record is not None:
+            return self._record.terms(reads).threshold
+        return self.classifier.threshold(reads, self.max_false_abort, step)
+
     # ---------------------------------------------------------------- checkpoints
 
     def state_dict(self) -> dict[str, Any]:
@@ -340,6 +398,7 @@ class GrokMonitor:
             "validation": self._validation,
             "reads": None if self._reads is None else list(self._reads),
             "verdicts": [verdict_to_dict(verdict) for verdict in self._verdicts],
+            "ledger": None if self._record is None else self._record.state_dict(),
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
@@ -361,6 +420,8 @@ class GrokMonitor:
         self._validation = state["validation"]
         self._reads = None if state["reads"] is None else tuple(state["reads"])
         self._n_seen = int(state["n_seen"])
+        if self._record is not None and state["ledger"] is not None:
+            self._record.load_state_dict(state["ledger"])
 
 
 def check_state(state: Mapping[str, Any]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import math
 from pathlib import Path
+from typing import Any
 
 from grokpredict.live.feed import Feeds, leaves_alone
 from grokpredict.live.policy import ended
@@ -64,6 +65,24 @@ class GrokPruner(optuna.pruners.BasePruner):
             # Optuna keeps a NaN as None.
             feed.take({}, step + 1, math.nan if value is None else float(value))
         return ended(feed.monitor.verdicts)
+
+
+def estimate_if_stopped(predictor: Any) -> float | None:
+    """Return the chance that a fit which was stopped would have generalised; None if it was not.
+
+    An objective that is a validation accuracy, or whether a run generalises, may return it in place
+    of what the run would have reached: so the sampler learns from the trial, and is not misled by
+    the accuracy at which it was stopped.
+
+    Parameters
+    ----------
+    predictor : GrokPredictor
+        The callback of that fit.
+    """
+    if predictor.stopped_step is None:
+        return None
+    chance: float | None = predictor.verdicts[-1].probability
+    return chance
 
 
 def prune_if_stopped(predictor: object) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from grokpredict.live.feed import Feeds, leaves_alone
+from grokpredict.live.ledger import SweepLedger
 from grokpredict.live.monitor import GrokMonitor
 from grokpredict.logs.columns import shown
 from grokpredict.model.classifier import GrokClassifier
@@ -43,6 +44,9 @@ class GrokStopper(Stopper):  # type: ignore[misc,unused-ignore]
         Optimiser steps between two results.
     max_false_abort : float
         Largest share of the runs that would generalise that may be stopped, with 95 % confidence.
+    ledger : str, Path or SweepLedger, optional
+        Folder from which the trials learn, see :class:`~grokpredict.SweepLedger`; results must
+        hold the validation metric then, for it tells how a trial ends.
     """
 
     def __init__(
@@ -53,10 +57,13 @@ class GrokStopper(Stopper):  # type: ignore[misc,unused-ignore]
         loss_key: str = "loss",
         stride: int = 1,
         max_false_abort: float = 0.05,
+        ledger: str | Path | SweepLedger | None = None,
     ) -> None:
         if stride < 1:
             raise ValueError(f"the stride must be at least 1 step, got {stride}")
-        self._feeds = Feeds(classifier, budget=budget, max_false_abort=max_false_abort, log=log)
+        self._feeds = Feeds(
+            classifier, budget=budget, max_false_abort=max_false_abort, log=log, ledger=ledger
+        )
         self.teller = self._feeds.teller
         self._loss_key = loss_key
         self._stride = stride
@@ -69,7 +76,7 @@ class GrokStopper(Stopper):  # type: ignore[misc,unused-ignore]
     @leaves_alone("the trial", False)
     def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
         """Take a result; say whether the trial is to be stopped."""
-        feed = self._feeds.of(trial_id)
+        feed = self._feeds.of(trial_id, result.get("config"))
         if self._loss_key not in result:
             self.teller.warn(
                 f"a result must hold the training loss as {self._loss_key!r}, there are "

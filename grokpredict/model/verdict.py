@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import numpy as np
@@ -50,6 +50,8 @@ class Verdict:
         Channels that the look read, where it was judged.
     every : int or None
         Steps between two evaluations on average, where the look read validation.
+    spared : str or None
+        Why a run below the threshold is not stopped, where the ledger of its sweep says so.
     """
 
     action: Action
@@ -65,6 +67,7 @@ class Verdict:
     late_step: int | None = None
     reads: tuple[str, ...] = ()
     every: int | None = None
+    spared: str | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "reads", tuple(self.reads))  # JSON makes a list of it
@@ -147,6 +150,35 @@ def judge(
         late_step=late,
         reads=reads,
     )
+
+
+def decided_by(verdict: Verdict, threshold: float | None, source: str) -> Verdict:
+    """Return a verdict with the same probability by another threshold.
+
+    Parameters
+    ----------
+    verdict : Verdict
+        With a probability; an abstention stays one.
+    threshold : float or None
+        Runs below it are stopped; None if none are.
+    source : str
+        Where the threshold comes from, for people.
+    """
+    chance = verdict.probability
+    if chance is None or verdict.action == "abstain":
+        return verdict
+    says = (
+        f"After {verdict.horizon} steps, P(generalises by {verdict.budget}) = {100 * chance:.1f} %"
+    )
+    action: Action = "continue"
+    if threshold is None:
+        says = f"{says}; there is no abort threshold yet."
+    elif chance < threshold:
+        action = "abort"
+        says = f"{says}, below the abort threshold of {100 * threshold:.1f} % ({source})."
+    else:
+        says = f"{says}; the abort threshold is {100 * threshold:.1f} % ({source})."
+    return replace(verdict, action=action, reason=says, threshold=threshold)
 
 
 def summary(verdict: Verdict) -> str:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from grokpredict._util.lazy import lazily
 
 if TYPE_CHECKING:
+    from grokpredict.reporting.audits import audit_text as audit_text
     from grokpredict.reporting.calibrations import calibration_text as calibration_text
     from grokpredict.reporting.calibrations import training_conclusion as training_conclusion
     from grokpredict.reporting.diagnoses import diagnosis_text as diagnosis_text
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from grokpredict.reporting.training import training_text as training_text
 
 _HOMES = {
+    "audit_text": "audits",
     "calibration_text": "calibrations",
     "diagnosis_figure": "diagnosis_panels",
     "diagnosis_text": "diagnoses",

@@ -7,7 +7,8 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from grokpredict.live.configuration import read_configuration
+from grokpredict.live.configuration import read_configuration, read_hparams
+from grokpredict.live.ledger import SweepLedger, as_ledger
 from grokpredict.live.lightning.agreement import Answer, Ending
 from grokpredict.live.lightning.guard import described, guarded
 from grokpredict.live.lightning.namespaces import callback_bases
@@ -42,13 +43,18 @@ class GrokPredictor(_Callback):
     budget : int, optional
         Optimiser step by which the run has to generalise. By default the last step of the fit,
         from ``max_steps`` and ``max_epochs``; where neither tells, nothing is stopped.
-    action : {"stop", "warn"}
-        What an abort does: end the fit after the current batch, or log a warning only.
+    action : {"stop", "warn", "checkpoint"}
+        What an abort does: end the fit after the current batch, log a warning only, or save a
+        checkpoint, say how to resume from it, and end the fit.
     loss_key : str
         Where the training loss is in what ``training_step`` returns.
     val_metric : str, optional
         Name under which the module logs the validation metric of the classifier's rule. By
         default it is recognised: ``val_acc``, ``val/accuracy``, ....
+    ledger : str, Path or SweepLedger, optional
+        Folder from which the runs of a sweep learn, see :class:`~grokpredict.SweepLedger`.
+    name : str, optional
+        Of the run in the ledger; a random one by default, which checkpoints keep.
 
     Attributes
     ----------
@@ -83,14 +89,16 @@ class GrokPredictor(_Callback):
         *,
         max_false_abort: float = 0.05,
         budget: int | None = None,
-        action: Literal["stop", "warn"] = "stop",
+        action: Literal["stop", "warn", "checkpoint"] = "stop",
         loss_key: str = "loss",
         val_metric: str | None = None,
+        ledger: str | Path | SweepLedger | None = None,
+        name: str | None = None,
     ) -> None:
         super().__init__()
         check_max_false_abort(max_false_abort)
-        if action not in ("stop", "warn"):
-            raise ValueError(f"action must be 'stop' or 'warn', got {action!r}")
+        if action not in ("stop", "warn", "checkpoint"):
+            raise ValueError(f"action must be 'stop', 'warn' or 'checkpoint', got {action!r}")
         if budget is not None and budget < 1:
             raise ValueError(f"the budget must be at least 1 step, got {budget}")
         self.classifier = load_classifier(classifier)
@@ -99,10 +107,12 @@ class GrokPredictor(_Callback):
         self.action = action
         self.loss_key = loss_key
         self.val_metric = val_metric
-        name = classifier if isinstance(classifier, str | Path) else "given"
+        self.ledger = None if ledger is None else as_ledger(ledger)
+        self.name = name
+        which = classifier if isinstance(classifier, str | Path) else "given"
         # What is watched, and by what: the other arguments may be changed on a resume.
         self._key = self._generate_state_key(
-            classifier=str(name), loss_key=loss_key, val_metric=val_metric
+            classifier=str(which), loss_key=loss_key, val_metric=val_metric
         )
         self._reset()
 
@@ -191,7 +201,7 @@ class GrokPredictor(_Callback):
         elif reason is not None and not self.verdicts:
             expected = trainer.fast_dev_run or self._watch is not None
             self._report.say(reason, logging.INFO if expected else logging.WARNING)
-        elif ready and self.action == "stop":
+        elif ready and self.action != "warn":
             endless = never_stops(trainer)
             if endless is not None:
                 self._report.say(endless, logging.WARNING)
@@ -215,7 +225,7 @@ class GrokPredictor(_Callback):
         watch = self._watch
         if trainer.sanity_checking or watch is None or not watch.in_fit:
             return
-        if watch.buffer is None and not watch.waits:
+        if watch.buffer is None and not watch.waits and not watch.monitor.in_ledger:
             return
         try:
             watch.validation.ended(trainer, watch.step)
@@ -231,6 +241,7 @@ class GrokPredictor(_Callback):
             unseen = watch.why_no_look()
             if unseen is not None:
                 self._report.say(unseen, logging.WARNING)
+            watch.monitor.finish(watch.step)
 
     @guarded
     def on_exception(self, trainer: Any, pl_module: Any, exception: BaseException) -> None:
@@ -259,7 +270,17 @@ class GrokPredictor(_Callback):
         budget = planned_budget(trainer, optimises(pl_module), self.budget, state)
         if isinstance(budget, str):
             return budget
-        monitor = GrokMonitor(self.classifier, budget=budget, max_false_abort=self.max_false_abort)
+        self._read_configuration(trainer, pl_module)
+        monitor = GrokMonitor(
+            self.classifier,
+            budget=budget,
+            max_false_abort=self.max_false_abort,
+            # The first process looks for all, and writes for all.
+            ledger=self.ledger if trainer.is_global_zero else None,
+            name=self.name,
+            hparams={**self._configuration.known(), **read_hparams(pl_module)},
+            only_warns="action is 'warn'" if self.action == "warn" else None,
+        )
         self._watch = Watch(
             trainer,
             pl_module,
@@ -269,7 +290,6 @@ class GrokPredictor(_Callback):
             val_metric=self.val_metric,
             report=self._report,
         )
-        self._read_configuration(trainer, pl_module)
         if state:
             self._restore(self._watch, state)
             stricter = self.max_false_abort < state["max_false_abort"]
@@ -286,7 +306,7 @@ class GrokPredictor(_Callback):
 
     def _ending(self, trainer: Any, watch: Watch) -> Ending | None:
         """Decide what becomes of an abort; None if it only warns."""
-        return self._stop.ending(trainer, watch) if self.action == "stop" else None
+        return None if self.action == "warn" else self._stop.ending(trainer, watch)
 
     def _act(self, trainer: Any, watch: Watch, answer: Answer) -> None:
         """Say what was decided, to the user and to the loggers."""
@@ -294,13 +314,37 @@ class GrokPredictor(_Callback):
         news = verdicts[len(verdicts) - len(answer.verdicts) :]
         for verdict in news:
             if verdict.action != "abort":
-                self._report.say(f"{verdict.action}: {verdict.reason}", logging.INFO)
+                level = logging.INFO if verdict.spared is None else logging.WARNING
+                self._report.say(f"{verdict.action}: {verdict.reason}", level)
             elif answer.ending is None:
                 self._stop.warn(trainer, verdict.reason)
             self._report.log_probability(trainer, verdict)
         ended = answer.ending is not None and self._stop.carried_out(trainer, watch, answer.ending)
+        if self.action == "checkpoint" and self.stopped_step is not None and trainer.should_stop:
+            self._save(trainer)
         if news or ended:
             self._write_record(watch)
+
+    def _save(self, trainer: Any) -> None:
+        """Save a checkpoint of a run that is to end, and say how it goes on; all processes do.
+
+        Without the checkpoint it does not end.
+        """
+        path = Path(trainer.default_root_dir) / f"grokpredict-step={self.stopped_step}.ckpt"
+        failure = None
+        try:
+            trainer.save_checkpoint(path)
+        except Exception as error:  # a full disk, a value of the user's that cannot be saved
+            failure = described(error)
+        failure = trainer.strategy.broadcast(failure, src=0)
+        if failure is not None:
+            trainer.should_stop = False
+            self._stop.take_back()
+            message = f"not stopped: the checkpoint cannot be saved: {failure}"
+        else:
+            resume = f"To overrule it: trainer.fit(model, ckpt_path={str(path)!r})"
+            message = f"{self.stopping_reason_message} {resume}"
+        self._report.say(message, logging.WARNING)
 
     def _write_record(self, watch: Watch) -> None:
         monitor = watch.monitor

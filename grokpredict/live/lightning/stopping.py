@@ -91,11 +91,15 @@ class Stop:
         self.reason = StoppingReason.WARNED_ONLY
         self._report.say(f"would be stopped: {reason}", logging.WARNING)
 
+    def take_back(self) -> None:
+        """Take note that a fit that was to end goes on after all."""
+        self.step, self.reason = None, StoppingReason.NOT_STOPPED
+
     def resume(self, action: str, *, stricter: bool) -> None:
         """Go on after a resume, under arguments that may have been changed.
 
         A run that was stopped and goes on has been overruled. An abort that only warned is acted
-        on once the action is ``"stop"``; one that waits is dropped once it is ``"warn"``, or once
+        on once the action is another; one that waits is dropped once it is ``"warn"``, or once
         ``max_false_abort`` is stricter.
         """
         if self.step is not None:
@@ -105,7 +109,7 @@ class Stop:
             self.held, self.reason = None, StoppingReason.NOT_STOPPED
         elif action == "warn" and self.held is not None:
             self.held, self.reason = None, StoppingReason.WARNED_ONLY
-        elif action == "stop" and self.reason is StoppingReason.WARNED_ONLY:
+        elif action != "warn" and self.reason is StoppingReason.WARNED_ONLY:
             self.held, self.reason = self.aborted, StoppingReason.NOT_STOPPED
 
     @property

@@ -117,7 +117,11 @@ class Watch:
     @property
     def step(self) -> int:
         """Steps made so far, in losses."""
-        return self.monitor.n_seen + (0 if self.buffer is None else len(self.buffer))
+        if self.buffer is not None:
+            return self.monitor.n_seen + len(self.buffer)
+        # After the last look nobody counts losses. Where Lightning optimises, each is a step.
+        counts = self._automatic and self._count is not None
+        return int(self._count.completed) if counts else self.monitor.n_seen
 
     def take(self, trainer: Any, outputs: Any) -> bool:
         """Keep the loss of a batch; return whether it is time to look."""
