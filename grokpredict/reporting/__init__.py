@@ -10,25 +10,35 @@ from typing import TYPE_CHECKING
 from grokpredict._util.lazy import lazily
 
 if TYPE_CHECKING:
+    from grokpredict.reporting.cards import sweep_html as sweep_html
+    from grokpredict.reporting.curves_display import CurvesDisplay as CurvesDisplay
+    from grokpredict.reporting.curves_display import plot_curves as plot_curves
     from grokpredict.reporting.diagnoses import diagnosis_text as diagnosis_text
     from grokpredict.reporting.diagnoses import run_diagnosis_text as run_diagnosis_text
     from grokpredict.reporting.diagnosis_panels import diagnosis_figure as diagnosis_figure
     from grokpredict.reporting.diagnosis_panels import run_diagnosis_figure as run_diagnosis_figure
     from grokpredict.reporting.evaluation_panels import evaluation_figure as evaluation_figure
     from grokpredict.reporting.evaluations import evaluation_text as evaluation_text
+    from grokpredict.reporting.phase_display import PhaseDisplay as PhaseDisplay
+    from grokpredict.reporting.phase_display import plot_phase as plot_phase
     from grokpredict.reporting.score_panels import score_figure as score_figure
     from grokpredict.reporting.scores import score_text as score_text
     from grokpredict.reporting.training import training_text as training_text
 
 _HOMES = {
+    "CurvesDisplay": "curves_display",
+    "PhaseDisplay": "phase_display",
     "diagnosis_figure": "diagnosis_panels",
     "diagnosis_text": "diagnoses",
     "evaluation_figure": "evaluation_panels",
     "evaluation_text": "evaluations",
+    "plot_curves": "curves_display",
+    "plot_phase": "phase_display",
     "run_diagnosis_figure": "diagnosis_panels",
     "run_diagnosis_text": "diagnoses",
     "score_figure": "score_panels",
     "score_text": "scores",
+    "sweep_html": "cards",
     "training_text": "training",
 }
 
