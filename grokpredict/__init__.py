@@ -16,8 +16,10 @@ if TYPE_CHECKING:
     from grokpredict.diagnosis import diagnose as diagnose
     from grokpredict.evaluation import Evaluation as Evaluation
     from grokpredict.evaluation import Score as Score
+    from grokpredict.evaluation import Scores as Scores
     from grokpredict.evaluation import evaluate as evaluate
     from grokpredict.evaluation import score as score
+    from grokpredict.evaluation import score_sweep as score_sweep
     from grokpredict.live import GrokMonitor as GrokMonitor
     from grokpredict.live.lightning import GrokPredictor as GrokPredictor
     from grokpredict.logs import Columns as Columns
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
     from grokpredict.model import GrokClassifier as GrokClassifier
     from grokpredict.model import Verdict as Verdict
     from grokpredict.model import load_classifier as load_classifier
+    from grokpredict.reporting import report as report
     from grokpredict.runs import Configuration as Configuration
     from grokpredict.runs import Curve as Curve
     from grokpredict.runs import LabelRule as LabelRule
@@ -56,6 +59,7 @@ _HOMES = {
     "LogError": "logs",
     "Run": "runs",
     "Score": "evaluation",
+    "Scores": "evaluation",
     "Sweep": "runs",
     "TrainingReport": "training",
     "TrajectoryProbe": "diagnosis",
@@ -68,7 +72,9 @@ _HOMES = {
     "read_bundle": "logs",
     "read_run": "logs",
     "read_sweep": "logs",
+    "report": "reporting",
     "score": "evaluation",
+    "score_sweep": "evaluation",
     "train": "training",
     "write_bundle": "logs",
 }

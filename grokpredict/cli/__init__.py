@@ -7,6 +7,7 @@ import click
 from grokpredict.cli.diagnose import diagnose
 from grokpredict.cli.evaluate import evaluate
 from grokpredict.cli.options import Program
+from grokpredict.cli.report import report
 from grokpredict.cli.score import score
 from grokpredict.cli.sweep import sweep
 from grokpredict.cli.train_classifier import train_classifier
@@ -18,5 +19,5 @@ def main() -> None:
     """Forecast from the first steps of a training run whether it will grok."""
 
 
-for command in (train_classifier, score, evaluate, diagnose, sweep):
+for command in (train_classifier, score, evaluate, report, diagnose, sweep):
     main.add_command(command)

@@ -73,10 +73,10 @@ def evaluate(
             progress=progress,
         )
     if target is not None:
-        from grokpredict.reporting import evaluation_figure
-        from grokpredict.reporting.figure_file import write_figure
+        from grokpredict.reporting import EvaluationDisplay
+        from grokpredict.reporting.figure_file import write_display
 
-        write_figure(evaluation_figure(evaluation), target)
+        write_display(EvaluationDisplay.from_evaluation(evaluation), target)
     if as_json:
         print_json({"classifier": classifier, **evaluation.to_dict()})
         return

@@ -73,10 +73,10 @@ def score(
     if plot is not None:
         from pathlib import Path
 
-        from grokpredict.reporting import score_figure
-        from grokpredict.reporting.figure_file import write_figure
+        from grokpredict.reporting import ScoreDisplay
+        from grokpredict.reporting.figure_file import write_display
 
-        write_figure(score_figure(logged[0], scores[0], model), Path(plot))
+        write_display(ScoreDisplay.from_score(scores[0]), Path(plot))
     if as_json:
         print_json([score.to_dict() for score in scores])
     else:

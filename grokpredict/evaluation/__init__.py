@@ -12,14 +12,18 @@ from grokpredict._util.lazy import lazily
 if TYPE_CHECKING:
     from grokpredict.evaluation.comparison import Evaluation as Evaluation
     from grokpredict.evaluation.comparison import evaluate as evaluate
+    from grokpredict.evaluation.scores import Scores as Scores
+    from grokpredict.evaluation.scores import score_sweep as score_sweep
     from grokpredict.evaluation.scoring import Score as Score
     from grokpredict.evaluation.scoring import score as score
 
 _HOMES = {
     "Evaluation": "comparison",
     "Score": "scoring",
+    "Scores": "scores",
     "evaluate": "comparison",
     "score": "scoring",
+    "score_sweep": "scores",
 }
 
 __all__ = list(_HOMES)

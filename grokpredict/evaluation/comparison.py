@@ -6,10 +6,13 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from grokpredict._util.frames import frame
+from grokpredict._util.lazy import reporting
+from grokpredict._util.progress import Progress
 from grokpredict.evaluation.crossfit import cross_fitted
 from grokpredict.evaluation.ledger import (
     Finished,
@@ -45,8 +48,13 @@ from grokpredict.model.thresholds import check_max_false_abort
 from grokpredict.runs.labels import BoolArray
 from grokpredict.runs.sweep import Sweep, UnsuitableSweepError
 from grokpredict.training.digest import fingerprint
-from grokpredict.training.table import Progress, Unused, known_runs
+from grokpredict.training.table import Unused, known_runs
 from grokpredict.training.trainer import MIN_RUNS_PER_CLASS
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+    from grokpredict.reporting import EvaluationDisplay
 
 #: Stages that :func:`evaluate` tells the progress of.
 _STAGES = 4
@@ -153,6 +161,52 @@ class Evaluation:
     def to_dict(self) -> dict[str, Any]:
         """Return the evaluation as what :func:`json.dumps` takes."""
         return asdict(self)
+
+    def _repr_html_(self) -> str:
+        return str(reporting().evaluation_html(self))
+
+    def to_pandas(self) -> Any:
+        """Return a row a rule and a way to choose its setting: what it would lose and save.
+
+        Returns
+        -------
+        pandas.DataFrame, or dict of str to list without pandas
+            ``chosen`` is ``as it is``, ``to lose no more`` (than the classifier, in hindsight) or
+            ``within the bound``; shares as in :class:`~grokpredict.evaluation.ledger.Ledger`.
+        """
+        rows = [
+            (chosen, ledger)
+            for chosen, ledgers in (
+                ("as it is", self.as_is),
+                ("to lose no more", self.matched),
+                ("within the bound", self.at_bound),
+            )
+            for ledger in ledgers
+        ]
+        columns: dict[str, list[Any]] = {
+            "chosen": [chosen for chosen, _ in rows],
+            "rule": [ledger.rule for _, ledger in rows],
+            "setting": [ledger.setting for _, ledger in rows],
+        }
+        for name in ("lost", "saved"):
+            shares = [getattr(ledger, name) for _, ledger in rows]
+            columns[name] = [share.value for share in shares]
+            columns[f"{name}_low"] = [share.low for share in shares]
+            columns[f"{name}_high"] = [share.high for share in shares]
+        for name in ("n_lost", "n_good", "cut", "saved_of_all", "matched"):
+            columns[name] = [getattr(ledger, name) for _, ledger in rows]
+        return frame(columns)
+
+    def plot(self, ax: Axes | None = None) -> EvaluationDisplay:
+        """Draw lost and saved beside other rules, AUROC by look, and calibration.
+
+        Parameters
+        ----------
+        ax : matplotlib.axes.Axes, optional
+            Three panels are drawn within its bounds; in a new figure by default.
+        """
+        display: EvaluationDisplay = reporting().plot_evaluation(self, ax)
+        return display
 
 
 def evaluate(

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from grokpredict._util.lazy import reporting
 from grokpredict.features.metrics import Evaluations
 from grokpredict.features.profile import FIRST_LOOK
 from grokpredict.live.looks import looks_at
@@ -20,6 +21,11 @@ from grokpredict.model.verdict import Verdict, summary
 from grokpredict.runs.budget import Budget
 from grokpredict.runs.curve import UnsuitableRunError, check_window
 from grokpredict.runs.run import Run
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+    from grokpredict.reporting import ScoreDisplay
 
 #: Steps by which a run has to generalise where nobody says: those of Notsawo et al. 2023.
 DEFAULT_BUDGET = 10_000
@@ -43,6 +49,8 @@ class Score:
         Where the budget comes from.
     notes : tuple of str
         What is not certain about how the run was read, with the remedy.
+    run : Run or None
+        The run, for its curves.
     """
 
     path: str
@@ -51,6 +59,7 @@ class Score:
     looks: tuple[Verdict, ...]
     budget_source: str = ""
     notes: tuple[str, ...] = ()
+    run: Run | None = field(default=None, repr=False, compare=False)
 
     def __repr__(self) -> str:
         return f"<Score of {self.path}: {summary(self.verdict)}>"
@@ -68,6 +77,20 @@ class Score:
             "features": _finite(self.verdict.features),
             "looks": [{"horizon": look.horizon, **_short(look)} for look in self.looks],
         }
+
+    def _repr_html_(self) -> str:
+        return str(reporting().score_html(self))
+
+    def plot(self, ax: Axes | None = None) -> ScoreDisplay:
+        """Draw the curves of the run and P at each look; needs matplotlib.
+
+        Parameters
+        ----------
+        ax : matplotlib.axes.Axes, optional
+            Two panels are drawn within its bounds; in a new figure by default.
+        """
+        display: ScoreDisplay = reporting().plot_score(self, ax)
+        return display
 
 
 def score(
@@ -114,7 +137,7 @@ def score(
     classifier = load_classifier(classifier)
     found = _budget_of(run, budget)
     looked_at = _scored(run, classifier, found.steps, max_false_abort)
-    return replace(looked_at, budget_source=found.source, notes=run.notes)
+    return replace(looked_at, budget_source=found.source, notes=run.notes, run=run)
 
 
 def _budget_of(run: Run, budget: int | None) -> Budget:

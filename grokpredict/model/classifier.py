@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from grokpredict._util.lazy import reporting
 from grokpredict.features import window
 from grokpredict.features.conditioning import SignalSettings
 from grokpredict.features.configuration import has_context
@@ -138,6 +139,9 @@ class GrokClassifier:
         trained = f", trained on {n_runs} runs" if n_runs else ""
         looks = ", ".join(map(str, self.horizons))
         return f"<GrokClassifier: looks after {looks} steps{trained}>"
+
+    def _repr_html_(self) -> str:
+        return str(reporting().classifier_html(self))
 
     @property
     def horizons(self) -> tuple[int, ...]:

@@ -9,6 +9,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import ArrayLike
 
+from grokpredict._util.lazy import reporting
 from grokpredict.features.columns import COLUMNS
 from grokpredict.features.metrics import Evaluations
 from grokpredict.features.profile import LOOKS, PROFILED
@@ -71,6 +72,9 @@ class Verdict:
 
     def __repr__(self) -> str:
         return f"<Verdict: {summary(self)}>"
+
+    def _repr_html_(self) -> str:
+        return str(reporting().verdict_html(self))
 
 
 def judge_look(

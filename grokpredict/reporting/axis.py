@@ -41,8 +41,8 @@ class ConfigurationAxis:
     def of(cls, name: str, column: Sequence[Any]) -> ConfigurationAxis:
         """Choose the scale of a column.
 
-        >>> ConfigurationAxis.of("lr", [1e-4, 1e-2]).scale, ConfigurationAxis.of("p", [29, 31]).scale
-        ('log', 'linear')
+        >>> [ConfigurationAxis.of("", column).scale for column in ([1e-4, 1e-2], [29, 31])]
+        ['log', 'linear']
         >>> ConfigurationAxis.of("optimizer", ["sgd", "adamw", None]).categories
         ('adamw', 'sgd')
         """
@@ -71,6 +71,7 @@ class ConfigurationAxis:
             place = np.arcsinh(place / self.smallest)
         low, high = (np.nanmin(place), np.nanmax(place)) if np.isfinite(place).any() else (0, 0)
         return (place - low) / (high - low) if high > low else 0.0 * place + 0.5
+
 
 def _scale(values: FloatArray) -> Scale:
     if not values.size or values.min() < 0:

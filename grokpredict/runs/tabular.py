@@ -25,8 +25,9 @@ def sweep_columns(runs: Sequence[Run], budget: int | None = None) -> dict[str, l
     -------
     dict of str to list
         ``run``, ``outcome`` (good, doomed, unknown), ``phase``, ``t1`` to ``t4``, ``budget``,
-        ``budget_source``, ``last_step``, ``diverged`` and the configuration, with ``hparams.`` before
-        the name of a hyperparameter that would hide one of these. None where a value is not known.
+        ``budget_source``, ``last_step``, ``diverged`` and the configuration; ``hparams.`` is put
+        before the name of a hyperparameter that would hide one of these. None where a value is
+        not known.
     """
     ends = endings(runs, budget)
     times = [asdict(end.times) for end in ends]

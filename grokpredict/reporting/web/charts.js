@@ -4,6 +4,8 @@ const dark = window.matchMedia("(prefers-color-scheme: dark)");
 const logit = (p) => Math.log(p / (1 - p));
 const clipped = (p) => Math.min(Math.max(p, 5e-4), 1 - 5e-4);
 
+const isNarrow = () => document.documentElement.clientWidth < 600;
+
 function draw(id, spec) {
   const ink = dark.matches ? "#e6e8ea" : "#1c1f23", line = dark.matches ? "#363b41" : "#e3e6e9";
   const font = "system-ui, sans-serif";
@@ -11,11 +13,10 @@ function draw(id, spec) {
     background: "transparent", font, view: { stroke: null },
     axis: { labelColor: ink, titleColor: ink, gridColor: line, domainColor: line, tickColor: line,
             labelFontSize: 12, titleFontSize: 13, titleFontWeight: "normal", labelLimit: 190 },
-    legend: { labelColor: ink, titleColor: ink, labelFontSize: 12, titleFontSize: 12, orient: "top", columns: 3 },
+    legend: { labelColor: ink, titleColor: ink, labelFontSize: 12, titleFontSize: 12, orient: "top", columns: isNarrow() ? 2 : 5 },
     title: { color: ink, anchor: "start", fontSize: 13, fontWeight: "normal" }, text: { color: ink },
   };
-  const narrow = document.documentElement.clientWidth < 600;
-  const whole = { width: "container", height: narrow ? 260 : 320, config,
+  const whole = { width: "container", height: isNarrow() ? 260 : 320, config,
                   autosize: { type: "fit-x", contains: "padding" }, ...spec };
   const figure = document.getElementById(id);
   return vegaEmbed(figure, whole, { actions: false, renderer: "canvas" })
@@ -27,14 +28,16 @@ function draw(id, spec) {
     });
 }
 
-function colour(scale, title = null) {
-  const styles = report.styles[scale];
-  return { scale: { domain: Object.keys(styles), range: Object.values(styles).map((s) => s[dark.matches ? "dark" : "light"]) },
-           legend: { title, symbolOpacity: 1 } };
-}
+const tone = (style) => style[dark.matches ? "dark" : "light"];
 
-const shape = (scale) => ({ scale: { domain: Object.keys(report.styles[scale]),
-  range: Object.values(report.styles[scale]).map((s) => s.shape) }, legend: { title: null } });
+// The classes that occur among the rows, in the order of their scale.
+function classes(scale, field, rows) {
+  const there = new Set(rows.map((row) => row[field]));
+  const styles = Object.entries(report.styles[scale]).filter(([name]) => there.has(name));
+  const encode = (range) => ({ field, type: "nominal", legend: { title: null, symbolOpacity: 1 },
+    scale: { domain: styles.map(([name]) => name), range: styles.map(([, style]) => range(style)) } });
+  return { color: encode(tone), shape: encode((style) => style.shape) };
+}
 
 function bars(id, which, title, bound) {
   const values = report.rules.filter((rule) => rule[which].value !== null).map((rule) => ({
@@ -42,7 +45,7 @@ function bars(id, which, title, bound) {
     low: rule[which].low, high: rule[which].high }));
   const y = { field: "rule", type: "nominal", sort: null, title: null, axis: { labelLimit: 170 } };
   const x = { field: "value", type: "quantitative", title, axis: { format: ".0%", tickCount: 5 } };
-  const ours = report.styles.verdicts.continue[dark.matches ? "dark" : "light"];
+  const ours = tone(report.styles.verdicts.continue);
   const layer = [
     { mark: { type: "bar", height: { band: 0.6 } },
       encoding: { x, color: { field: "ours", type: "nominal", legend: null,
@@ -51,9 +54,9 @@ function bars(id, which, title, bound) {
       encoding: { x: { field: "low", type: "quantitative" }, x2: { field: "high" } } },
   ];
   if (bound !== null) layer.push({ data: { values: [{ bound }] },
-    mark: { type: "rule", strokeDash: [4, 3], color: report.styles.verdicts.abort[dark.matches ? "dark" : "light"] },
+    mark: { type: "rule", strokeDash: [4, 3], color: tone(report.styles.verdicts.abort) },
     encoding: { x: { field: "bound", type: "quantitative" }, y: null } });
-  return draw(id, { data: { values }, height: { step: 26 }, encoding: { y, tooltip: [
+  return draw(id, { data: { values }, height: 26 * values.length, encoding: { y, tooltip: [
     { field: "rule" }, { field: "setting" }, { field: "value", format: ".1%" }, { field: "low", format: ".1%" },
     { field: "high", format: ".1%" }] }, layer });
 }
@@ -69,7 +72,7 @@ function phaseDiagram(nameX, nameY, shaded) {
   const ink = dark.matches ? "#e6e8ea" : "#1c1f23";
   const layer = [
     { mark: { type: "point", filled: true, size: 55, opacity: 1, cursor: "pointer" },
-      encoding: { color: { field: "phase", type: "nominal", ...colour("phases") }, shape: { field: "phase", type: "nominal", ...shape("phases") } } },
+      encoding: classes("phases", "phase", values) },
     { transform: [{ filter: "datum.verdict === 'abort'" }],
       mark: { type: "point", filled: false, shape: "circle", size: 150, strokeWidth: 1.2, color: ink, cursor: "pointer" } },
   ];
@@ -77,13 +80,13 @@ function phaseDiagram(nameX, nameY, shaded) {
     mark: { type: "rect", tooltip: { content: "data" } }, encoding: {
       x: { field: "left", type: "quantitative", scale }, x2: { field: "right" }, y: { field: "bottom", type: "quantitative", scale }, y2: { field: "top" },
       opacity: { value: 0.35 }, tooltip: [{ field: "P", title: "mean P", format: ".2f" }, { field: "runs" }],
-      color: { field: "P", type: "quantitative", scale: { domain: [0, 1], range: dark.matches ? ["#15171a", "#d8dde2"] : ["#ffffff", "#30363d"] },
-               legend: { title: "mean P", gradientLength: 90, tickCount: 2, orient: "top" } } } });
+      fill: { field: "P", type: "quantitative", scale: { domain: [0, 1], range: dark.matches ? ["#15171a", "#d8dde2"] : ["#ffffff", "#30363d"] },
+               legend: { title: "mean P", gradientLength: 90, tickCount: 2, orient: "bottom" } } } });
   return draw("phase", { height: 420, data: { values },
     params: [{ name: "labels_x", value: labels(x) }, { name: "labels_y", value: labels(y) }],
     encoding: { x: encode(x, "x"), y: encode(y, "y"), tooltip: [{ field: "name", title: "run" }, { field: "across", title: nameX },
       { field: "up", title: nameY }, { field: "phase" }, { field: "verdict" }, { field: "P", format: ".3f" }] },
-    layer, resolve: { scale: { color: "independent" } } });
+    layer });
 }
 
 function cells(values, number = 12) {
@@ -117,7 +120,7 @@ function curves(id, runs, channel, title, extra = []) {
   return draw(id, { data: { values: positive }, layer: [
     { mark: { type: "line", clip: true, opacity, strokeWidth: runs.length > 1 ? 0.9 : 1.6, cursor: "pointer" },
       encoding: { x: stepAxis, y: { field: "value", type: "quantitative", title, scale, axis: { tickCount: 5 } }, detail: { field: "run" },
-                  color: { field: "verdict", type: "nominal", ...colour("verdicts") } } }, ...extra] });
+                  color: classes("verdicts", "verdict", positive).color } }, ...extra] });
 }
 
 // One run that diverges must not flatten all others.
@@ -136,30 +139,30 @@ function probabilities(id, runs) {
     axis: { values: [0.001, 0.01, 0.1, 0.5, 0.9, 0.99, 0.999].map(logit), grid: true,
             labelExpr: "format(1 / (1 + exp(-datum.value)), '~r')" } };
   const opacity = Math.min(Math.max(8 / Math.sqrt(runs.length + 1), 0.2), 0.9);
-  const abort = report.styles.verdicts.abort[dark.matches ? "dark" : "light"];
+  const outcomes = classes("outcomes", "outcome", values).color;
   return draw(id, { layer: [
     { data: { values }, mark: { type: "line", opacity, strokeWidth: 0.9, cursor: "pointer" }, encoding: { x: stepAxis, y, detail: { field: "run" },
-      color: { field: "outcome", type: "nominal", ...colour("outcomes") } } },
+      color: outcomes } },
     { data: { values: runs.length > 1 ? values.filter((row) => row.verdict === "abort") : values },
       mark: { type: "point", filled: true, opacity: 0.9, size: runs.length > 1 ? 22 : 60, cursor: "pointer" }, encoding: { x: stepAxis, y,
-        shape: { field: "verdict", type: "nominal", ...shape("verdicts"), legend: null }, color: { field: "outcome", type: "nominal", ...colour("outcomes") },
+        shape: { ...classes("verdicts", "verdict", values).shape, legend: null }, color: outcomes,
         tooltip: [{ field: "name", title: "run" }, { field: "step" }, { field: "P", format: ".3f" }, { field: "verdict" }, { field: "outcome" }] } },
     { data: { values: limits.map((limit) => ({ limit: logit(clipped(limit)), threshold: limit })) },
-      mark: { type: "rule", strokeDash: [5, 3], color: abort, strokeWidth: 1.3 },
+      mark: { type: "rule", strokeDash: [5, 3], color: tone(report.styles.verdicts.abort), strokeWidth: 1.3 },
       encoding: { y: { field: "limit", type: "quantitative" }, tooltip: [{ field: "threshold", format: ".4f" }] } }] });
 }
 
 function calibration(id, look) {
   const values = look.bins.map((bin) => ({ ...bin, label: String(bin.n) }));
   const side = { domain: [0, 1], nice: false };
-  const x = { field: "predicted", type: "quantitative", title: "mean P", scale: side, axis: { grid: false } };
-  const y = { field: "observed", type: "quantitative", title: "share that generalised", scale: side, axis: { grid: false } };
+  const x = { field: "predicted", type: "quantitative", title: "mean P", scale: side, axis: { grid: false, tickCount: 5 } };
+  const y = { field: "observed", type: "quantitative", title: "share that generalised", scale: side, axis: { grid: false, tickCount: 5 } };
   return draw(id, { layer: [
     { data: { values: [{ a: 0, b: 0 }, { a: 1, b: 1 }] }, mark: { type: "line", strokeDash: [4, 3], strokeWidth: 1, color: "#8f8f8f" },
       encoding: { x: { field: "a", type: "quantitative" }, y: { field: "b", type: "quantitative" } } },
     { data: { values }, layer: [
       { mark: { type: "rule", strokeWidth: 1.3, color: "#8f8f8f" }, encoding: { x, y: { field: "low", type: "quantitative" }, y2: { field: "high" } } },
-      { mark: { type: "point", filled: true, opacity: 1, size: 90, color: report.styles.verdicts.continue[dark.matches ? "dark" : "light"] },
+      { mark: { type: "point", filled: true, opacity: 1, size: 90, color: tone(report.styles.verdicts.continue) },
         encoding: { x, y, tooltip: [{ field: "n", title: "runs" }, { field: "predicted", format: ".3f" }, { field: "observed", format: ".3f" }] } },
       { mark: { type: "text", dx: 9, align: "left", fontSize: 12 }, encoding: { x, y, text: { field: "label" } } }] }] });
 }

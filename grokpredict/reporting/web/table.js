@@ -1,6 +1,6 @@
 // The table of runs: sorted by a click on a heading, filtered by what is typed.
 
-const ROWS = 200;
+const ROWS = 50;
 const listing = { sorted: null, descending: false, all: false };
 
 function tableColumns() {
