@@ -34,8 +34,8 @@ def finished(rate: float, decay: float, *, memorised: int, generalised: int, see
     return Run(
         channels={
             "train_loss": Curve(STEPS, np.exp(-STEPS / 300)),
-            "train_acc": Curve(STEPS, np.where(STEPS >= memorised, 1.0, 0.1)),
-            "val_acc": Curve(STEPS, np.where(STEPS >= generalised, 1.0, 0.1)),
+            "train_acc": Curve(STEPS, np.where(memorised <= STEPS, 1.0, 0.1)),
+            "val_acc": Curve(STEPS, np.where(generalised <= STEPS, 1.0, 0.1)),
         },
         configuration=Configuration("adamw", rate, decay),
         hparams={"lr": rate, "weight_decay": decay, "seed": seed},

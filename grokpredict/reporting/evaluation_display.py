@@ -12,6 +12,7 @@ from matplotlib.figure import Figure, SubFigure
 
 from grokpredict.reporting.drawing import PAGE, SMALL, label, nothing, panels, shortened
 from grokpredict.reporting.palette import FAINT, INK, VERDICTS
+from grokpredict.runs.curve import FloatArray
 
 if TYPE_CHECKING:
     from grokpredict.evaluation import Evaluation
@@ -137,7 +138,7 @@ def plot_evaluation(evaluation: Evaluation, ax: Axes | None = None) -> Evaluatio
     return EvaluationDisplay.from_evaluation(evaluation).plot(ax)
 
 
-def _columns(intervals: Sequence[Interval]) -> np.ndarray:
+def _columns(intervals: Sequence[Interval]) -> FloatArray:
     """Return values, lower and upper ends, shape (3, n); NaN where there is none."""
     rows = [(each.value, each.low, each.high) for each in intervals]
-    return np.array(rows, dtype=float).reshape(-1, 3).T
+    return np.asarray(np.array(rows, dtype=float).reshape(-1, 3).T)

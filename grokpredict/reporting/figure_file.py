@@ -11,9 +11,6 @@ from matplotlib.figure import Figure
 
 from grokpredict._util.atomic import replacing
 
-#: Text of a vector figure stays text, which a paper's own fonts may replace.
-_TEXT = {"pdf.fonttype": 42, "svg.fonttype": "none"}
-
 
 class Display(Protocol):
     """A figure that is collected and not drawn yet."""
@@ -35,5 +32,6 @@ def write_display(display: Display, path: Path) -> None:
 
 def write_figure(figure: Figure, path: Path) -> None:
     """Write a figure in the format that its name ends in; OSError if that cannot be done."""
-    with rc_context(_TEXT), replacing(path) as file:
+    # Text of a vector figure stays text, which a paper's own fonts may replace.
+    with rc_context({"pdf.fonttype": 42, "svg.fonttype": "none"}), replacing(path) as file:
         figure.savefig(file, format=path.suffix[1:].lower())

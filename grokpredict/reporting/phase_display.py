@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -94,7 +94,7 @@ class PhaseDisplay:
                            linewidths=0, zorder=3)  # fmt: skip
         handles = key(PHASES, self.phases)
         if self.stopped is not None and self.stopped.any():
-            ring = {"marker": "o", "markersize": 7, "markerfacecolor": "none"}
+            ring: dict[str, Any] = {"marker": "o", "markersize": 7, "markerfacecolor": "none"}
             ax.plot(x[self.stopped], y[self.stopped], linestyle="", color=INK, zorder=4,
                     markeredgewidth=0.8, **ring)  # fmt: skip
             handles.append(Line2D([], [], linestyle="", color=INK, label="stopped", **ring))

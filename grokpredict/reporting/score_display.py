@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 #: A loss that falls by less than this factor is drawn on a linear axis.
 DECADE = 10
+#: Of P, on a logit axis.
+TICKS = (0.001, 0.01, 0.1, 0.5, 0.9, 0.99, 0.999)
 LOSS, ACCURACY = "#3b3b3b", "#1b5299"
 
 
@@ -94,7 +96,7 @@ class ScoreDisplay:
         above.annotate("budget", (self.budget, 1), xycoords=("data", "axes fraction"), ha="right",
                        va="top", xytext=(-2, 0), textcoords="offset points", fontsize=SMALL,
                        color=FAINT)  # fmt: skip
-        above.set_title(textwrap.fill(self.reason, 62), loc="left", fontsize=SMALL, color=INK)
+        above.set_title(textwrap.fill(self.reason, 54), loc="left", fontsize=SMALL, color=INK)
         return self
 
     def _draw_curves(self, axis: Axes) -> None:
@@ -130,9 +132,10 @@ class ScoreDisplay:
                          marker=style.marker, linewidths=0, zorder=3)  # fmt: skip
         axis.step(self.steps, self.threshold, where="post", color=VERDICTS["abort"].light,
                   linewidth=1, linestyle="--")  # fmt: skip
-        axis.set_yscale("logit", one_half="0.5")
+        axis.set_yscale("logit")
         axis.set_ylim(3e-4, 1 - 3e-4)
         axis.yaxis.set_minor_locator(NullLocator())
+        axis.set_yticks(TICKS, [f"{tick:g}" for tick in TICKS])
         label(axis, "", "optimiser step", f"P(generalises by {self.budget})")
         legend_above(axis, key(VERDICTS, self.actions))
 
