@@ -7,10 +7,9 @@ from pathlib import Path
 import nbformat
 import pytest
 from nbclient import NotebookClient
-from report_sweep import report_sweep
-from short_runs import BUDGET
+from sweep_on_disk import write_sweep
 
-from grokpredict.logs.bundle import write_bundle
+RUNS = 16
 
 TUTORIAL = """\
 import grokpredict as gp
@@ -25,20 +24,7 @@ gp.report(sweep, "report.html")
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning:jupyter_client")
 def test_the_tutorial_runs_in_a_notebook(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    runs = report_sweep().runs
-    (tmp_path / "sweeps").mkdir()
-    write_bundle(
-        tmp_path / "sweeps" / "runs.npz",
-        channels={
-            name: (
-                runs[0].channels[name].steps,
-                [run.channels[name].values for run in runs],
-            )
-            for name in ("train_loss", "val_acc")
-        },
-        n_steps=[BUDGET] * len(runs),
-        hparams=[{**run.hparams, "max_steps": BUDGET} for run in runs],
-    )
+    write_sweep(tmp_path / "sweeps", bundles=1, runs=RUNS)
     monkeypatch.setenv("IPYTHONDIR", str(tmp_path / "ipython"))
     cells = [nbformat.v4.new_code_cell(line) for line in TUTORIAL.splitlines()]
     notebook = nbformat.v4.new_notebook(cells=cells)
@@ -51,6 +37,6 @@ def test_the_tutorial_runs_in_a_notebook(tmp_path: Path, monkeypatch: pytest.Mon
     assert "image/png" in shown[5]
     assert sum("image/png" in out.get("data", ()) for out in cells[5].outputs) == 2
     (card,) = [out.data["text/html"] for out in cells[3].outputs]
-    assert f"Sweep of {len(runs)} runs" in card
+    assert f"Sweep of {RUNS} runs" in card
     assert len(card) < 20_000
     assert (tmp_path / "report.html").stat().st_size > 900_000

@@ -1,4 +1,4 @@
-"""An evaluation: lost and saved beside other rules, AUROC by look, calibration; needs matplotlib."""
+"""An evaluation: lost and saved, AUROC by look, calibration; needs matplotlib."""
 
 from __future__ import annotations
 
@@ -87,10 +87,12 @@ class EvaluationDisplay:
         """Draw lost to the left and saved to the right of a rule, each with its interval."""
         places = np.arange(len(self.ledgers))[::-1]
         colours = [OURS, *[OTHER] * (len(self.ledgers) - 1)]
-        for sign, shares in ((1, [x.saved for x in self.ledgers]), (-1, [x.lost for x in self.ledgers])):  # fmt: skip
-            value, low, high = sign * 100 * _columns(shares)
-            axis.barh(places, value, color=colours if sign == 1 else LOST, height=0.65, linewidth=0)
-            axis.hlines(places, low, high, color=INK, linewidth=0.8)
+        saved, saved_low, saved_high = 100 * _columns([ledger.saved for ledger in self.ledgers])
+        lost, lost_low, lost_high = -100 * _columns([ledger.lost for ledger in self.ledgers])
+        axis.barh(places, saved, color=colours, height=0.65, linewidth=0)
+        axis.barh(places, lost, color=LOST, height=0.65, linewidth=0)
+        axis.hlines(places, saved_low, saved_high, color=INK, linewidth=0.8)
+        axis.hlines(places, lost_high, lost_low, color=INK, linewidth=0.8)
         axis.axvline(0, color=INK, linewidth=0.6)
         axis.axvline(-100 * self.max_false_abort, color=LOST, linewidth=0.8, linestyle="--")
         axis.set_yticks(places, [shortened(ledger.rule, 30) for ledger in self.ledgers])
