@@ -29,6 +29,7 @@ from pytorch_lightning.callbacks import EarlyStopping, ThroughputMonitor
 from pytorch_lightning.loggers.logger import DummyLogger
 from torch.utils.data import DataLoader, TensorDataset
 
+from grokpredict.features.profile import looks_before
 from grokpredict.live.lightning import GrokPredictor
 from grokpredict.model.classifier import load_classifier
 
@@ -137,7 +138,9 @@ def main() -> None:
     logging.getLogger("grokpredict").setLevel(logging.ERROR)
     torch.set_num_threads(1)
     classifier = load_classifier(told.classifier)
-    horizons = [horizon for horizon in classifier.horizons_on(1) if horizon <= told.steps]
+    horizons = [
+        horizon for horizon in looks_before(max(BUDGET, told.steps)) if horizon < told.steps
+    ]
     steps = told.steps
 
     def predictor() -> GrokPredictor:
@@ -160,7 +163,7 @@ def main() -> None:
     empty: list[float] = []
     looks: dict[int, list[float]] = {horizon: [] for horizon in horizons}
     _, spent = one_fit(predictor(), Empty(steps), steps, False)
-    first = spent[horizons[0] - 1] / 1e6
+    first = spent[horizons[0]] / 1e6
     for _ in range(told.rounds):
         for name in random.sample(list(rows), len(rows)):
             make, module, logger = rows[name]
@@ -172,7 +175,7 @@ def main() -> None:
             in_hook[name].append(statistics.median(spent[10 : horizons[0] - 1]))
             if name == "GrokPredictor":
                 for horizon in horizons:
-                    looks[horizon].append(spent[horizon - 1])
+                    looks[horizon].append(spent[horizon])  # it is taken one step later
     bare = timed_nothing()
     step = statistics.median(empty)
     print(

@@ -23,10 +23,6 @@ from pathlib import Path
 import numpy as np
 
 from grokpredict.evaluation import evaluate
-from grokpredict.evaluation.comparison import own_replays
-from grokpredict.evaluation.ledger import finished
-from grokpredict.evaluation.looks import look_figures
-from grokpredict.evaluation.replay import Replay
 from grokpredict.features.conditioning import SignalSettings
 from grokpredict.logs import read_sweep
 from grokpredict.model.classifier import load_classifier
@@ -53,9 +49,8 @@ def trained_elsewhere(train, held, horizons, jobs):
     kinds = sorted(set(family[own]))
     splits = [(~own & (family != kind), own & (family == kind)) for kind in kinds]
     left_out = held_out_scores(runs, grids, splits, seed=0, jobs=jobs)
-    everything = held_out_scores(runs, grids, [(~own, own)], seed=0, jobs=jobs)
     steps = [grid.horizon for grid in grids]
-    return runs, own, family, steps, left_out, everything[CONFIGURATION_ALONE]
+    return runs, own, family, steps, left_out
 
 
 def family_areas(runs, own, family, steps, scores):
@@ -74,23 +69,12 @@ def family_areas(runs, own, family, steps, scores):
     return found
 
 
-def baseline(done, runs, steps, scores):
-    """Return the configuration alone, trained on the other sweep, as a replay of these runs."""
-    place = {id(run): i for i, run in enumerate(runs.runs)}
-    index = [place[id(run)] for run in done.runs.runs]
-    probability = scores[:, index]
-    nowhere = np.zeros(probability.shape)
-    return Replay("configuration only", tuple(steps), probability, nowhere > 0, nowhere)
-
-
 def report(train, held, which, jobs):
     """Return all figures as what JSON takes."""
     classifier = load_classifier(which)
     known = {facts_of(run, None).family for run in train.runs}
     kinds = [facts_of(run, None).family for run in held.runs]
-    runs, own, family, steps, left_out, alone = trained_elsewhere(
-        train, held, classifier.horizons, jobs
-    )
+    runs, own, family, steps, left_out = trained_elsewhere(train, held, classifier.horizons, jobs)
     found = {
         "trained_on": {"runs": len(train.runs), "families": sorted(map(str, known))},
         "left_out": family_areas(runs, own, family, steps, left_out),
@@ -107,10 +91,7 @@ def report(train, held, which, jobs):
             continue
         if replayed.overlap != "none":
             print(f"WARNING: trained on these runs: {replayed.overlap}", file=sys.stderr)
-        done = finished(known_runs(sweep, None, None)[0], classifier.horizons[0])
-        models = own_replays(done, classifier, replayed.max_false_abort)
-        looks = look_figures(done, models, baseline(done, runs, steps, alone))
-        found[part] = {**asdict(replayed), "looks": [asdict(look) for look in looks]}
+        found[part] = asdict(replayed)
     return found
 
 

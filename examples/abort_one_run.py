@@ -2,8 +2,8 @@
 
     python examples/abort_one_run.py [--classifier FILE] [--max-steps 10000]
 
-A network that memorises a + b mod 31 without weight decay. Where the classifier is sure that it
-will not generalise within ``max_steps``, the fit ends after a few hundred steps.
+A network that memorises a + b mod 31 without weight decay, and is validated every hundred steps.
+Where the classifier is sure that it will not generalise within ``max_steps``, the fit ends.
 """
 
 import argparse
@@ -24,13 +24,21 @@ class Memoriser(LightningModule):
         self.save_hyperparameters()
         self.net = nn.Sequential(nn.Linear(2 * P, 128), nn.ReLU(), nn.Linear(128, P))
         pairs = torch.cartesian_prod(torch.arange(P), torch.arange(P))
-        pairs = pairs[torch.randperm(len(pairs))][: len(pairs) * 2 // 5]
-        self.inputs = nn.functional.one_hot(pairs, P).flatten(1).float()
-        self.targets = pairs.sum(dim=1) % P
+        pairs = pairs[torch.randperm(len(pairs))]
+        inputs, targets = nn.functional.one_hot(pairs, P).flatten(1).float(), pairs.sum(dim=1) % P
+        n_train = len(pairs) * 2 // 5
+        self.train_set = (inputs[:n_train], targets[:n_train])
+        self.val_set = (inputs[n_train:], targets[n_train:])
 
     def training_step(self, batch, batch_idx):
         inputs, targets = batch
         return nn.functional.cross_entropy(self.net(inputs), targets)
+
+    def validation_step(self, batch, batch_idx):
+        inputs, targets = batch
+        outputs = self.net(inputs)
+        self.log("val_loss", nn.functional.cross_entropy(outputs, targets))
+        self.log("val_acc", (outputs.argmax(dim=1) == targets).float().mean())
 
     def configure_optimizers(self):
         return torch.optim.AdamW(
@@ -39,7 +47,10 @@ class Memoriser(LightningModule):
 
     def train_dataloader(self):
         # Full batches, a hundred an epoch.
-        return DataLoader([(self.inputs, self.targets)] * 100, batch_size=None)
+        return DataLoader([self.train_set] * 100, batch_size=None)
+
+    def val_dataloader(self):
+        return DataLoader([self.val_set], batch_size=None)
 
 
 def main() -> None:

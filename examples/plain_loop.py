@@ -2,7 +2,7 @@
 
     python examples/plain_loop.py [--classifier FILE] [--max-steps 10000]
 
-The losses stay on their device until a look is due, then they are copied all at once.
+The losses stay on their device until the next evaluation, then they are copied all at once.
 """
 
 import argparse
@@ -10,9 +10,10 @@ import argparse
 import torch
 from torch import nn
 
-from grokpredict import Configuration, GrokMonitor
+from grokpredict import GrokMonitor
 
 P = 31
+EVALUATE_EVERY = 25
 
 
 def main() -> None:
@@ -22,40 +23,34 @@ def main() -> None:
     arguments = parser.parse_args()
     torch.manual_seed(0)
     pairs = torch.cartesian_prod(torch.arange(P), torch.arange(P))
-    pairs = pairs[torch.randperm(len(pairs))][: len(pairs) * 2 // 5]
+    pairs = pairs[torch.randperm(len(pairs))]
     inputs = nn.functional.one_hot(pairs, P).flatten(1).float()
     targets = pairs.sum(dim=1) % P
+    train, val = slice(len(pairs) * 2 // 5), slice(len(pairs) * 2 // 5, None)
     net = nn.Sequential(nn.Linear(2 * P, 128), nn.ReLU(), nn.Linear(128, P))
     optimizer = torch.optim.AdamW(net.parameters(), lr=3e-3, weight_decay=0.0)
 
-    monitor = GrokMonitor(
-        arguments.classifier,
-        budget=arguments.max_steps,
-        configuration=Configuration(
-            optimizer="adamw",
-            learning_rate=3e-3,
-            weight_decay=0.0,
-            momentum=0.9,
-            batch_size=len(pairs),
-            train_size=len(pairs),
-            n_parameters=sum(p.numel() for p in net.parameters()),
-        ),
-    )
+    monitor = GrokMonitor(arguments.classifier, budget=arguments.max_steps)
     buffer: list[torch.Tensor] = []
     for step in range(1, arguments.max_steps + 1):
-        loss = nn.functional.cross_entropy(net(inputs), targets)
+        loss = nn.functional.cross_entropy(net(inputs[train]), targets[train])
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
-        if monitor.next_horizon is None:
-            continue
         buffer.append(loss.detach())
-        if step == monitor.next_horizon:
-            (verdict,) = monitor.extend(torch.stack(buffer).tolist())
-            buffer.clear()
-            print(f"step {step}: {verdict.action}: {verdict.reason}")
-            if verdict.action == "abort":
-                break
+        if step % EVALUATE_EVERY:
+            continue
+        for verdict in monitor.extend(torch.stack(buffer).tolist()):
+            print(f"step {verdict.horizon}: {verdict.action}: {verdict.reason}")
+        buffer.clear()
+        if monitor.verdicts and monitor.verdicts[-1].action == "abort":
+            break
+        with torch.no_grad():
+            outputs = net(inputs[val])
+            val_loss = nn.functional.cross_entropy(outputs, targets[val]).item()
+            val_acc = (outputs.argmax(dim=1) == targets[val]).float().mean().item()
+        monitor.saw_evaluation(val_loss, val_acc)
+        monitor.saw_validation(val_acc)
     print(f"trained {step} of {arguments.max_steps} steps")
 
 

@@ -1,4 +1,4 @@
-"""Learn from your own finished runs, then watch the next one with what was learned.
+"""Learn from your own finished runs, then judge the next one by what was learned.
 
     python examples/train_on_own_sweep.py SWEEPS [-o my.npz] [--horizons 200 400 800]
 
@@ -9,7 +9,7 @@
 import argparse
 from pathlib import Path
 
-from grokpredict import GrokMonitor, read_sweep, train
+from grokpredict import read_sweep, score, train
 
 
 def main() -> None:
@@ -26,19 +26,10 @@ def main() -> None:
     for reads, n_good in report.calibration.items():
         print(f"{reads}: the threshold rests on {n_good} configurations that generalised")
 
-    # One run of the sweep again, as if it were training now. GrokPredictor takes the file too.
-    run = sweep.runs[0]
-    monitor = GrokMonitor(
-        arguments.output,
-        budget=classifier.budget,
-        configuration=run.configuration,
-        max_false_abort=arguments.max_false_abort,
-        stride=run.loss.stride,
-    )
-    for loss in run.loss.values:
-        verdict = monitor.update(loss)
-        if verdict is not None:
-            print(f"step {verdict.horizon}: {verdict.action}: {verdict.reason}")
+    # One run of the sweep again, as if it had just been logged. GrokPredictor takes the file too.
+    found = score(sweep.runs[0], arguments.output, max_false_abort=arguments.max_false_abort)
+    for verdict in found.looks:
+        print(f"step {verdict.horizon}: {verdict.action}: {verdict.reason}")
 
 
 if __name__ == "__main__":

@@ -1,39 +1,21 @@
-"""Fixtures: a classifier for short runs, trained by the real code once per state of that code."""
+"""Fixtures: a classifier for short runs, a sweep on disk, and what was trained on it."""
 
 from __future__ import annotations
 
-import hashlib
 from pathlib import Path
 
 import pytest
-import threadpoolctl
 
-import grokpredict
 from grokpredict.model.classifier import GrokClassifier
-
-#: Packages that decide what a classifier is that was trained on given runs.
-_IN_TRAINING = ("runs", "features", "model", "training")
 
 
 @pytest.fixture(scope="session")
-def short_classifier_file(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> Path:
-    """A classifier with horizons of 40 and 80 steps, kept in pytest's cache (10 s to train)."""
+def short_classifier_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A classifier that judges runs of 400 steps by the level of their training loss."""
     from short_runs import short_classifier
 
-    digest = hashlib.sha256(Path(__file__).with_name("short_runs.py").read_bytes())
-    package = Path(grokpredict.__file__).parent
-    for name in _IN_TRAINING:
-        for source in sorted((package / name).glob("*.py")):
-            digest.update(source.read_bytes())
-    cache = getattr(request.config, "cache", None)
-    folder = cache.mkdir("short-classifier") if cache else tmp_path_factory.mktemp("classifier")
-    path = folder / f"{digest.hexdigest()[:16]}.npz"
-    if not path.exists():
-        # Threads that wait for each other on a busy machine take 20 times as long.
-        with threadpoolctl.threadpool_limits(1):
-            short_classifier().save(path)
+    path = tmp_path_factory.mktemp("classifier") / "short.npz"
+    short_classifier().save(path)
     return path
 
 

@@ -19,7 +19,8 @@ from short_runs import BUDGET
 from torch import Tensor
 from torch.distributed.fsdp import fully_shard
 
-from grokpredict.live.lightning import GrokPredictor
+from grokpredict.live.lightning import GrokPredictor, stopping
+from grokpredict.live.lightning.validation import Validation
 from grokpredict.live.monitor import verdict_to_dict
 
 warnings.simplefilter("ignore")
@@ -27,7 +28,7 @@ torch.set_num_threads(1)
 
 RANK = int(os.environ["LOCAL_RANK"])
 CLASSIFIER, FOLDER = Path(sys.argv[1]), Path(sys.argv[2])
-STEPS = 100
+STEPS = 290
 
 
 class Differs(Follows):
@@ -60,7 +61,7 @@ def fit(
     assert predictor._watch is not None
     told = {
         "n_seen": predictor._watch.monitor.n_seen,
-        "next_horizon": predictor._watch.monitor.next_horizon,
+        "next_look": predictor._watch.monitor.next_look,
         "global_step": trainer.global_step,
         "stopped_step": predictor.stopped_step,
         "reason": predictor.stopping_reason.value,
@@ -83,7 +84,7 @@ def doomed() -> None:
 def nan_on_one() -> None:
     class Breaks(Differs):
         def training_step(self, batch: Any, batch_idx: int) -> Tensor:
-            broken = RANK == 1 and self.trainer.global_step == 10
+            broken = RANK == 1 and self.trainer.global_step >= 130
             return super().training_step(batch, batch_idx) * (float("nan") if broken else 1.0)
 
     fit("nan", Breaks(DOOMED))
@@ -99,11 +100,11 @@ def uneven_batches() -> None:
 
 def resumed() -> None:
     saving = pl.callbacks.ModelCheckpoint(
-        FOLDER, filename="{step}", every_n_train_steps=25, save_top_k=-1
+        FOLDER, filename="{step}", every_n_train_steps=190, save_top_k=-1
     )
     options = {"enable_checkpointing": True}
-    fit("first", Differs(GOOD), saving, max_steps=30, **options)
-    fit("resumed", Differs(GOOD), ckpt_path=FOLDER / "step=25.ckpt")
+    fit("first", Differs(GOOD), saving, max_steps=191, **options)
+    fit("resumed", Differs(GOOD), ckpt_path=FOLDER / "step=190.ckpt")
 
 
 class Sharded(Differs):
@@ -147,14 +148,14 @@ def rank_is(rank: int) -> bool:
 def failure_on_second() -> None:
     fit("failure-second", Differs(DOOMED), FailsHere(1))
     # The process that fails at each look must not look when the other has done with it.
-    fit("failure-second-good", Differs(GOOD), FailsHere(1), max_steps=130)
+    fit("failure-second-good", Differs(GOOD), FailsHere(1), max_steps=300)
 
 
 def failure_on_first() -> None:
     fit("failure-first", Differs(DOOMED), FailsHere(0))
 
 
-class Validated(Differs):
+class Generalised(Differs):
     """The second process alone believes that the run has generalised."""
 
     def validation_step(self, batch: Any, batch_idx: int) -> None:
@@ -165,7 +166,7 @@ class Validated(Differs):
 
 
 def validation_differs() -> None:
-    fit("validation", Validated(DOOMED), val_check_interval=10)
+    fit("validation", Generalised(DOOMED), val_check_interval=30)
 
 
 class AsksAlone(pl.Callback):
@@ -182,6 +183,78 @@ def asked_alone() -> None:
     fit("asked", Differs(GOOD), AsksAlone())
 
 
+def fault_while_deciding() -> None:
+    """One of ours, in one process: at the look, or while the stop waits for ``min_steps``."""
+    for rank in (0, 1):
+        for place in ("can_stop", "Validation.spared", "GrokPredictor._ending", "Stop.ending"):
+            owner, _, name = place.rpartition(".")
+            home = {
+                "": stopping,
+                "Validation": Validation,
+                "GrokPredictor": GrokPredictor,
+                "Stop": stopping.Stop,
+            }[owner]
+            sound = getattr(home, name)
+            if rank_is(rank):
+                setattr(home, name, broken)
+            try:
+                fit(f"deciding-{rank}-{place}", Differs(DOOMED), min_steps=205, max_steps=210)
+            finally:
+                setattr(home, name, sound)
+
+
+def broken(*args: Any) -> Any:
+    raise MemoryError("none left")
+
+
+class Learns(pl.LightningModule):
+    """A network whose weights depend on every batch and every random number."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.layers = torch.nn.Sequential(
+            torch.nn.Linear(1, 8), torch.nn.ReLU(), torch.nn.Dropout(0.2), torch.nn.Linear(8, 1)
+        )
+
+    def training_step(self, batch: Any, batch_idx: int) -> Tensor:
+        (x,) = batch
+        return (self.layers(x + torch.randn_like(x)) - 1).square().mean()
+
+    def validation_step(self, batch: Any, batch_idx: int) -> None:
+        self.log("val_loss", 0.5, sync_dist=True)
+        self.log("val_acc", 0.1, sync_dist=True)
+
+    def val_dataloader(self) -> Any:
+        return batches(2)
+
+    def configure_optimizers(self) -> Any:
+        return torch.optim.AdamW(self.parameters(), lr=1e-2)
+
+
+def same_weights() -> None:
+    """A fit with the callback and one without: the weights of both."""
+    weights: dict[str, Any] = {}
+    for case in ("with", "without"):
+        module = Learns()
+        torch.manual_seed(1 + RANK)
+        callbacks = [GrokPredictor(CLASSIFIER, budget=BUDGET, action="warn")]
+        trainer = pl.Trainer(
+            devices=2,
+            callbacks=callbacks if case == "with" else [],
+            strategy=pl.strategies.DDPStrategy(process_group_backend="gloo"),
+            max_steps=210,
+            val_check_interval=30,
+            **QUIET,
+        )
+        trainer.fit(module, batches(2 * BUDGET))
+        if case == "with":
+            weights["looks"] = [own.horizon for own in callbacks[0].verdicts]
+        state = module.state_dict().values()
+        weights[case] = [value.tolist() for value in state] + [torch.get_rng_state().tolist()]
+    (FOLDER / f"weights-{RANK}.json").write_text(json.dumps(weights))
+
+
 if __name__ == "__main__":
     differing_losses()
     doomed()
@@ -193,6 +266,8 @@ if __name__ == "__main__":
     failure_on_first()
     validation_differs()
     asked_alone()
+    fault_while_deciding()
+    same_weights()
     torch.distributed.destroy_process_group()
     sys.stdout.flush()
     sys.stderr.flush()

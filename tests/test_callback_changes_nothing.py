@@ -18,7 +18,7 @@ import pytest
 import torch
 from lightning_namespace import WEIGHTS_ONLY, pl
 from lightning_runs import GOOD, LIGHTNING_WARNINGS, QUIET, Follows, fit
-from planted import hand_made
+from look_models import looking
 from short_runs import BUDGET
 from torch.utils.data import DataLoader, Dataset
 
@@ -28,7 +28,7 @@ from grokpredict.model.classifier import GrokClassifier
 pytestmark = [pytest.mark.filterwarnings(text) for text in LIGHTNING_WARNINGS]
 pytestmark.append(pytest.mark.filterwarnings("ignore:You're resuming from a checkpoint"))
 
-STEPS = 45
+STEPS = 205
 
 
 class Noisy(Dataset[torch.Tensor]):
@@ -86,8 +86,7 @@ def trained(folder: Path, watched: bool, module: dict[str, Any], **options: Any)
     """Return weights, step and the state of every generator after a fit."""
     resume, tune = options.pop("resume", False), options.pop("tune", False)
     pl.seed_everything(3, verbose=False)
-    scores = {(known, 1): np.full(59, 1e-9) for known in (False, True)}
-    classifier = hand_made(scores=scores, validated_scores=scores, grids=((32, 1), (40, 1)))
+    classifier = looking("train_loss_level", [-9.0], scores=np.full(70, 1e-9))
     net = Net(**module)
     options = {**QUIET, "default_root_dir": folder, **options}
     options = {"max_steps": STEPS, "val_check_interval": 8, **options}
@@ -131,7 +130,7 @@ def trained(folder: Path, watched: bool, module: dict[str, Any], **options: Any)
         ({}, {"resume": True}),
         ({}, {"fast_dev_run": 7}),
         ({}, {"tune": True}),
-        ({}, {"max_steps": -1, "max_epochs": 6, "check_val_every_n_epoch": 2}),
+        ({}, {"max_steps": -1, "max_epochs": 26, "check_val_every_n_epoch": 2}),
     ],
     ids=str,
 )
@@ -225,21 +224,19 @@ def test_user_code_is_not_called_once_more(
     counts = []
     for callbacks in ([], [GrokPredictor(classifier)]):
         CALLS.clear()
-        trainer = pl.Trainer(callbacks=callbacks, max_steps=100, **QUIET)
+        trainer = pl.Trainer(callbacks=callbacks, max_steps=300, **QUIET)
         trainer.fit(CountedNet(GOOD), loader())
         counts.append(dict(CALLS))
-    assert [own.horizon for own in callbacks[0].verdicts] == [40, 80]
+    assert [own.horizon for own in callbacks[0].verdicts] == [200, 282]
     assert counts[0] == counts[1]
 
 
 def test_the_size_of_a_data_set_that_is_not_asked(classifier: GrokClassifier) -> None:
     """From the batches that Lightning counted, to within a batch."""
     predictor = GrokPredictor(classifier)
-    trainer = pl.Trainer(callbacks=[predictor], max_steps=60, **QUIET)
+    trainer = pl.Trainer(callbacks=[predictor], max_steps=6, **QUIET)
     trainer.fit(Follows(GOOD), DataLoader(CountedData(), batch_size=3))
-    assert predictor._watch is not None
-    configuration = predictor._watch.monitor.configuration
-    assert configuration is not None
+    configuration = predictor._configuration
     assert (configuration.batch_size, configuration.train_size) == (3, 402)
 
 
@@ -268,6 +265,6 @@ def test_no_graph_is_kept_alive(
     module = Returns(GOOD)
     module.automatic_optimization = not manual
     predictor = GrokPredictor(classifier, loss_key="task")
-    fit(module, predictor, Weighs(), max_steps=60)
-    assert [own.action for own in predictor.verdicts] == ["abstain"]
+    fit(module, predictor, Weighs(), max_steps=210)
+    assert [own.action for own in predictor.verdicts] == ["continue"]
     assert "no 'task'" in predictor.verdicts[0].reason

@@ -32,7 +32,7 @@ class Logs(Follows):
 
 def validated(module: Logs, predictor: GrokPredictor, loaders: int = 1, **options: Any) -> Any:
     ckpt = {key: options.pop(key) for key in ("ckpt_path",) if key in options}
-    options = {"max_steps": 100, "val_check_interval": 10, **QUIET, **options}
+    options = {"max_steps": 210, "val_check_interval": 25, **QUIET, **options}
     trainer = pl.Trainer(callbacks=[predictor], **options)
     loader: Any = batches(1) if loaders == 1 else [batches(1) for _ in range(loaders)]
     trainer.fit(module, batches(), loader, **ckpt, **(WEIGHTS_ONLY if ckpt else {}))
@@ -57,14 +57,14 @@ def validated(module: Logs, predictor: GrokPredictor, loaders: int = 1, **option
 )
 def test_a_run_that_has_generalised_is_left_alone(classifier: GrokClassifier, name: str) -> None:
     predictor = GrokPredictor(classifier, budget=BUDGET)
-    assert validated(Logs(name), predictor).global_step == 100
+    assert validated(Logs(name), predictor).global_step == 210
     assert "has generalised already" in predictor.verdicts[0].reason
-    assert validated(Logs(name, 0.3), GrokPredictor(classifier)).global_step == 40
+    assert validated(Logs(name, 0.3), GrokPredictor(classifier)).global_step == 201
 
 
 @pytest.mark.parametrize("name", ["val_acc_top5", "val_err", "train_top1", "val_loss", "val_acc@5"])
 def test_other_metrics_are_not_taken_for_it(classifier: GrokClassifier, name: str) -> None:
-    assert validated(Logs(name), GrokPredictor(classifier, budget=BUDGET)).global_step == 40
+    assert validated(Logs(name), GrokPredictor(classifier, budget=BUDGET)).global_step == 201
 
 
 def test_several_validation_loaders(classifier: GrokClassifier) -> None:
@@ -72,14 +72,14 @@ def test_several_validation_loaders(classifier: GrokClassifier) -> None:
     predictor = GrokPredictor(classifier, budget=BUDGET)
     trainer = validated(Logs("val_acc"), predictor, loaders=2)
     assert "val_acc/dataloader_idx_0" in trainer.callback_metrics
-    assert trainer.global_step == 100
+    assert trainer.global_step == 210
 
 
 def test_a_misspelt_val_metric_is_said_once_and_another_is_read(
     classifier: GrokClassifier, caplog: pytest.LogCaptureFixture
 ) -> None:
     predictor = GrokPredictor(classifier, budget=BUDGET, val_metric="val_ac")
-    assert validated(Logs("val_acc"), predictor).global_step == 100
+    assert validated(Logs("val_acc"), predictor).global_step == 210
     assert caplog.text.count("logs no metric 'val_ac' (there are 'val_acc')") == 1
     assert "another is read meanwhile" in caplog.text
 
@@ -89,7 +89,7 @@ def test_a_val_metric_that_is_not_there_stops_nothing(
 ) -> None:
     """Whether the run has generalised cannot be known, and the user asked for that."""
     predictor = GrokPredictor(classifier, budget=BUDGET, val_metric="heldout_f1")
-    assert validated(Logs("val_f1"), predictor).global_step == 100
+    assert validated(Logs("val_f1"), predictor).global_step == 210
     assert predictor.stopping_reason is StoppingReason.NOT_STOPPED
     assert "not stopped: the validation logs no metric 'heldout_f1'" in caplog.text
 
@@ -98,7 +98,7 @@ def test_a_validation_without_a_known_metric_is_said_once(
     classifier: GrokClassifier, caplog: pytest.LogCaptureFixture
 ) -> None:
     predictor = GrokPredictor(classifier, budget=BUDGET)
-    assert validated(Logs("val_f1"), predictor).global_step == 40
+    assert validated(Logs("val_f1"), predictor).global_step == 201
     said = "the validation logs no metric known as val_acc (there are 'val_f1'); give GrokPredictor"
     assert caplog.text.count(said) == 1
 
@@ -126,29 +126,29 @@ def saved(
 
 
 def test_the_last_validation_survives_a_resume(classifier: GrokClassifier, tmp_path: Path) -> None:
-    path = saved(classifier, tmp_path, Logs("val_acc"), 35)
+    path = saved(classifier, tmp_path, Logs("val_acc"), 195)
     predictor = GrokPredictor(classifier, budget=BUDGET)
     module = Logs("val_acc")
-    trainer = validated(module, predictor, ckpt_path=path, val_check_interval=100)
-    assert trainer.global_step == 100
+    trainer = validated(module, predictor, ckpt_path=path, val_check_interval=400)
+    assert trainer.global_step == 210
     assert "val_acc = 0.99" in predictor.verdicts[0].reason
 
 
 @pytest.mark.parametrize(
     ("before", "after", "step", "end"),
     [
-        ({"action": "warn"}, {"action": "stop"}, 30, 40),
-        ({"action": "stop"}, {"action": "warn"}, 30, 100),
+        ({"action": "warn"}, {"action": "stop"}, 190, 201),
+        ({"action": "stop"}, {"action": "warn"}, 190, 210),
         # The abort came first: it is acted on at once.
-        ({"action": "warn"}, {"action": "stop"}, 60, 61),
-        ({"action": "warn"}, {"action": "warn"}, 60, 100),
-        ({"max_false_abort": 0.04}, {"max_false_abort": 0.05}, 30, 40),
-        ({"max_false_abort": 0.05}, {"max_false_abort": 0.001}, 30, 100),
+        ({"action": "warn"}, {"action": "stop"}, 204, 205),
+        ({"action": "warn"}, {"action": "warn"}, 204, 210),
+        ({"max_false_abort": 0.04}, {"max_false_abort": 0.05}, 190, 201),
+        ({"max_false_abort": 0.05}, {"max_false_abort": 0.001}, 190, 210),
         (
             {"action": "warn"},
             {"action": "stop", "max_false_abort": 0.001},
-            60,
-            100,
+            204,
+            210,
         ),
     ],
 )
@@ -164,7 +164,7 @@ def test_other_arguments_hold_after_a_resume(
     predictor = GrokPredictor(classifier, budget=BUDGET, **after)
     trainer = validated(Logs("val_acc", 0.1), predictor, ckpt_path=path)
     assert trainer.global_step == end
-    assert predictor.stopped_step == (None if end == 100 else end)
+    assert predictor.stopped_step == (None if end == 210 else end)
 
 
 # --------------------------------------------------------------------- said at start and end
@@ -173,8 +173,8 @@ def test_other_arguments_hold_after_a_resume(
 @pytest.mark.parametrize(
     "options",
     [
-        {"max_steps": 100, "min_steps": 100},
-        {"max_steps": -1, "max_epochs": 5, "min_epochs": 5},
+        {"max_steps": 210, "min_steps": 210},
+        {"max_steps": -1, "max_epochs": 11, "min_epochs": 11},
     ],
 )
 def test_a_fit_that_cannot_be_stopped_is_said_at_its_start(
@@ -229,5 +229,5 @@ def test_a_fit_that_ends_early_says_that_no_look_was_taken(classifier: GrokClass
     predictor = GrokPredictor(classifier)
     fit(Follows(np.array(DOOMED)), predictor, Ends())
     assert predictor.summary() == (
-        "no look was taken: the fit ended after 30 steps, before the first look after 40"
+        "no look was taken: the fit ended after 30 steps, before the first look after 200"
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -9,7 +10,6 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
 from lightning_namespace import WEIGHTS_ONLY, pl
@@ -73,7 +73,7 @@ def resumed(
     return predictor, trainer
 
 
-@pytest.mark.parametrize("step", [1, 20, 39, 40, 41, 79, 80, 200])
+@pytest.mark.parametrize("step", [1, 20, 199, 200, 201, 202, 300])
 def test_any_step_of_the_window(classifier: GrokClassifier, step: int, tmp_path: Path) -> None:
     whole = GrokPredictor(classifier)
     fit(Follows(GOOD), whole)
@@ -87,7 +87,7 @@ def test_any_step_of_the_window(classifier: GrokClassifier, step: int, tmp_path:
     Version(pl.__version__) < Version("2.6"),
     reason="this Lightning trains once more on the batch after which the checkpoint was written",
 )
-@pytest.mark.parametrize("batch", [10, 42, 60])
+@pytest.mark.parametrize("batch", [10, 802, 805])
 def test_between_the_micro_batches_of_a_step(
     classifier: GrokClassifier, batch: int, tmp_path: Path
 ) -> None:
@@ -110,12 +110,12 @@ def test_a_doomed_run_is_stopped_after_the_resume(
     classifier: GrokClassifier, tmp_path: Path
 ) -> None:
     predictor, trainer = resumed(classifier, Follows(DOOMED), 25, tmp_path)
-    assert trainer.global_step == predictor.stopped_step == 40
+    assert trainer.global_step == predictor.stopped_step == 201
 
 
 def test_a_stop_that_waits_survives(classifier: GrokClassifier, tmp_path: Path) -> None:
-    predictor, trainer = resumed(classifier, Follows(DOOMED), 60, tmp_path, min_steps=90, n=30)
-    assert trainer.global_step == predictor.stopped_step == 90
+    predictor, trainer = resumed(classifier, Follows(DOOMED), 220, tmp_path, min_steps=240, n=60)
+    assert trainer.global_step == predictor.stopped_step == 240
     assert [verdict.action for verdict in predictor.verdicts] == ["abort"]
 
 
@@ -131,7 +131,7 @@ def test_whoever_resumes_a_stopped_run_has_overruled_the_verdict(
     # What is told of a fit is told of the latest, which was not stopped.
     assert predictor.stopping_reason is StoppingReason.NOT_STOPPED
     assert predictor.stopped_step is None
-    said = "was stopped at step 40 before and now goes on unwatched"
+    said = "was stopped at step 201 before and now goes on unwatched"
     assert caplog.text.count(said) == 1
     assert predictor.summary().splitlines()[-1] == said
     assert "not trained" not in predictor.summary()
@@ -140,16 +140,16 @@ def test_whoever_resumes_a_stopped_run_has_overruled_the_verdict(
 def test_an_overruled_run_that_is_resumed_again_stays_overruled(
     classifier: GrokClassifier, tmp_path: Path
 ) -> None:
-    for name, steps in (("first", BUDGET), ("second", 60), ("third", 80)):
+    for name, steps in (("first", BUDGET), ("second", 210), ("third", 220)):
         predictor = GrokPredictor(classifier, budget=BUDGET)
         trainer = pl.Trainer(callbacks=[predictor], max_steps=steps, **QUIET)
         before = tmp_path / "last.ckpt"
         resume = {"ckpt_path": before, **WEIGHTS_ONLY} if before.exists() else {}
         trainer.fit(Follows(DOOMED), batches(), **resume)
-        assert trainer.global_step == (40 if name == "first" else steps)
+        assert trainer.global_step == (201 if name == "first" else steps)
         trainer.save_checkpoint(before)
     assert predictor.stopped_step is None
-    assert "was stopped at step 40 before and now goes on" in predictor.summary()
+    assert "was stopped at step 201 before and now goes on" in predictor.summary()
 
 
 def test_a_run_too_short_for_a_look_that_is_made_longer(
@@ -167,7 +167,7 @@ def test_a_run_too_short_for_a_look_that_is_made_longer(
     assert "the budget of this run is 30" in caplog.text
 
 
-@pytest.mark.parametrize(("batch", "budget"), [(30, BUDGET), (60, 300)])
+@pytest.mark.parametrize(("batch", "budget"), [(30, BUDGET), (220, 300)])
 def test_the_budget_of_the_first_look_is_kept(
     classifier: GrokClassifier, batch: int, budget: int, tmp_path: Path
 ) -> None:
@@ -195,12 +195,12 @@ def test_a_known_budget_serves_a_resumed_fit_without_an_end(
     classifier: GrokClassifier, tmp_path: Path
 ) -> None:
     with pytest.raises(Interrupted):
-        fit(Follows(GOOD), GrokPredictor(classifier), BreaksAt(60), default_root_dir=tmp_path)
+        fit(Follows(GOOD), GrokPredictor(classifier), BreaksAt(220), default_root_dir=tmp_path)
     predictor = GrokPredictor(classifier)
-    trainer = pl.Trainer(callbacks=[predictor, StopsAt(100)], max_epochs=-1, **QUIET)
+    trainer = pl.Trainer(callbacks=[predictor, StopsAt(300)], max_epochs=-1, **QUIET)
     checkpoint = tmp_path / "crash.ckpt"
     trainer.fit(Follows(GOOD), batches(), ckpt_path=checkpoint, **WEIGHTS_ONLY)
-    assert [own.horizon for own in predictor.verdicts] == [40, 80]
+    assert [own.horizon for own in predictor.verdicts] == [200, 282]
 
 
 def test_a_callback_that_was_not_there_before(classifier: GrokClassifier, tmp_path: Path) -> None:
@@ -226,8 +226,9 @@ def test_the_state_is_plain_and_small(classifier: GrokClassifier, tmp_path: Path
         ]
         for step in (70, 140)
     )
-    np.testing.assert_allclose(in_window["monitor"]["losses"], GOOD[:70])
-    assert after["monitor"]["losses"] == []
+    assert sum(in_window["monitor"]["sums"]["train_loss"]["count"]) == 70 - 3
+    assert sum(after["monitor"]["sums"]["train_loss"]["count"]) == 140 - 3
+    assert len(json.dumps(after)) < 10_000
 
 
 PROGRAM = """
@@ -249,7 +250,7 @@ class Dies(pl.Callback):
             os.kill(os.getpid(), signal.SIGKILL)
 
 folder = Path({folder!r})
-saving = pl.callbacks.ModelCheckpoint(folder, every_n_train_steps=11, save_last=True)
+saving = pl.callbacks.ModelCheckpoint(folder, every_n_train_steps=35, save_last=True)
 options = {{**QUIET, "enable_checkpointing": True, "default_root_dir": folder}}
 trainer = pl.Trainer(
     callbacks=[GrokPredictor({classifier!r}), saving, Dies()], max_steps=BUDGET, **options
@@ -258,7 +259,7 @@ trainer.fit(Follows(GOOD), batches())
 """
 
 
-@pytest.mark.parametrize("step", [23, 57])
+@pytest.mark.parametrize("step", [43, 257])
 def test_kill_9_and_a_new_process(
     classifier: GrokClassifier, short_classifier_file: Path, step: int, tmp_path: Path
 ) -> None:
@@ -285,4 +286,24 @@ def test_kill_9_and_a_new_process(
     with pytest.warns(UserWarning, match="callbacks used to create the checkpoint"):
         trainer.fit(Follows(GOOD), batches(), ckpt_path=tmp_path / "last.ckpt", **WEIGHTS_ONLY)
     assert predictor.verdicts == whole.verdicts
-    assert [verdict.horizon for verdict in predictor.verdicts] == [40, 80]
+    assert [verdict.horizon for verdict in predictor.verdicts] == [200, 282]
+
+
+def test_the_state_of_an_earlier_version_is_refused_in_one_sentence(
+    classifier: GrokClassifier, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It held the losses; the fit goes on without looks, under every argument."""
+    path = tmp_path / "old.ckpt"
+    trainer = fit(Follows(DOOMED), GrokPredictor(classifier), max_steps=30)
+    trainer.save_checkpoint(path)
+    content = torch.load(path, weights_only=True)
+    ((key, state),) = content["callbacks"].items()
+    old = {"losses": DOOMED[:30].tolist(), "n_seen": 30, "grid": 1, "budget": 400, "verdicts": []}
+    content["callbacks"][key] = {**state, "monitor": old, "rate": None, "configuration": {}}
+    torch.save(content, path)
+    predictor = GrokPredictor(classifier)
+    again = pl.Trainer(callbacks=[predictor], max_steps=BUDGET, **QUIET)
+    again.fit(Follows(DOOMED), batches(), ckpt_path=path, **WEIGHTS_ONLY)
+    assert again.global_step == BUDGET
+    assert predictor.verdicts == []
+    assert caplog.text.count("written by another version of grokpredict") == 1

@@ -11,11 +11,11 @@ import click
 import numpy as np
 import pytest
 from click.testing import CliRunner, Result
-from planted import hand_made, planted_sweep
+from look_models import looking
+from planted import planted_sweep
 from pytorch_lightning.loggers import CSVLogger
 
 from grokpredict.cli import main
-from grokpredict.features.signal import extract, feature_names
 from grokpredict.logs import write_bundle
 from grokpredict.logs.bundle import round_mantissa
 from grokpredict.runs.run import Run
@@ -28,9 +28,9 @@ _SEPARATE = {"mix_stderr": False} if "mix_stderr" in inspect.signature(CliRunner
 
 @pytest.fixture
 def classifier(tmp_path: Path) -> Path:
-    """P is 0.1 up to a budget of 1000 steps, 0.9 above it; runs below 0.5 are stopped."""
+    """P is 0.1 up to twice the steps so far, 0.9 for longer budgets; runs below 0.5 are stopped."""
     path = tmp_path / "classifier.npz"
-    hand_made(scores={(False, 1): np.full(100, 0.5)}).save(path)
+    looking("budget_left", [1.0], odds=np.log(9)).save(path)
     return path
 
 
@@ -66,42 +66,60 @@ def test_every_look_is_there(classifier: Path, loss_csv: Path) -> None:
     assert (each["steps"], each["horizon"], each["budget"]) == (500, 400, 4000)
     assert (each["verdict"], each["threshold"]) == ("continue", 0.5)
     assert each["probability"] == pytest.approx(0.9)
-    assert [look["horizon"] for look in each["looks"]] == [200, 400]
+    assert [look["horizon"] for look in each["looks"]] == [200, 282, 400]
     assert each["looks"][0]["probability"] == pytest.approx(0.9)
-    losses = np.exp(-np.arange(400) / 200)[None]
-    names = feature_names()
-    expected = extract(losses)[0]
-    assert [each["features"][name] for name in names] == pytest.approx(expected.tolist())
+    assert (each["reads"], each["missing"][0]) == (["train_loss"], "val_loss")
+    # The last bin of the look after 400 steps.
+    level = np.log10(np.exp(-np.arange(336, 400) / 200)).mean()
+    assert each["features"]["train_loss_level"] == pytest.approx(level, abs=0.02)
 
 
 def test_an_abort_ends_the_looks_and_the_exit_status_can_tell(
     classifier: Path, loss_csv: Path
 ) -> None:
-    options = (loss_csv, "--classifier", classifier, "--budget", 1000)
+    options = (loss_csv, "--classifier", classifier, "--budget", 500)
     (each,) = scored(*options)
-    assert (each["verdict"], each["horizon"]) == ("abort", 200)
-    assert len(each["looks"]) == 1
+    assert (each["verdict"], each["horizon"]) == ("abort", 282)
+    assert len(each["looks"]) == 2
     assert run("score", *options, "--fail-on-abort").exit_code == 3
     going_on = (loss_csv, "--classifier", classifier, "--budget", 4000, "--fail-on-abort")
     assert run("score", *going_on).exit_code == 0
 
 
 def test_the_bound_can_be_asked_for(classifier: Path, loss_csv: Path) -> None:
-    options = (loss_csv, "--classifier", classifier, "--budget", 1000)
+    options = (loss_csv, "--classifier", classifier, "--budget", 500)
     (each,) = scored(*options, "--max-false-abort", 0.001)
     assert (each["verdict"], each["threshold"]) == ("continue", None)
 
 
 def test_text_for_people(classifier: Path, loss_csv: Path) -> None:
-    text = run("score", loss_csv, "--classifier", classifier, "--budget", 1000).stdout
+    text = run("score", loss_csv, "--classifier", classifier, "--budget", 500).stdout
     for word in (
         str(loss_csv),
         "abort, P = 0.100",
-        "200: 0.100",
+        "282: 0.100",
         "aborts below 0.500",
-        "loss_mobi",
+        "train_loss_level",
+        "read: train_loss; missing: val_loss, train_acc, val_acc, weight_norm",
     ):
         assert word in text
+
+
+def test_without_validation_the_built_in_classifier_stops_nothing_and_says_why(
+    loss_csv: Path,
+) -> None:
+    (each,) = scored(loss_csv, "--budget", 4000)
+    assert 0 < each["probability"] < 1
+    assert (each["verdict"], each["threshold"]) == ("continue", None)
+    assert "without a validation loss or accuracy; log one, or calibrate" in each["reason"]
+
+
+def test_a_name_that_a_terminal_would_obey_is_escaped(classifier: Path, tmp_path: Path) -> None:
+    path = tmp_path / "a\x1b[31m\nb.csv"
+    write_csv(path, np.exp(-np.arange(300) / 200))
+    text = run("score", path, "--classifier", classifier).stdout
+    assert "a\\x1b[31m\\nb.csv" in text
+    assert "\x1b" not in text
 
 
 def test_many_runs_get_a_line_each(classifier: Path, tmp_path: Path) -> None:
@@ -128,27 +146,18 @@ def test_the_budget_is_asked_for_then_planned_then_ten_thousand(
     assert budget("--hparams", tmp_path / "other.json", "--budget", 1500) == 1500
 
 
-def test_the_configuration_is_read(classifier: Path, loss_csv: Path, tmp_path: Path) -> None:
-    path = tmp_path / "h.yaml"
-    path.write_text("lr: 1e-3\nweight_decay: 0.1\n")
-    (each,) = scored(loss_csv, "--classifier", classifier, "--hparams", path)
-    assert each["probability"] == pytest.approx(0.8)
-
-
 def test_the_same_run_scores_the_same_however_it_was_logged(
     short_classifier_file: Path, tmp_path: Path
 ) -> None:
-    losses = round_mantissa(np.exp(-np.arange(120) / 30) * (1 + 0.1 * np.sin(np.arange(120))))
+    losses = round_mantissa(np.exp(-np.arange(320) / 90) * (1 + 0.1 * np.sin(np.arange(320))))
     hparams = {"lr": 0.003, "weight_decay": 0.1, "optimizer": "adamw", "max_steps": 400}
     logger = CSVLogger(tmp_path / "lightning", flush_logs_every_n_steps=1000)
     logger.log_hyperparams(hparams)
     for step, loss in enumerate(losses.tolist()):
         logger.log_metrics({"train_loss": loss, "epoch": 0}, step)
-        if step % 10 == 9:
-            logger.log_metrics({"val_acc": 0.1, "epoch": 0}, step)
     logger.save()
     bundle = tmp_path / "b.npz"
-    write_bundle(bundle, channels={"train_loss": (np.arange(120), losses[None])}, hparams=[hparams])
+    write_bundle(bundle, channels={"train_loss": (np.arange(320), losses[None])}, hparams=[hparams])
     write_csv(tmp_path / "plain" / "loss.csv", losses)
     (tmp_path / "plain" / "loss.json").write_text(json.dumps(hparams))
     rows = [{"step": step, "loss": loss} for step, loss in enumerate(losses.tolist())]
@@ -156,8 +165,8 @@ def test_the_same_run_scores_the_same_however_it_was_logged(
     paths = [tmp_path / "lightning", bundle, tmp_path / "plain", tmp_path / "a.jsonl"]
     scores = scored(*paths, "--classifier", short_classifier_file)
     assert len(scores) == 4
-    assert scores[0]["looks"]
-    assert scores[0]["features"]["log10_weight_decay"] == -1
+    assert len(scores[0]["looks"]) == 2
+    assert scores[0]["features"]["train_loss_level"] < 0
     for other in scores[1:]:
         assert {**other, "path": ""} == {**scores[0], "path": ""}
 
@@ -188,21 +197,20 @@ def test_a_run_that_cannot_be_judged_is_left_alone(
     assert reason in each["reason"]
 
 
-def test_other_grids(classifier: Path, tmp_path: Path) -> None:
-    for stride, horizon in ((10, 400), (2, 400), (7, None)):
-        steps = range(stride - 1, 800, stride)
-        rows = "".join(f"{step},{2 - step / 900}\n" for step in steps)
-        (tmp_path / "r.csv").write_text("step,loss\n" + rows)
-        (each,) = scored(tmp_path / "r.csv", "--classifier", classifier)
-        assert each["horizon"] == horizon
-    assert "not every 7" in each["reason"]
+@pytest.mark.parametrize("stride", [1, 7, 10, 50])
+def test_any_cadence(classifier: Path, tmp_path: Path, stride: int) -> None:
+    rows = "".join(f"{step},{2 - step / 900}\n" for step in range(stride - 1, 800, stride))
+    (tmp_path / "r.csv").write_text("step,loss\n" + rows)
+    (each,) = scored(tmp_path / "r.csv", "--classifier", classifier)
+    assert each["horizon"] == (565 if stride == 7 else 800)
+    assert each["probability"] is not None
 
 
-def test_a_gap_ends_the_looks(classifier: Path, tmp_path: Path) -> None:
+def test_a_gap_is_no_end(classifier: Path, tmp_path: Path) -> None:
     rows = "".join(f"{step},1.{step}\n" for step in range(600) if step != 300)
     (tmp_path / "r.csv").write_text("step,loss\n" + rows)
     (each,) = scored(tmp_path / "r.csv", "--classifier", classifier)
-    assert [look["horizon"] for look in each["looks"]] == [200]
+    assert [look["horizon"] for look in each["looks"]] == [200, 282, 400, 565]
 
 
 def test_a_run_that_has_generalised_is_left_alone(classifier: Path, tmp_path: Path) -> None:
@@ -310,7 +318,7 @@ def as_bundle(path: Path, runs: list[Run]) -> None:
 @pytest.fixture(scope="module")
 def sweep(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("sweep")
-    runs = list(planted_sweep(60, steps=220, stride=5).runs)
+    runs = list(planted_sweep(60, steps=600, stride=5).runs)
     as_bundle(folder / "planted.npz", runs)
     for i in range(3):
         (folder / f"bad{i}.csv").write_text("step,loss\n0,1\n1,oops\n")
@@ -329,7 +337,8 @@ def test_training_and_then_scoring(sweep: Path, tmp_path: Path) -> None:
     assert "configuration only" in text
     assert text.endswith(f"Classifier written to {output}.\n")
     (each, *_) = scored(sweep / "planted.npz", "--classifier", output)
-    assert each["horizon"] == 200
+    assert each["looks"][0]["horizon"] == 200
+    assert "val_acc" in each["reads"]
 
 
 def test_training_as_json(sweep: Path, tmp_path: Path) -> None:

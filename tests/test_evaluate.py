@@ -11,29 +11,31 @@ import numpy as np
 import pytest
 import yaml
 from click.testing import CliRunner
-from planted import hand_made, planted_sweep
-from short_runs import BUDGET, HORIZONS, run
+from look_models import looking
+from planted import planted_sweep
+from short_runs import BUDGET, run
 
 from grokpredict.cli import main
 from grokpredict.evaluation import Evaluation, evaluate
-from grokpredict.evaluation.comparison import _population
 from grokpredict.evaluation.crossfit import _thresholds, cross_fitted
+from grokpredict.evaluation.gathering import LOSS_ALONE, alike, chosen, gather
 from grokpredict.evaluation.ledger import Finished, finished
-from grokpredict.evaluation.replay import replay
+from grokpredict.evaluation.population import population
+from grokpredict.evaluation.replay import Replay, replay
 from grokpredict.evaluation.scoring import score
-from grokpredict.features.metrics import Evaluations
-from grokpredict.live.monitor import GrokMonitor
+from grokpredict.features.profile import FIRST_LOOK
+from grokpredict.live.monitor import look_model
 from grokpredict.model.classifier import GrokClassifier
-from grokpredict.model.reading import CONFIGURATION_ALONE, WINDOW_READS
 from grokpredict.reporting import EvaluationDisplay, evaluation_text
-from grokpredict.runs.configuration import Configuration
 from grokpredict.runs.curve import Curve
+from grokpredict.runs.labels import LabelRule
 from grokpredict.runs.run import Run
 from grokpredict.runs.sweep import Sweep
 from grokpredict.training.digest import fingerprint
+from grokpredict.training.ranking import auroc
 from grokpredict.training.table import known_runs
 
-#: The classifier of the fixture was trained on seeds below 440.
+#: The classifier of the fixture was trained on seeds below 60.
 FRESH = range(1000, 1120)
 BOUND = 0.2
 
@@ -55,94 +57,63 @@ def found(classifier: GrokClassifier) -> Evaluation:
     return evaluate(Sweep(fresh()), classifier, max_false_abort=BOUND)
 
 
-def population(runs: list[Run], first: int = HORIZONS[0]) -> Finished:
-    return finished(known_runs(Sweep(runs), None, None)[0], first)
+def known(runs: list[Run]) -> Finished:
+    return finished(known_runs(Sweep(runs), None, None)[0], FIRST_LOOK)
 
 
-def test_a_replay_stops_runs_where_a_monitor_would_have(classifier: GrokClassifier) -> None:
+def replayed(done: Finished, classifier: GrokClassifier, bound: float) -> Replay:
+    model, gathered = look_model(classifier), gather(done, classifier.rule)
+    choice = chosen(gathered, lambda reads: model.threshold(reads, bound) is not None)
+    return replay(gathered, choice, model, max_false_abort=bound, name="it")
+
+
+def every(own: Run, n: int, *names: str) -> Run:
+    """A run of which some channels have every n-th sample only."""
+    thinned = {
+        name: Curve(own.channels[name].steps[n - 1 :: n], own.channels[name].values[n - 1 :: n])
+        for name in names
+    }
+    return replace(own, channels={**own.channels, **thinned})
+
+
+def with_loss(own: Run, start: int = 0) -> Run:
+    """A run with a validation loss too, evaluated from ``start`` on."""
+    steps = np.arange(start, BUDGET, 25)
+    return with_channel(own, "val_loss", Curve(steps, np.full(steps.size, 1.0)))
+
+
+def test_a_replay_says_of_every_look_what_a_monitor_would_have() -> None:
     runs = fresh()
     evaluated = runs[0].channels["val_acc"].steps
     # An evaluation that meets the rule, but does not hold: the monitor leaves the run alone then.
-    flicker = np.where(evaluated == 20, 0.99, 0.1)
+    flicker = np.where(evaluated == 180, 0.99, 0.1)
     runs += [with_channel(own, "val_acc", Curve(evaluated, flicker)) for own in runs[:20]]
-    coarse = [Curve(own.loss.steps[1::2], own.loss.values[1::2]) for own in runs[:20]]
-    runs += [with_channel(own, "train_loss", c) for own, c in zip(runs, coarse, strict=False)]
-    short = Curve(np.arange(50), runs[3].loss.values[:50])
-    other_grid = Curve(7 * np.arange(50), runs[3].loss.values[:50])
+    runs += [every(own, 20, "train_loss") for own in runs[:20]]
+    runs += [every(own, 3, "val_acc") for own in runs[:20]]  # six of them by step 360
+    runs += [with_loss(every(own, 3, "val_acc"), 100) for own in runs[:20]]
+    short = Curve(np.arange(230), runs[3].loss.values[:230])
     runs += [with_channel(runs[3], "train_loss", short)]
-    runs += [with_channel(runs[3], "train_loss", other_grid)]
-    done = population(runs)
-    for reads in WINDOW_READS[:2]:
-        own = replay(
-            done,
-            classifier,
-            max_false_abort=BOUND,
-            reads=reads,
-            name="it",
-        )
-        stops = own.as_is
+    done = known(runs)
+    for classifier in (
+        looking("train_loss_level", np.linspace(-1.3, -1.15, 4)),
+        looking("train_loss_level", np.linspace(-1.3, -1.15, 4), stops=[("train_loss", "val_acc")]),
+        looking("train_loss_level", np.linspace(-1.3, -1.15, 4), reach=1.2),
+    ):
+        own = replayed(done, classifier, BOUND)
         for i, each in enumerate(done.runs.runs):
-            told = (
-                each
-                if "configuration" in reads
-                else replace(each, configuration=type(each.configuration)())
-            )
-            scored = score(told, classifier, max_false_abort=BOUND)
-            aborted = scored.verdict.action == "abort"
-            if aborted and scored.verdict.horizon >= done.runs.t4[i]:
-                continue
-            assert stops[i] == (scored.verdict.horizon if aborted else np.inf), each.name
-            judged = any(
-                look.action in ("continue", "abort") and look.probability is not None
-                for look in scored.looks
-            )
-            if not any("already" in look.reason for look in scored.looks):
-                assert own.abstained[i] == (not judged)
-        assert np.isfinite(stops).any()
-        assert np.isinf(stops[-1])
-
-
-def evaluated(first: int, every: int = 50) -> Run:
-    """A run of 1000 steps, planned for 4000, whose evaluations begin at ``first``."""
-    steps = np.arange(first, 4000, every)
-    return Run(
-        channels={
-            "train_loss": Curve(np.arange(1000), 3 * np.exp(-np.arange(1000) / 300)),
-            "val_loss": Curve(steps, np.full(steps.size, 1e3)),
-            "val_acc": Curve(steps, np.where(steps < 1500, 0.1, 0.99)),
-        },
-        configuration=Configuration(),
-        hparams={"configuration": first},
-        max_steps=4000,
-        name=f"from {first}, every {every}",
-    )
-
-
-def test_the_first_look_decides_whether_a_replay_reads_the_validation_metrics() -> None:
-    never = {(False, 1): np.full(59, 0.05)}  # an abort would be the monitor's last look
-    classifier = hand_made(
-        grids=((200, 1), (400, 1), (800, 1)), scores=never, validated_scores=never
-    )
-    runs = [evaluated(0), evaluated(150), evaluated(199), evaluated(250), evaluated(0, every=500)]
-    own = replay(
-        population(runs, 200),
-        classifier,
-        max_false_abort=0.05,
-        reads=WINDOW_READS[2],
-        name="it",
-    )
-    for i, each in enumerate(runs):
-        monitor = GrokMonitor(classifier, budget=4000)
-        said = Evaluations.of(each)
-        for step, loss in enumerate(each.loss.values):
-            for k in np.flatnonzero(said.steps == step):
-                monitor.saw_evaluation(said.loss[k], said.accuracy[k])
-            monitor.update(loss)
-        looks = [verdict.probability for verdict in monitor.verdicts]
-        expected = np.array(looks, dtype=float)
-        assert own.probability[:, i] == pytest.approx(expected, nan_ok=True), each.name
-    assert own.probability[:, 3] == pytest.approx([0.9] * 3)
-    assert own.probability[:, 1] == pytest.approx([np.nan, 0.3, 0.3], nan_ok=True)
+            scored = score(each, classifier, max_false_abort=BOUND)
+            for look in scored.looks:
+                if look.horizon >= done.runs.t4[i]:
+                    break
+                row = own.horizons.index(look.horizon)
+                expected = np.nan if look.probability is None else look.probability
+                np.testing.assert_equal(own.probability[row, i], expected)
+                if look.probability is not None:
+                    assert own.strange[row, i] == (look.action == "abstain")
+                    assert own.threshold[row, i] == (look.threshold or 0.0), each.name
+            aborted = scored.verdict.action == "abort" and scored.verdict.horizon < done.runs.t4[i]
+            assert own.as_is[i] == (scored.verdict.horizon if aborted else np.inf), each.name
+        assert np.isfinite(own.probability).sum() > 200
 
 
 def test_what_tells_the_outcome_ranks_the_runs_and_the_configuration_does_not(
@@ -151,6 +122,7 @@ def test_what_tells_the_outcome_ranks_the_runs_and_the_configuration_does_not(
     models = {look.model for look in found.looks}
     assert len(models) == 4
     for look in found.looks:
+        assert look.horizon == 200  # one look an octave
         assert look.auroc.value > 0.85
         assert abs(look.configuration_auroc.value - 0.5) < 0.2
         assert look.lead.low > 0
@@ -159,6 +131,8 @@ def test_what_tells_the_outcome_ranks_the_runs_and_the_configuration_does_not(
     assert found.overlap == "none"
     counts = found.counts
     assert counts.good + counts.doomed + counts.early == counts.runs == len(FRESH)
+    assert found.channels == {"train_loss, val_acc": counts.good + counts.doomed}
+    assert "read: train_loss, val_acc" in evaluation_text(found)
     assert counts.configurations == counts.good + counts.doomed
 
 
@@ -166,11 +140,11 @@ def test_ledgers_hold_what_they_promise(found: Evaluation) -> None:
     own = next(each for each in found.as_is if each.rule == found.headline)
     assert own.saved.value > 0.3
     for ledgers, limit in ((found.matched, own.lost.value), (found.at_bound, BOUND)):
-        assert ledgers[0].rule in (found.headline, "this classifier, loss")
+        assert ledgers[0].rule in (found.headline, "this classifier, loss alone")
         assert all(each.lost.value <= limit for each in ledgers if each.matched)
         assert all(each.lost.value > limit for each in ledgers if not each.matched)
     names = {each.rule for each in found.at_bound}
-    assert {"EarlyStopping(val_acc)", "HyperbandPruner", "activity of 80 steps"} <= names
+    assert {"EarlyStopping(val_acc)", "HyperbandPruner"} <= names
     # In hindsight a rule never saves less than as it is, at the share that it lost.
     for each in found.as_is:
         curve = next(t for t in found.tradeoffs if t.rule == each.rule)
@@ -195,16 +169,14 @@ def test_runs_that_the_classifier_was_trained_on_say_nothing_about_it(
 ) -> None:
     seen = [run(seed) for seed in range(60)]
     assert set(map(fingerprint, seen)) <= set(classifier.card["trained_on"])
-    done, counts, overlap = _population(
-        Sweep(seen + [run(seed) for seed in FRESH]), classifier, None
-    )
-    assert (overlap, counts.seen) == ("some", 60)
-    assert len(done) == counts.good + counts.doomed <= len(FRESH)
+    both = population(Sweep(seen + [run(seed) for seed in FRESH]), classifier, None)
+    assert (both.overlap, both.counts.seen) == ("some", 60)
+    assert len(both.done) == both.counts.good + both.counts.doomed <= len(FRESH)
     alone = evaluate(Sweep(seen), classifier)
     assert alone.overlap == "all"
     assert not any("this classifier" in each.rule for each in alone.as_is)
     assert "TRAINED ON THESE RUNS" in evaluation_text(alone)
-    assert _population(Sweep(seen), replace(classifier, card={}), None)[2] == "unknown"
+    assert population(Sweep(seen), replace(classifier, card={}), None).overlap == "unknown"
 
 
 def test_too_few_runs_to_train_on_leave_the_classifier_and_the_rivals(
@@ -228,40 +200,63 @@ def test_too_few_runs_to_train_on_leave_the_classifier_and_the_rivals(
         evaluate(Sweep(doomed), classifier)
 
 
+def test_runs_that_no_look_could_read_are_counted_apart(classifier: GrokClassifier) -> None:
+    runs = fresh()
+    coarse = [every(own, 90, "train_loss") for own in runs[:30]]
+    found = population(Sweep([*runs[30:], *coarse]), classifier, None)
+    assert found.counts.never_looked_at + found.counts.early > 20
+    assert found.counts.never_looked_at > 5
+    assert len(found.done) == found.counts.good + found.counts.doomed
+    assert found.gathered.looked_at.all()
+
+
 def test_cross_fitting_finds_nothing_where_there_is_nothing() -> None:
     """Runs of one configuration share their outcome by chance: a leak would show as skill."""
     sweep = planted_sweep(60, signal=0.0, repetitions=2)
-    done = population(list(sweep.runs), 200)
-    replays = cross_fitted(done, (200, 400), max_false_abort=0.05).replays
-    for model in (WINDOW_READS[0], CONFIGURATION_ALONE):
-        from grokpredict.training.ranking import auroc
+    done = known(list(sweep.runs))
+    gathered = gather(done, LabelRule())
+    found = cross_fitted(done, gathered, max_false_abort=0.05)
+    assert found.configuration is not None
+    for model in (found.replays[0], found.configuration):
+        scores = model.probability[0]
+        scored = np.isfinite(scores)
+        assert 0.3 < auroc(done.good[scored], scores[scored]) < 0.65
 
-        scores = replays[model].probability[0]
-        known = np.isfinite(scores)
-        assert 0.3 < auroc(done.good[known], scores[known]) < 0.65
+
+def test_cross_fitting_finds_what_is_there() -> None:
+    done = known(fresh())
+    found = cross_fitted(done, gather(done, LabelRule()), max_false_abort=BOUND)
+    assert [own.name.split(", ")[1] for own in found.replays] == ["loss alone", "all channels"]
+    for model in found.replays:
+        scores = model.probability[0]
+        assert auroc(done.good, scores) > 0.85
+        assert np.isfinite(model.as_is[~done.good]).mean() > 0.2
 
 
 def test_a_folds_threshold_does_not_know_its_own_runs() -> None:
-    done = population(list(planted_sweep(160, signal=1.0).runs), 200)
+    done = known(list(planted_sweep(160, signal=1.0).runs))
     n = len(done)
     held = np.arange(n) % 2 == 0
-    probability = np.random.default_rng(0).uniform(0.2, 1, (2, n))
-    strides = np.ones(n, dtype=int)
+    lowest = np.random.default_rng(0).uniform(0.2, 1, n)
     splits = [(~held, held), (held, ~held)]
-    first = _thresholds(done, strides, splits, probability, 0.2)
-    probability[:, held] = 0.01
-    second = _thresholds(done, strides, splits, probability, 0.2)
+    first = _thresholds(done, splits, lowest, 0.2)
+    lowest[held] = 0.01
+    second = _thresholds(done, splits, lowest, 0.2)
     np.testing.assert_array_equal(first[held], second[held])
     assert (second[~held] == 0.01).all()
     # Fewer than 59 generalising configurations: nothing is ever stopped.
-    assert (_thresholds(done, strides, splits, probability, 0.01) == 0).all()
+    assert (_thresholds(done, splits, lowest, 0.01) == 0).all()
 
 
 def test_nothing_is_stopped_by_a_classifier_without_calibration_runs() -> None:
-    done = population(list(planted_sweep(10).runs), 200)
-    own = replay(done, hand_made(), max_false_abort=0.05, reads=WINDOW_READS[3], name="it")
+    done = known(fresh(range(1000, 1020)))
+    classifier = looking("train_loss_level", [9.0], stops=[])
+    own = replayed(done, classifier, 0.05)
     assert np.isinf(own.as_is).all()
     assert not own.abstained.any()
+    model, gathered = look_model(classifier), gather(done, classifier.rule)
+    alone = replay(gathered, alike(gathered, LOSS_ALONE), model, max_false_abort=0.05, name="loss")
+    assert not alone.abstained.any()
 
 
 def write_csv_sweep(folder: Path, runs: list[Run], *, hparams: bool) -> None:
@@ -296,9 +291,13 @@ def test_a_strangers_folder_needs_no_other_argument(tmp_path: Path) -> None:
     write_csv_sweep(tmp_path, list(planted_sweep(26).runs), hparams=False)
     code, out, err = invoke("evaluate", tmp_path)
     assert (code, err) == (0, "")
-    for line in ("this classifier, loss", "trained on these runs, loss", "EarlyStopping(val_acc)"):
+    for line in (
+        "this classifier, loss alone",
+        "this classifier, all channels",
+        "trained on these runs, loss alone",
+        "EarlyStopping(val_acc)",
+    ):
         assert line in out
-    assert "loss + configuration" not in out
     assert "not shown: the configuration alone needs" in out
 
 

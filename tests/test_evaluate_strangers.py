@@ -29,13 +29,9 @@ def default() -> GrokClassifier:
     return load_classifier("default")
 
 
-def test_a_grid_that_is_not_known_is_left_alone(
-    strangers: ModuleType, default: GrokClassifier
-) -> None:
+def test_any_grid_is_looked_at(strangers: ModuleType, default: GrokClassifier) -> None:
     for run in strangers.other_grid():
-        verdict = score(run, default).verdict
-        assert verdict.action == "abstain", run.name
-        assert str(run.loss.stride) in verdict.reason
+        assert score(run, default).looks[-1].probability is not None, run.name
 
 
 def test_a_run_that_diverges_is_left_alone(strangers: ModuleType, default: GrokClassifier) -> None:
@@ -43,22 +39,13 @@ def test_a_run_that_diverges_is_left_alone(strangers: ModuleType, default: GrokC
     assert len(at_once) == 4
     for run in at_once:
         scored = score(run, default)
-        assert {look.action for look in scored.looks} == {"abstain"}, run.name
-        assert "not finite" in scored.verdict.reason
+        assert "abort" not in {look.action for look in scored.looks}, run.name
 
 
-def test_a_loss_of_nothing_is_left_alone(strangers: ModuleType, default: GrokClassifier) -> None:
-    verdict = score(strangers.constant()[0], default).verdict
-    assert verdict.action == "abstain"
-    assert "unlike those of the training runs" in verdict.reason
-
-
-def test_a_configuration_that_is_not_known_is_left_alone(
+def test_the_loss_alone_stops_nothing_and_says_so(
     strangers: ModuleType, default: GrokClassifier
 ) -> None:
-    # Nobody trains at a rate of a thousand, whatever the sweeps will hold.
     for run in strangers.at_once():
-        odd = replace(run, configuration=replace(run.configuration, learning_rate=1e3))
-        verdict = score(odd, default).verdict
-        assert verdict.action == "abstain", run.name
-        assert "configuration is unlike" in verdict.reason
+        verdict = score(replace(run, channels={"train_loss": run.loss}), default).verdict
+        assert verdict.action != "abort", run.name
+        assert verdict.threshold is None

@@ -21,12 +21,12 @@ ROOT = Path(__file__).parent.parent
 @pytest.mark.parametrize(
     ("example", "arguments", "said"),
     [
-        ("abort_one_run.py", ["--max-steps", "100"], "step 40: "),
-        ("plain_loop.py", ["--max-steps", "100"], "step 40: "),
-        ("fabric_loop.py", ["--max-steps", "100"], "step 40: "),
+        ("abort_one_run.py", ["--max-steps", "300"], "step 200: "),
+        ("plain_loop.py", ["--max-steps", "300"], "step 200: "),
+        ("fabric_loop.py", ["--max-steps", "300"], "step 200: "),
         (
             "optuna_sweep.py",
-            ["--max-steps", "100", "--trials", "2", "--check"],
+            ["--max-steps", "300", "--trials", "2", "--check"],
             "pruned runs generalise if they are trained to the end",
         ),
         ("score_csv.py", ["--budget", "400"], "P(generalises by 400)"),
@@ -72,7 +72,7 @@ def test_example_of_training(tmp_path: Path) -> None:
         "train_on_own_sweep.py", tmp_path, str(tmp_path / "sweep.npz"), *arguments
     )
     assert re.search(r"^\d+ runs generalised, \d+ did not$", said, re.MULTILINE)
-    assert "\nstep 40: " in said
+    assert "\nstep 200: " in said
     assert GrokClassifier.load(tmp_path / "own.npz").horizons == (40, 80)
 
 
@@ -100,7 +100,7 @@ def test_fabric_on_two_processes_stops_or_goes_on_in_both(
     short_classifier_file: Path, tmp_path: Path
 ) -> None:
     """The full batch is halved between the processes: it trains as one process does."""
-    arguments = ["--max-steps", "100"]
+    arguments = ["--max-steps", "300"]
     alone = output_of("fabric_loop.py", short_classifier_file, tmp_path, *arguments)
     both = output_of(
         "fabric_loop.py", short_classifier_file, tmp_path, *arguments, "--devices", "2"

@@ -144,9 +144,9 @@ def test_importing_the_package_loads_nothing() -> None:
 
 
 def test_scoring_loads_neither_torch_nor_matplotlib(tmp_path: Path) -> None:
-    from planted import hand_made
+    from look_models import looking
 
-    hand_made().save(tmp_path / "c.npz")
+    looking("train_loss_level", [0.0]).save(tmp_path / "c.npz")
     rows = "".join(f"{step},{2 - step / 400}\n" for step in range(400))
     (tmp_path / "loss.csv").write_text("step,loss\n" + rows)
     code = "from grokpredict.cli import main; main(standalone_mode=False)"

@@ -13,7 +13,7 @@ from grokpredict.features.profile import LOOKS, PROFILED, Bins, looks_before, pr
 from grokpredict.model.looks import Calibration, LookModel, all_reads, only, read_by
 from grokpredict.model.reading import VALIDATION
 from grokpredict.model.thresholds import abort_threshold
-from grokpredict.model.verdict import Verdict, judge_look
+from grokpredict.model.verdict import Verdict, judge_look, read_and_missing
 from grokpredict.runs.curve import Curve
 from grokpredict.runs.run import Run
 from grokpredict.training.looks import (
@@ -288,8 +288,8 @@ def test_a_verdict_says_what_was_read_and_why(model: LookModel, runs: list[Run])
         assert verdict.threshold == limit
         assert (verdict.action == "abort") == (verdict.probability < limit)
         assert verdict.reason.startswith("After 4525 steps, P(generalises by 6400) = ")
-        assert verdict.reason.endswith(
-            "Read: train_loss, val_loss, train_acc, val_acc, weight_norm."
+        assert read_and_missing(verdict) == (
+            "read: train_loss, train_acc, weight_norm, val_loss, val_acc"
         )
     stopped = [verdict.action == "abort" for verdict in verdicts]
     assert np.mean(stopped[::2]) <= 0.05

@@ -10,16 +10,13 @@ import numpy as np
 import pytest
 from planted import hand_made, planted_sweep, read
 
-from grokpredict.evaluation.scoring import score
 from grokpredict.features.metrics import Evaluations
-from grokpredict.live.monitor import GrokMonitor
 from grokpredict.model.classifier import GrokClassifier
 from grokpredict.model.file import ClassifierFileError
 from grokpredict.model.reading import WINDOW_READS
 from grokpredict.model.verdict import judge
 from grokpredict.runs.configuration import Configuration
 from grokpredict.runs.curve import Curve
-from grokpredict.runs.run import Run
 from grokpredict.runs.sweep import Sweep
 from grokpredict.training.gathering import train
 
@@ -111,79 +108,6 @@ def test_an_impossible_range_in_a_file_is_refused(tmp_path: Path, name: str) -> 
     dataclasses.replace(classifier, familiar=broken).save(tmp_path / "c.npz")
     with pytest.raises(ClassifierFileError, match="ends in order"):
         GrokClassifier.load(tmp_path / "c.npz")
-
-
-# -- the monitor -----------------------------------------------------------------------------
-
-
-def watch(
-    metrics: Evaluations, *, budget: int = 900, percent: bool = False, resume_at: int | None = None
-) -> GrokMonitor:
-    monitor = GrokMonitor(both(), budget=budget)
-    at = 0
-    for step, loss in enumerate(LOSSES):
-        if step == resume_at:
-            state = monitor.state_dict()
-            monitor = GrokMonitor(both(), budget=budget)
-            monitor.load_state_dict(state)
-        if at < metrics.steps.size and metrics.steps[at] == step:
-            accuracy = metrics.accuracy[at] * (100 if percent else 1)
-            monitor.saw_evaluation(metrics.loss[at], accuracy)
-            at += 1
-        monitor.update(loss)
-    return monitor
-
-
-def test_all_looks_read_them_if_the_first_could() -> None:
-    verdicts = watch(seen(END)).verdicts
-    assert [verdict.probability for verdict in verdicts] == pytest.approx([0.7, 0.7])
-    assert all("val_acc_best" in verdict.features for verdict in verdicts)
-
-
-def test_none_reads_them_if_there_were_none_at_the_first() -> None:
-    late = seen(END)
-    late = Evaluations(late.steps[4:], late.loss[4:], late.accuracy[4:])
-    assert [own.probability for own in watch(late).verdicts] == pytest.approx([0.1])
-    later = watch(late, budget=4000).verdicts
-    assert [own.probability for own in later] == pytest.approx([0.9, 0.9])
-
-
-def test_a_look_for_which_they_do_not_suffice_is_passed_over() -> None:
-    early, at_horizon = watch(seen(100.0, every=100)).verdicts
-    assert early.probability is None
-    assert early.action == "continue"
-    assert "No suitable evaluation" in early.reason
-    assert at_horizon.probability == pytest.approx(0.3)
-    assert at_horizon.action == "abort"
-
-
-def test_percentages_are_shares() -> None:
-    assert watch(seen(END), percent=True).verdicts == watch(seen(END)).verdicts
-
-
-@pytest.mark.parametrize("step", [60, 199, 200, 201, 350])
-@pytest.mark.parametrize("first", [0, 3, 4])
-def test_a_resumed_run_is_told_the_same(step: int, first: int) -> None:
-    own = seen(END)
-    late = Evaluations(own.steps[first:], own.loss[first:], own.accuracy[first:])
-    whole = watch(late, budget=4000)
-    assert len(whole.verdicts) == 2
-    assert watch(late, budget=4000, resume_at=step).verdicts == whole.verdicts
-
-
-def test_a_logged_run_is_scored_as_it_would_have_been_watched() -> None:
-    own = seen(END)
-    run = Run(
-        {
-            "train_loss": Curve(np.arange(400), LOSSES),
-            "val_loss": Curve(own.steps, own.loss),
-            "val_acc": Curve(own.steps, own.accuracy),
-        },
-        max_steps=900,
-    )
-    assert list(score(run, both()).looks) == watch(own).verdicts
-    without = dataclasses.replace(run, channels={"train_loss": run.loss, "val_acc": run.loss})
-    assert score(without, both()).looks[0].probability == pytest.approx(0.1)
 
 
 # -- training --------------------------------------------------------------------------------

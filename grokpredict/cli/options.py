@@ -5,13 +5,14 @@ from __future__ import annotations
 import functools
 import sys
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any, ParamSpec, TypeVar
 
 import click
 
 from grokpredict.cli.streams import OneLine, Terminated, one_line, terminating, warn
 
-Command = TypeVar("Command", bound=Callable[..., Any])
+Arguments = ParamSpec("Arguments")
+Answer = TypeVar("Answer")
 
 EXIT_BAD_INPUT = 2
 EXIT_INTERRUPTED = 130
@@ -54,7 +55,7 @@ class Program(click.Group):
             sys.exit(EXIT_BAD_INPUT)
 
 
-def one_sentence(command: Command) -> Command:
+def one_sentence(command: Callable[Arguments, Answer]) -> Callable[Arguments, Answer]:
     """Turn what the library raises on bad input into :class:`BadInput`.
 
     The library raises ValueError, from which all errors of its own derive, and the system raises
@@ -62,7 +63,7 @@ def one_sentence(command: Command) -> Command:
     """
 
     @functools.wraps(command)
-    def guarded(*args: Any, **kwargs: Any) -> Any:
+    def guarded(*args: Arguments.args, **kwargs: Arguments.kwargs) -> Answer:
         try:
             return command(*args, **kwargs)
         except BrokenPipeError:
@@ -70,7 +71,7 @@ def one_sentence(command: Command) -> Command:
         except (ValueError, OSError) as error:
             raise BadInput(one_line(error)) from error
 
-    return guarded  # type: ignore[return-value]
+    return guarded
 
 
 def parse_horizons(ctx: click.Context, param: click.Parameter, value: str | None) -> Any:
@@ -111,7 +112,7 @@ strict_option = click.option(
 )
 
 
-def column_options(command: Command) -> Command:
+def column_options(command: Callable[..., Answer]) -> Callable[..., Answer]:
     """Add the options that name columns. The command gets them as ``columns``."""
 
     @functools.wraps(command)
@@ -123,7 +124,7 @@ def column_options(command: Command) -> Command:
         step_unit: str | None,
         split_column: str | None,
         **kwargs: Any,
-    ) -> Any:
+    ) -> Answer:
         from grokpredict.logs import Columns
 
         columns = Columns(loss_column, step_column, val_acc_column, step_unit, split_column)
@@ -138,10 +139,10 @@ def column_options(command: Command) -> Command:
     ):
         option = click.option(name, metavar=metavar, help=what)
         with_columns = option(with_columns)
-    return with_columns  # type: ignore[return-value]
+    return with_columns
 
 
-def backend_options(command: Command) -> Command:
+def backend_options(command: Callable[..., Answer]) -> Callable[..., Answer]:
     """Add the options for processes and clusters. The command gets ``jobs``.
 
     Everything that the command does with joblib runs there. Decorate with this below
@@ -151,7 +152,7 @@ def backend_options(command: Command) -> Command:
     @functools.wraps(command)
     def on_backend(
         *args: Any, jobs: int | None, backend: str, scheduler: str | None, **kwargs: Any
-    ) -> Any:
+    ) -> Answer:
         if backend == "loky" and scheduler is None:
             return command(*args, jobs=1 if jobs is None else jobs, **kwargs)
         from grokpredict._util.cluster import running_on
@@ -173,7 +174,7 @@ def backend_options(command: Command) -> Command:
         click.option("--jobs", type=int, help="Processes; -1 is all cores.  [default: 1]"),
     ):
         on_backend = option(on_backend)
-    return on_backend  # type: ignore[return-value]
+    return on_backend
 
 
 #: Arguments with paths that workers read or write.

@@ -65,7 +65,7 @@ def score(
     for run in bar(logged, len(logged), "scoring"):
         try:
             scores.append(scoring.score(run, model, budget=budget, max_false_abort=max_false_abort))
-        except Exception as error:
+        except Exception as error:  # one run of many; the others have their scores
             if len(logged) == 1:
                 raise
             failed.append(LeftOut(run.name, unexpected(error)))

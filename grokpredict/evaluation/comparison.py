@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,19 +12,25 @@ import numpy as np
 
 from grokpredict._util.frames import frame
 from grokpredict._util.lazy import reporting
-from grokpredict._util.progress import Progress
+from grokpredict._util.progress import Progress, showing
 from grokpredict.evaluation.crossfit import cross_fitted
+from grokpredict.evaluation.figures import (
+    FamilyFigures,
+    LookFigures,
+    family_figures,
+    look_figures,
+)
+from grokpredict.evaluation.gathering import LOSS_ALONE, Choice, alike, chosen
 from grokpredict.evaluation.ledger import (
     Finished,
     Ledger,
     Rule,
     RuleUnavailableError,
     best,
-    finished,
     ledger,
     lost_and_saved,
 )
-from grokpredict.evaluation.looks import FamilyFigures, LookFigures, family_figures, look_figures
+from grokpredict.evaluation.population import EvaluationCounts, Population, population
 from grokpredict.evaluation.pruners import pruner_rules
 from grokpredict.evaluation.replay import Replay, replay
 from grokpredict.evaluation.rivals import (
@@ -33,23 +39,11 @@ from grokpredict.evaluation.rivals import (
     early_stopping,
     fixed_budget,
 )
-from grokpredict.features.configuration import has_context
-from grokpredict.features.metrics import Evaluations
+from grokpredict.live.monitor import look_model
 from grokpredict.logs import Columns, Paths, read_sweep
 from grokpredict.model.classifier import GrokClassifier, load_classifier
-from grokpredict.model.reading import (
-    CONFIGURATION,
-    CONFIGURATION_ALONE,
-    VALIDATION,
-    WINDOW_READS,
-    in_words,
-)
 from grokpredict.model.thresholds import check_max_false_abort
-from grokpredict.runs.labels import BoolArray
 from grokpredict.runs.sweep import Sweep, UnsuitableSweepError
-from grokpredict.training.digest import fingerprint
-from grokpredict.training.table import Unused, known_runs
-from grokpredict.training.trainer import MIN_RUNS_PER_CLASS
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -58,32 +52,6 @@ if TYPE_CHECKING:
 
 #: Stages that :func:`evaluate` tells the progress of.
 _STAGES = 4
-
-
-@dataclass(frozen=True)
-class EvaluationCounts(Unused):
-    """What became of the runs of a sweep, with those of :class:`Unused`.
-
-    Attributes
-    ----------
-    seen : int
-        Their configuration was in the classifier's training.
-    early : int
-        Had generalised, or were to end, by the first look: nothing could be decided.
-    good, doomed : int
-        Used: generalised by their budget, and did not.
-    configurations : int
-        Different configurations among the used ones.
-    budgets : mapping of str to int
-        Runs whose outcome is known, by where their budget comes from.
-    """
-
-    seen: int
-    early: int
-    good: int
-    doomed: int
-    configurations: int
-    budgets: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -123,8 +91,10 @@ class Evaluation:
         may have.
     max_false_abort : float
         The bound that was asked for.
+    channels : mapping of str to int
+        Runs, by the channels that the looks at them read: ``"train_loss, val_acc"``.
     looks : tuple of LookFigures
-        For each model and horizon.
+        For each model, one look an octave.
     families : tuple of FamilyFigures
         Of the headline model, where the hyperparameters name kinds of task.
     as_is : tuple of Ledger
@@ -144,6 +114,7 @@ class Evaluation:
     overlap: str
     headline: str
     max_false_abort: float
+    channels: Mapping[str, int]
     looks: tuple[LookFigures, ...]
     families: tuple[FamilyFigures, ...]
     as_is: tuple[Ledger, ...]
@@ -217,7 +188,7 @@ def evaluate(
     budget: int | None = None,
     max_false_abort: float = 0.05,
     jobs: int = 1,
-    progress: Progress | None = None,
+    progress: Progress | bool | None = None,
 ) -> Evaluation:
     """Replay finished runs as if a classifier, and other rules, had watched them.
 
@@ -236,8 +207,8 @@ def evaluate(
         Largest share of the runs that would generalise that may be lost.
     jobs : int
         Processes, as joblib counts them.
-    progress : callable, optional
-        Called with the stages done and to do.
+    progress : callable or bool, optional
+        Called with the stages done and to do; True shows a bar.
 
     Returns
     -------
@@ -254,39 +225,49 @@ def evaluate(
     if not isinstance(sweep, Sweep):
         sweep = read_sweep(sweep, columns, jobs=jobs)
     classifier = load_classifier(classifier)
-    tell = progress or _silent
-    done, counts, overlap = _population(sweep, classifier, budget)
+    with showing(progress, "replaying") as tell:
+        found = population(sweep, classifier, budget)
+        return _replayed(found, classifier, max_false_abort, jobs, tell)
+
+
+def _replayed(
+    found: Population,
+    classifier: GrokClassifier,
+    max_false_abort: float,
+    jobs: int,
+    tell: Progress,
+) -> Evaluation:
+    """Replay the classifier and its rivals on runs that can be decided about."""
+    done = found.done
     tell(0, _STAGES)
-    replays = [] if overlap == "all" else own_replays(done, classifier, max_false_abort)
+    reads, replays = _own_replays(found, classifier, max_false_abort)
     tell(1, _STAGES)
-    crossed = cross_fitted(done, classifier.horizons, max_false_abort=max_false_abort, jobs=jobs)
+    crossed = cross_fitted(done, found.gathered, max_false_abort=max_false_abort, jobs=jobs)
     tell(2, _STAGES)
     missing = [] if crossed.reason is None else [f"training on these runs {crossed.reason}"]
-    rivals, absent = _rivals(done, classifier, jobs)
+    rivals, absent = _rivals(done, jobs)
     tell(3, _STAGES)
-    models = [
-        *replays,
-        *(crossed.replays[reads] for reads in WINDOW_READS if reads in crossed.replays),
-    ]
+    models = [*replays, *crossed.replays]
     if not models:
         raise UnsuitableSweepError(
             f"the classifier was trained on all of these runs, and {missing[0]} to train others; "
             "evaluate it on other runs"
         )
-    alone = crossed.replays.get(CONFIGURATION_ALONE)
+    alone = crossed.configuration
     if alone is None:
         missing.append("the configuration alone needs a learning rate or a weight decay in hparams")
-    headline = _headline(replays, models)
+    headline = (replays or models)[-1]
     rules = [model.rule(done) for model in models]
     rules += [alone.rule(done), *rivals] if alone is not None else rivals
     as_is = [ledger(done, r.name, "as it is", r.as_is) for r in rules if r.as_is is not None]
     headline_ledger = next(model for model in as_is if model.rule == headline.name)
     limit = headline_ledger.lost.value or 0.0
     evaluation = Evaluation(
-        counts=counts,
-        overlap=overlap,
+        counts=found.counts,
+        overlap=found.overlap,
         headline=headline.name,
         max_false_abort=max_false_abort,
+        channels=_channels(found, reads),
         looks=look_figures(done, models, alone),
         families=family_figures(done, headline),
         as_is=tuple(as_is),
@@ -302,88 +283,53 @@ def evaluate(
     return evaluation
 
 
-def _silent(done: int, total: int) -> None:
-    """Tell nobody."""
+def _own_replays(
+    found: Population, classifier: GrokClassifier, max_false_abort: float
+) -> tuple[Choice, list[Replay]]:
+    """Replay the classifier by the loss alone, and by all channels that there are if more are.
 
-
-def _population(
-    sweep: Sweep, classifier: GrokClassifier, budget: int | None
-) -> tuple[Finished, EvaluationCounts, str]:
-    """Return the runs that can be decided about, and what became of the others."""
-    runs, lost = known_runs(sweep, budget, None)
-    overlap, seen = _seen(runs.runs, classifier)
-    first = classifier.horizons[0]
-    done = finished(runs.only(~seen), first)
-    if seen.any() and min(done.good.sum(), (~done.good).sum()) < MIN_RUNS_PER_CLASS:
-        overlap, seen = "all", np.zeros_like(seen)
-        done = finished(runs, first)
-    counts = EvaluationCounts(
-        runs=len(sweep.runs) + len(sweep.left_out),
-        left_out=len(sweep.left_out),
-        no_metric=lost["no_metric"],
-        censored=lost["censored"],
-        seen=int(seen.sum()),
-        early=int((~seen).sum()) - len(done),
-        good=int(done.good.sum()),
-        doomed=int((~done.good).sum()),
-        configurations=int(np.unique(done.runs.configuration).size),
-        budgets=dict(Counter(runs.budget_source)),
-    )
-    if not counts.good or not counts.doomed:
-        raise UnsuitableSweepError(
-            f"an evaluation needs runs of both outcomes that had not generalised by step {first}, "
-            f"{counts.good} generalised by their budget and {counts.doomed} did not "
-            f"({counts.censored} ended before it, {counts.early} were over by the first look, "
-            f"{counts.no_metric} have no validation metric, {counts.left_out} could not be read); "
-            "add runs, or choose another --budget"
-        )
-    return done, counts, overlap
-
-
-def _seen(runs: Sequence[Any], classifier: GrokClassifier) -> tuple[str, BoolArray]:
-    """Return how many of the runs the classifier was trained on, in words, and which."""
-    trained_on = classifier.card.get("trained_on")
-    if trained_on is None:
-        return "unknown", np.zeros(len(runs), dtype=np.bool_)
-    fingerprints = set(trained_on)
-    seen = np.array([fingerprint(run) in fingerprints for run in runs], dtype=np.bool_)
-    return ("some" if seen.any() else "none"), seen
-
-
-def own_replays(done: Finished, classifier: GrokClassifier, max_false_abort: float) -> list[Replay]:
-    """Replay each model of the classifier that some run allows, the poorest first."""
-    runs = done.runs
-    known = {"train_loss"}
-    if any(has_context(run, classifier.context_fields) for run in runs.configurations):
-        known.add(CONFIGURATION)
-    if any(len(Evaluations.of(run).steps) for run in runs.runs):
-        known.update(VALIDATION)
-    return [
+    Returns
+    -------
+    Choice
+        What the looks at all channels read.
+    list of Replay
+        None if it was trained on these runs.
+    """
+    model, gathered = look_model(classifier), found.gathered
+    every = chosen(gathered, lambda reads: model.threshold(reads, max_false_abort) is not None)
+    choices = {"loss alone": alike(gathered, LOSS_ALONE)}
+    if any(reads not in (None, LOSS_ALONE) for reads in every.reads):
+        choices["all channels"] = every
+    if found.overlap == "all":
+        return every, []
+    return every, [
         replay(
-            done,
-            classifier,
+            gathered,
+            choice,
+            model,
             max_false_abort=max_false_abort,
-            reads=reader.reads,
-            name=f"this classifier, {in_words(reader.reads)}",
+            name=f"this classifier, {name}",
         )
-        for reader in classifier.readers
-        if known.issuperset(reader.reads)
+        for name, choice in choices.items()
     ]
 
 
-def _headline(replays: Sequence[Replay], models: Sequence[Replay]) -> Replay:
-    """Return the richest model of the classifier, or of those trained on these runs."""
-    return (replays or models)[-1]
+def _channels(found: Population, choice: Choice) -> dict[str, int]:
+    """Count the runs by the channels that the last look at each read."""
+    last = {
+        int(run): reads
+        for run, reads in zip(found.gathered.table.run, choice.reads, strict=True)
+        if reads is not None
+    }
+    return dict(Counter(", ".join(reads) for reads in last.values()).most_common())
 
 
-def _rivals(done: Finished, classifier: GrokClassifier, jobs: int) -> tuple[list[Rule], list[str]]:
+def _rivals(done: Finished, jobs: int) -> tuple[list[Rule], list[str]]:
     """Return the rules that need no classifier, and why others are missing."""
-    later = [h for h in classifier.horizons if h >= ACTIVITY_STEPS]
-    horizon = later[0] if later else classifier.horizons[-1]
     candidates: list[Callable[[], list[Rule]]] = [
         lambda: [early_stopping(done, "val_acc"), early_stopping(done, "val_loss")],
         lambda: [fixed_budget(done)],
-        lambda: [activity_rule(done, horizon)],
+        lambda: [activity_rule(done, ACTIVITY_STEPS)],
         lambda: pruner_rules(done, jobs=jobs),
     ]
     rules: list[Rule] = []

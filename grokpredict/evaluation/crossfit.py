@@ -2,26 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
+from grokpredict.evaluation.gathering import LOSS_ALONE, Choice, Gathered, alike, chosen, distinct
 from grokpredict.evaluation.ledger import Finished
-from grokpredict.evaluation.replay import Replay
-from grokpredict.features.conditioning import SignalSettings
-from grokpredict.features.metrics import Evaluations
-from grokpredict.live.policy import metrics_are_read
-from grokpredict.model.reading import CONFIGURATION_ALONE, VALIDATION, Reads, in_words, poorer
+from grokpredict.evaluation.replay import Replay, arranged
+from grokpredict.features.configuration import CONTEXT_TERMS, SIZE_TERMS, context_terms
+from grokpredict.features.profile import FIRST_LOOK
 from grokpredict.model.thresholds import abort_threshold, independent_scores
-from grokpredict.runs.curve import FloatArray, IntArray
+from grokpredict.runs.curve import FloatArray
 from grokpredict.runs.labels import BoolArray
-from grokpredict.training.cross_validation import FOLDS, allowed, folds, held_out_scores
-from grokpredict.training.table import Grid, extract_grids, step_grids
+from grokpredict.training.cross_validation import FOLDS, folds
+from grokpredict.training.fit import fit_trees
+from grokpredict.training.looks import held_out_probability, lowest_of
 from grokpredict.training.trainer import MIN_RUNS_PER_CLASS
 
 #: Decides the folds.
 _SEED = 0
+
+#: Names of the columns of the configuration alone; P may not fall along those of the budget.
+_CONFIGURATION_COLUMNS = (*CONTEXT_TERMS[: -len(SIZE_TERMS)], "log10_budget")
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,23 +33,22 @@ class CrossFitted:
 
     Attributes
     ----------
-    replays : dict of tuple of str to Replay
-        By what may be read, as :data:`~grokpredict.training.cross_validation.FITTED`: each run by
-        the richest model that it allows. Empty if there are too few runs.
+    replays : tuple of Replay
+        Of the loss alone, and of all channels that there are if there are more. Empty if there
+        are too few runs.
+    configuration : Replay or None
+        Of the configuration and the budget alone; None where no configuration is known.
     reason : str or None
         Why there is none.
     """
 
-    replays: dict[Reads, Replay]
+    replays: tuple[Replay, ...]
+    configuration: Replay | None = None
     reason: str | None = None
 
 
 def cross_fitted(
-    done: Finished,
-    horizons: Sequence[int],
-    *,
-    max_false_abort: float,
-    jobs: int = 1,
+    done: Finished, gathered: Gathered, *, max_false_abort: float, jobs: int = 1
 ) -> CrossFitted:
     """Train on four fifths of the networks at a time and look at the rest.
 
@@ -54,8 +56,8 @@ def cross_fitted(
     ----------
     done : Finished
         Ten runs of each outcome at least.
-    horizons : sequence of int
-        Steps after which to look.
+    gathered : Gathered
+        The looks at them.
     max_false_abort : float
         Largest share of the runs that would generalise that may be stopped.
     jobs : int
@@ -68,85 +70,85 @@ def cross_fitted(
         fold is set on the scores of the others. Strangers are not turned away: the folds are
         alike.
     """
-    runs = done.runs
     fewest = min(int(done.good.sum()), int((~done.good).sum()))
     if fewest < MIN_RUNS_PER_CLASS:
-        return CrossFitted({}, f"needs {MIN_RUNS_PER_CLASS} runs of each outcome, has {fewest}")
-    strides = np.array([run.loss.stride for run in runs.runs])
-    pairs = step_grids(runs, horizons, sorted(set(strides.tolist())))
-    grids = extract_grids(runs, pairs, SignalSettings(), jobs=jobs)
-    if not any(grid.run.size for grid in grids):
-        return CrossFitted({}, "needs runs that were logged to the first horizon")
-    splits = list(folds(runs, FOLDS, _SEED))
-    scores = held_out_scores(runs, grids, splits, seed=_SEED, jobs=jobs)
-    rows = tuple(sorted({grid.horizon for grid in grids}))
-    looks = {}
-    for reads, by_grid in scores.items():
-        probability = np.full((len(rows), len(done)), np.nan)
-        for grid, chances in zip(grids, by_grid, strict=True):
-            # Each run is looked at on its own grid, though it serves the coarser ones too.
-            served = (strides == grid.stride) & np.isfinite(chances) & allowed(runs, reads)
-            probability[rows.index(grid.horizon), served] = chances[served]
-        if np.isfinite(probability).any():
-            limits = _thresholds(done, strides, splits, probability, max_false_abort)
-            looks[reads] = (probability, np.broadcast_to(limits, probability.shape))
-    seen = _validated(done, grids)
-    return CrossFitted({reads: _replay(reads, rows, looks, seen) for reads in looks})
-
-
-def _validated(done: Finished, grids: Sequence[Grid]) -> BoolArray:
-    """Return which runs are read by their validation metrics."""
-    first = {grid.stride: grid.horizon for grid in sorted(grids, key=lambda grid: -grid.horizon)}
-    return np.array(
-        [
-            metrics_are_read(Evaluations.of(run), first.get(run.loss.stride, 0))
-            for run in done.runs.runs
-        ],
-        dtype=np.bool_,
+        return CrossFitted(
+            (), reason=f"needs {MIN_RUNS_PER_CLASS} runs of each outcome, has {fewest}"
+        )
+    splits = list(folds(done.runs, FOLDS, _SEED))
+    every, loss = chosen(gathered, lambda reads: True), alike(gathered, LOSS_ALONE)
+    wanted = sorted({LOSS_ALONE, *distinct(every)})
+    scores = held_out_probability(gathered.table, splits, wanted, seed=_SEED, jobs=jobs)
+    limits = {
+        reads: _thresholds(done, splits, lowest_of(gathered.table, scores[reads]), max_false_abort)
+        for reads in wanted
+    }
+    choices = {"loss alone": loss}
+    if any(reads != LOSS_ALONE for reads in distinct(every)):
+        choices["all channels"] = every
+    replays = tuple(
+        _replay(gathered, choice, scores, limits, f"trained on these runs, {name}")
+        for name, choice in choices.items()
     )
+    return CrossFitted(replays, _configuration_alone(done, gathered, splits, max_false_abort))
 
 
 def _replay(
-    reads: Reads,
-    rows: tuple[int, ...],
-    looks: Mapping[Reads, tuple[FloatArray, FloatArray]],
-    seen: BoolArray,
+    gathered: Gathered,
+    choice: Choice,
+    scores: dict[tuple[str, ...], FloatArray],
+    limits: dict[tuple[str, ...], FloatArray],
+    name: str,
 ) -> Replay:
-    """Return the looks of a model, and of poorer ones at the runs that it cannot look at."""
-    probability = np.full_like(looks[reads][0], np.nan)
-    threshold = np.zeros_like(probability)
-    for model in poorer(reads) or (reads,):
-        if model in looks:
-            empty = np.isnan(probability)
-            if VALIDATION[0] in reads:
-                empty &= seen if VALIDATION[0] in model else ~seen
-            probability[empty] = looks[model][0][empty]
-            threshold[empty] = looks[model][1][empty]
-    alone = reads == CONFIGURATION_ALONE
-    return Replay(
-        name=f"trained on these runs, {'configuration alone' if alone else in_words(reads)}",
-        horizons=rows,
-        probability=probability,
-        strange=np.zeros(probability.shape, dtype=np.bool_),
-        threshold=threshold,
-    )
+    """Return the looks, each by the scores and the threshold of what it reads."""
+    rows = np.arange(gathered.number.size)
+    probability = np.full(rows.size, np.nan)
+    threshold = np.zeros(rows.size)
+    for reads in distinct(choice):
+        own = np.array([found == reads for found in choice.reads], dtype=np.bool_)
+        probability[own] = scores[reads][own]
+        threshold[own] = limits[reads][gathered.table.run[own]]
+    return arranged(gathered, rows, name, probability, np.where(choice.settled, threshold, 0.0))
+
+
+def _configuration_alone(
+    done: Finished,
+    gathered: Gathered,
+    splits: Sequence[tuple[BoolArray, BoolArray]],
+    max_false_abort: float,
+) -> Replay | None:
+    """Return the looks of a model that reads what is known of a run before its first step."""
+    runs = done.runs
+    terms = context_terms(runs.configurations, FIRST_LOOK, runs.budget)
+    x = np.column_stack([terms[:, : -len(SIZE_TERMS)], np.log10(runs.budget)])
+    known = runs.configured
+    scores = np.full(len(done), np.nan)
+    for fit, held in splits:
+        fitted = fit & known
+        if (held & known).any() and 0 < done.good[fitted].sum() < fitted.sum():
+            trees = fit_trees(
+                x[fitted], done.good[fitted], _CONFIGURATION_COLUMNS, rows_per_run=1, seed=_SEED
+            )
+            scores[held & known] = trees.probability(x[held & known])
+    if not np.isfinite(scores).any():
+        return None
+    run = gathered.table.run
+    limits = _thresholds(done, splits, scores, max_false_abort)
+    name = "trained on these runs, configuration alone"
+    return arranged(gathered, np.arange(run.size), name, scores[run], limits[run])
 
 
 def _thresholds(
     done: Finished,
-    strides: IntArray,
     splits: Sequence[tuple[BoolArray, BoolArray]],
-    probability: FloatArray,
+    lowest: FloatArray,
     max_false_abort: float,
 ) -> FloatArray:
     """Return the threshold for each run, from the lowest scores in the other folds."""
-    lowest = np.where(np.isfinite(probability), probability, np.inf).min(axis=0)
     threshold = np.zeros(len(done))
+    runs = done.runs
     for fit, held in splits:
-        for stride in np.unique(strides):
-            good = fit & done.good & np.isfinite(lowest) & (strides == stride)
-            runs = done.runs
-            scores = independent_scores(lowest[good], runs.configuration[good], runs.network[good])
-            limit = abort_threshold(scores, max_false_abort)
-            threshold[held & (strides == stride)] = limit or 0.0
+        good = fit & done.good & np.isfinite(lowest)
+        scores = independent_scores(lowest[good], runs.configuration[good], runs.network[good])
+        threshold[held] = abort_threshold(scores, max_false_abort) or 0.0
     return threshold

@@ -2,22 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
+from grokpredict.evaluation.gathering import Choice, Gathered, distinct
 from grokpredict.evaluation.ledger import NEVER, Finished, Rule
-from grokpredict.features.metrics import Evaluations
-from grokpredict.live.policy import WindowPolicy
-from grokpredict.model.classifier import GrokClassifier
-from grokpredict.model.reading import CONFIGURATION, VALIDATION, Reads
-from grokpredict.runs.curve import FloatArray, IntArray, UnsuitableRunError, serves
+from grokpredict.features.profile import LOOKS, PROFILED
+from grokpredict.model.looks import LookModel
+from grokpredict.runs.curve import FloatArray
 from grokpredict.runs.labels import BoolArray
-from grokpredict.runs.run import window
-
-#: Runs whose windows are in memory at once.
-_CHUNK = 256
 
 #: Thresholds that a rule is tried with in hindsight, at most.
 MOST_THRESHOLDS = 400
@@ -54,7 +48,7 @@ class Replay:
 
     def stops(self, limits: FloatArray) -> FloatArray:
         """Return the same for one threshold at all looks, shape (n_limits, n_runs)."""
-        return self._first(self._looks[:, None, :] < limits[:, None])
+        return np.stack([self._first(self._looks < limit) for limit in limits])
 
     def _first(self, hits: BoolArray) -> FloatArray:
         """Return the first horizon that is marked, infinite where none is."""
@@ -93,106 +87,73 @@ class Replay:
 
 
 def replay(
-    done: Finished,
-    classifier: GrokClassifier,
+    gathered: Gathered,
+    choice: Choice,
+    model: LookModel,
     *,
     max_false_abort: float,
-    reads: Reads,
     name: str,
 ) -> Replay:
-    """Look at finished runs as a monitor would have while they trained, at all horizons.
+    """Look at finished runs as a monitor would have while they trained, all in one batch.
 
     Parameters
     ----------
-    done : Finished
-        Each is asked about its own budget.
-    classifier : GrokClassifier
-        Decides horizons, thresholds and who is a stranger.
+    gathered : Gathered
+        The looks; each is asked about its run's budget.
+    choice : Choice
+        What they read.
+    model : LookModel
+        Decides probabilities, thresholds and who is a stranger.
     max_false_abort : float
         Largest share of the runs that would generalise that may be stopped.
-    reads : tuple of str
-        What it may read, where that is known: one of
-        :data:`~grokpredict.model.reading.WINDOW_READS`.
     name : str
         What it is called.
 
     Returns
     -------
     Replay
-        The looks of :func:`~grokpredict.evaluation.scoring.score`, in batches, and those after
-        an abort.
+        The looks of :func:`~grokpredict.evaluation.scoring.score`, and those after an abort.
     """
-    horizons = classifier.horizons
-    shape = (len(horizons), len(done))
-    probability = np.full(shape, np.nan)
-    strange = np.zeros(shape, dtype=np.bool_)
-    threshold = np.zeros(shape)
-    configured = CONFIGURATION in reads
-    for policy, runs in _by_policy(done, classifier).items():
-        grid = policy.grid
-        metrics = _metrics_read(done, runs, policy) if VALIDATION[0] in reads else {}
-        limits = np.array(
-            [reader.threshold(grid, max_false_abort) or 0.0 for reader in classifier.readers]
-        )
-        for horizon in policy.horizons:
-            row = horizons.index(horizon)
-            for index in _chunks(_looked_at(done, runs, policy, horizon, metrics)):
-                chunk = [done.runs.runs[i] for i in index]
-                looks = classifier.look(
-                    window(chunk, horizon, grid),
-                    horizon=horizon,
-                    stride=grid,
-                    configurations=[run.configuration for run in chunk] if configured else None,
-                    evaluations=[metrics.get(i) for i in index.tolist()],
-                    budget=done.runs.budget[index],
-                )
-                probability[row, index] = looks.probability
-                strange[row, index] = [reason is not None for reason in looks.stranger]
-                threshold[row, index] = limits[looks.reader]
-    return Replay(name, horizons, probability, strange, threshold)
+    rows = np.array([i for i, reads in enumerate(choice.reads) if reads], dtype=np.int64)
+    read = np.array(
+        [[name in (choice.reads[i] or ()) for name in PROFILED] for i in rows], dtype=np.bool_
+    ).reshape(-1, len(PROFILED))
+    table = gathered.table
+    levels = np.where(read[:, :, None], table.profiles[rows], np.nan)
+    seen = model.look(levels, table.step[rows], table.budget[table.run[rows]])
+    limits = {reads: model.threshold(reads, max_false_abort) or 0.0 for reads in distinct(choice)}
+    by_row = np.array([limits[reads] for i in rows if (reads := choice.reads[i]) is not None])
+    return arranged(
+        gathered,
+        rows,
+        name,
+        seen.probability,
+        np.where(choice.settled[rows], by_row, 0.0),
+        np.array([reason is not None for reason in seen.stranger], dtype=np.bool_),
+    )
 
 
-def _by_policy(done: Finished, classifier: GrokClassifier) -> Mapping[WindowPolicy, IntArray]:
-    """Return the runs that each grid of the classifier serves."""
-    runs: dict[WindowPolicy, list[int]] = {}
-    for i, run in enumerate(done.runs.runs):
-        try:
-            runs.setdefault(WindowPolicy.on(classifier, run.loss.stride), []).append(i)
-        except UnsuitableRunError:
-            continue
-    return {policy: np.array(index, dtype=np.int64) for policy, index in runs.items()}
-
-
-def _metrics_read(done: Finished, among: IntArray, policy: WindowPolicy) -> dict[int, Evaluations]:
-    """Return the validation metrics of the runs that are read by them."""
-    metrics = {i: Evaluations.of(done.runs.runs[i]) for i in among.tolist()}
-    return {i: of_run for i, of_run in metrics.items() if policy.reads_metrics(of_run)}
-
-
-def _looked_at(
-    done: Finished,
-    among: IntArray,
-    policy: WindowPolicy,
-    horizon: int,
-    metrics: Mapping[int, Evaluations],
-) -> IntArray:
-    """Return the runs that a monitor judges after ``horizon`` steps."""
-    kept = []
-    rule = policy.classifier.rule
-    for i in among.tolist():
-        if done.runs.budget[i] <= horizon or done.runs.t4[i] <= horizon:
-            continue
-        if i in metrics and policy.skipped(metrics[i], horizon) is not None:
-            continue
-        run = done.runs.runs[i]
-        if not serves(run.loss, horizon, policy.grid):
-            continue
-        metric = run.channels.get(rule.metric)
-        if metric is None or policy.left_alone(metric.latest(horizon)) is None:
-            kept.append(i)
-    return np.array(kept, dtype=np.int64)
-
-
-def _chunks(index: IntArray) -> Iterator[IntArray]:
-    for start in range(0, len(index), _CHUNK):
-        yield index[start : start + _CHUNK]
+def arranged(
+    gathered: Gathered,
+    rows: np.ndarray,
+    name: str,
+    probability: FloatArray,
+    threshold: FloatArray,
+    strange: BoolArray | None = None,
+) -> Replay:
+    """Return some looks as a replay, by their numbers and runs; a value a row."""
+    n_looks = int(gathered.number.max(initial=0)) + 1
+    shape = (n_looks, gathered.table.t4.size)
+    places = (gathered.number[rows], gathered.table.run[rows])
+    found = Replay(
+        name=name,
+        horizons=tuple(LOOKS[:n_looks].tolist()),
+        probability=np.full(shape, np.nan),
+        strange=np.zeros(shape, dtype=np.bool_),
+        threshold=np.zeros(shape),
+    )
+    found.probability[places] = probability
+    found.threshold[places] = threshold
+    if strange is not None:
+        found.strange[places] = strange
+    return found

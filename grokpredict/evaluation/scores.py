@@ -12,6 +12,7 @@ from grokpredict._util.lazy import reporting
 from grokpredict._util.progress import Progress, showing
 from grokpredict.evaluation.scoring import Score, score
 from grokpredict.logs import Columns, Paths, read_sweep
+from grokpredict.logs.reading import unexpected
 from grokpredict.model.classifier import GrokClassifier, load_classifier
 from grokpredict.model.verdict import Verdict
 from grokpredict.runs.budget import Budget
@@ -160,10 +161,12 @@ def _parts(
 def _scored(
     runs: Sequence[Run], budgets: Sequence[Budget], model: GrokClassifier, max_false_abort: float
 ) -> list[Score]:
-    return [
-        replace(
-            score(run, model, budget=budget.steps, max_false_abort=max_false_abort),
-            budget_source=budget.source,
-        )
-        for run, budget in zip(runs, budgets, strict=True)
-    ]
+    scores = []
+    for run, budget in zip(runs, budgets, strict=True):
+        try:
+            judged = score(run, model, budget=budget.steps, max_false_abort=max_false_abort)
+        except Exception as error:  # one run of many; the others have their scores
+            verdict = Verdict("abstain", unexpected(error), None, budget.steps)
+            judged = Score(run.name, run.last_step + 1, verdict, (), notes=run.notes, run=run)
+        scores.append(replace(judged, budget_source=budget.source))
+    return scores

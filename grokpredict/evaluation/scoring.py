@@ -9,17 +9,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from grokpredict._util.lazy import reporting
-from grokpredict.features.metrics import Evaluations
-from grokpredict.features.profile import FIRST_LOOK
-from grokpredict.live.looks import looks_at
-from grokpredict.live.monitor import GrokMonitor
+from grokpredict.features.profile import FIRST_LOOK, PROFILED
+from grokpredict.live.logged import looks_at
 from grokpredict.logs import Columns, PathLike, read_run
 from grokpredict.model.classifier import GrokClassifier, load_classifier
-from grokpredict.model.looks import LookModel
-from grokpredict.model.reading import VALIDATION
 from grokpredict.model.verdict import Verdict, summary
 from grokpredict.runs.budget import Budget
-from grokpredict.runs.curve import UnsuitableRunError, check_window
 from grokpredict.runs.run import Run
 
 if TYPE_CHECKING:
@@ -44,7 +39,7 @@ class Score:
     verdict : Verdict
         That of the last look; an abstention where there was none.
     looks : tuple of Verdict
-        One for each horizon that the run reached, until one said abort.
+        One for each look that the run reached, until one said abort.
     budget_source : str
         Where the budget comes from.
     notes : tuple of str
@@ -106,8 +101,7 @@ def score(
     Parameters
     ----------
     run : Run or path-like
-        A run, or the path of one. Its training loss is read up to the first gap, or to the last
-        horizon.
+        A run, or the path of one, at any cadence.
     classifier : str, Path or GrokClassifier
         ``"default"``, a classifier file, or a classifier.
     columns : Columns, optional
@@ -122,8 +116,8 @@ def score(
     Returns
     -------
     Score
-        A run that is too short, or on a grid that the classifier does not know, is an
-        abstention with its reason.
+        A run that is too short for a look is an abstention with its reason. Without a validation
+        loss or accuracy there is a probability, and a built-in classifier never says abort.
 
     Raises
     ------
@@ -150,71 +144,18 @@ def _budget_of(run: Run, budget: int | None) -> Budget:
 
 def _scored(run: Run, classifier: GrokClassifier, budget: int, max_false_abort: float) -> Score:
     loss = run.loss
-    stride = loss.stride
-    steps = int(loss.steps[-1] - loss.steps[0]) + stride
-    if classifier.looks is not None and any(len(run.channels.get(c, ())) for c in VALIDATION):
-        return _by_looks(run, classifier, classifier.looks, steps, budget, max_false_abort)
-    try:
-        monitor = GrokMonitor(
-            classifier,
-            budget=budget,
-            configuration=run.configuration,
-            max_false_abort=max_false_abort,
-            stride=stride,
-        )
-        reason = _look_on(monitor, run)
-    except UnsuitableRunError as error:
-        return Score(run.name, steps, Verdict("abstain", str(error), None, budget), ())
-    looks = tuple(monitor.verdicts)
-    verdict = looks[-1] if looks else Verdict("abstain", reason, None, budget)
-    return Score(run.name, steps, verdict, looks)
-
-
-def _by_looks(
-    run: Run,
-    classifier: GrokClassifier,
-    model: LookModel,
-    steps: int,
-    budget: int,
-    max_false_abort: float,
-) -> Score:
-    looks = looks_at(run, model, classifier.rule, budget=budget, max_false_abort=max_false_abort)
+    steps = int(loss.steps[-1] - loss.steps[0]) + loss.stride
+    looks = looks_at(run, classifier, budget=budget, max_false_abort=max_false_abort)
     if looks:
         return Score(run.name, steps, looks[-1], tuple(looks))
     reason = (
-        f"the first look is after {FIRST_LOOK} steps; the run has {run.last_step + 1}"
+        f"The run has {run.last_step + 1} steps, but the first look is after {FIRST_LOOK}; train "
+        "it that far."
         if budget > FIRST_LOOK
-        else f"the first look is after {FIRST_LOOK} steps; the budget is {budget}"
+        else f"The first look is after {FIRST_LOOK} steps, but the budget of this run is {budget}; "
+        "there is no look."
     )
     return Score(run.name, steps, Verdict("abstain", reason, None, budget), ())
-
-
-def _look_on(monitor: GrokMonitor, run: Run) -> str:
-    """Give the monitor all that it can use; return why it stopped looking."""
-    metric = run.channels.get(monitor.classifier.rule.metric)
-    evaluations = Evaluations.of(run)
-    n_given = 0
-    while (horizon := monitor.next_horizon) is not None:
-        try:
-            check_window(run.loss, horizon, monitor.grid)
-        except UnsuitableRunError as error:
-            return _why_none(monitor, run, error)
-        if metric is not None:
-            monitor.saw_validation(metric.latest(horizon))
-        early = evaluations.before(horizon)
-        for i in range(n_given, early.steps.size):
-            monitor.saw_evaluation(early.loss[i], early.accuracy[i], early.steps[i])
-        n_given = early.steps.size
-        monitor.extend(run.loss.values[monitor.n_seen : horizon // monitor.stride])
-    return monitor.silence or ""
-
-
-def _why_none(monitor: GrokMonitor, run: Run, error: UnsuitableRunError) -> str:
-    first = monitor.next_horizon
-    steps = len(run.loss) * run.loss.stride
-    if first is not None and steps < first:
-        return f"The run has {steps} steps, but the first look is after {first}; train it that far."
-    return str(error)
 
 
 def _short(verdict: Verdict) -> dict[str, Any]:
@@ -222,6 +163,8 @@ def _short(verdict: Verdict) -> dict[str, Any]:
         "probability": verdict.probability,
         "threshold": verdict.threshold,
         "reads": list(verdict.reads),
+        "missing": [name for name in PROFILED if name not in verdict.reads],
+        "every": verdict.every,
         "verdict": verdict.action,
         "reason": verdict.reason,
         "even_step": verdict.even_step,

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from grokpredict.live.plain import number, plain
-from grokpredict.live.rates import PeakRate, peak_learning_rate
+from grokpredict.live.rates import peak_learning_rate
 from grokpredict.runs.configuration import Configuration
 
 #: The attribute from which a data set of torch's tells its length.
@@ -27,15 +27,13 @@ _LIBRARIES = ("torchvision", "datasets")
 _WHOLE = ("SequentialSampler", "RandomSampler")
 
 
-def read_configuration(trainer: Any, pl_module: Any, rate: PeakRate | None) -> Configuration:
+def read_configuration(trainer: Any, pl_module: Any) -> Configuration:
     """Read the configuration off the first optimiser, the data loader and the module.
 
     Parameters
     ----------
     trainer, pl_module
         Of either Lightning, during a fit.
-    rate : PeakRate or None
-        What was seen of the learning rate so far.
 
     Returns
     -------
@@ -58,16 +56,14 @@ def read_configuration(trainer: Any, pl_module: Any, rate: PeakRate | None) -> C
     optimizer = trainer.optimizers[0] if trainer.optimizers else None
     schedules = [config.scheduler for config in trainer.lr_scheduler_configs]
     return replace(
-        optimizer_configuration(optimizer, schedules, rate),
+        _optimizer_configuration(optimizer, schedules),
         batch_size=batch_size,
         train_size=train_size,
-        n_parameters=None if _sharded(trainer) else n_parameters(pl_module),
+        n_parameters=None if is_sharded(trainer) else n_parameters(pl_module),
     )
 
 
-def optimizer_configuration(
-    optimizer: Any, schedules: Iterable[Any] = (), rate: PeakRate | None = None
-) -> Configuration:
+def _optimizer_configuration(optimizer: Any, schedules: Iterable[Any]) -> Configuration:
     """Read name, peak learning rate, weight decay and momentum off a torch optimiser.
 
     The largest weight decay counts, since biases and norms are commonly left out of it.
@@ -78,8 +74,6 @@ def optimizer_configuration(
         One of torch's, the user's own, or a wrapper that holds one as ``optimizer``.
     schedules : iterable
         Learning-rate schedules, of this and of other optimisers.
-    rate : PeakRate, optional
-        What was seen of the learning rate so far.
     """
     optimizer = unwrapped(optimizer)
     groups = parameter_groups(optimizer)
@@ -88,7 +82,7 @@ def optimizer_configuration(
     ours = [item for item in schedules if unwrapped(plain(item, "optimizer")) is optimizer]
     return Configuration(
         optimizer=_optimizer_name(optimizer, groups),
-        learning_rate=peak_learning_rate(groups, ours, rate),
+        learning_rate=peak_learning_rate(groups, ours),
         weight_decay=_largest(groups, "weight_decay"),
         momentum=_momentum(groups),
     )
@@ -186,7 +180,13 @@ def n_parameters(module: Any) -> int:
     >>> n_parameters(torch.nn.Linear(3, 2))
     8
     """
-    total, seen, waiting = 0, set(), [module]
+    with torch._C.DisableTorchFunctionSubclass():
+        return sum(int(parameter.numel()) for parameter in trainable(module))
+
+
+def trainable(module: Any) -> list[Any]:
+    """Return the trainable parameters of a torch module, each once."""
+    found, seen, waiting = [], set(), [module]
     # A class of the user's may override ``parameters``, and the methods that it calls.
     with torch._C.DisableTorchFunctionSubclass():
         while waiting:
@@ -194,15 +194,17 @@ def n_parameters(module: Any) -> int:
             for parameter in (plain(part, "_parameters") or {}).values():
                 if parameter is not None and id(parameter) not in seen:
                     seen.add(id(parameter))
-                    total += int(parameter.numel()) if parameter.requires_grad else 0
-            inner = [own for own in (plain(part, "_modules") or {}).values() if own is not None]
-            waiting += [own for own in inner if id(own) not in seen]
+                    if parameter.requires_grad:
+                        found.append(parameter)
+            modules = (plain(part, "_modules") or {}).values()
+            inner = [child for child in modules if child is not None and id(child) not in seen]
+            waiting += inner
             seen.update(map(id, inner))
-    return total
+    return found
 
 
-def _sharded(trainer: Any) -> bool:
-    # Under FSDP and DeepSpeed a rank holds a shard: its count would be that of another model.
+def is_sharded(trainer: Any) -> bool:
+    """Whether a process holds only a part of the weights, as under FSDP and DeepSpeed."""
     name = type(trainer.strategy).__name__
     return any(word in name for word in ("FSDP", "DeepSpeed", "ModelParallel"))
 

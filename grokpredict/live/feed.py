@@ -1,4 +1,4 @@
-"""Losses that come with their step: what is logged twice counts once, what is missing is missing.
+"""Metrics that come with their step: what is logged twice counts once, what is missing is missing.
 
 For the adapters of libraries that tell the step of a result, and for their failures: nothing of
 ours ends a user's training or study.
@@ -9,14 +9,21 @@ from __future__ import annotations
 import functools
 import logging
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Hashable, Mapping
 from contextlib import suppress
+from functools import partial
+from pathlib import Path
 from typing import Any, TypeVar
 
+from grokpredict.live.metrics import find_validation, found_channels, in_percent
 from grokpredict.live.monitor import GrokMonitor
+from grokpredict.model.classifier import GrokClassifier, load_classifier
 from grokpredict.model.verdict import Verdict
 
 Result = TypeVar("Result")
+
+#: Losses of a run that are kept, to compare: a run that is started again begins with others.
+MOST_COMPARED = 256
 
 
 class Teller:
@@ -51,7 +58,7 @@ class Teller:
 
 
 def leaves_alone(what: str, answer: Result) -> Callable[[Callable[..., Result]], Any]:
-    """Make a method with a ``_teller`` log its errors once and return ``answer`` in their place.
+    """Make a method with a ``teller`` log its errors once and return ``answer`` in their place.
 
     Parameters
     ----------
@@ -67,7 +74,7 @@ def leaves_alone(what: str, answer: Result) -> Callable[[Callable[..., Result]],
             try:
                 return method(self, *args, **options)
             except Exception as error:  # a failure of ours must never end a user's run
-                self._teller.failed(error, what)
+                self.teller.failed(error, what)
                 return answer
 
         return safe
@@ -76,14 +83,14 @@ def leaves_alone(what: str, answer: Result) -> Callable[[Callable[..., Result]],
 
 
 class Feed:
-    """Gives a monitor the losses of one run by their steps.
+    """Gives a monitor what one run tells by its steps.
 
     Parameters
     ----------
     monitor : GrokMonitor
-        With the stride at which losses are logged.
+        Of the run.
     teller : Teller
-        Is told what is missing.
+        Is told why a run is left alone.
     name : str
         Of the run, for the messages.
     """
@@ -92,52 +99,103 @@ class Feed:
         self.monitor = monitor
         self._teller = teller
         self._name = name
-        #: Losses up to the last look, by which a run that was set back is known.
-        self._losses: list[float] = []
-        self._set_back = False
+        #: The first losses, by which a run that was started again is known.
+        self._first: dict[int, float] = {}
+        self._left_alone = False
 
-    def take(self, step: int, loss: float) -> Verdict | None:
-        """Take the loss after ``step`` optimiser steps; return a verdict if it was time to look.
+    def take(self, metrics: Mapping[str, Any], step: int, loss: float | None) -> Verdict | None:
+        """Take what was logged after ``step`` optimiser steps; return the verdict if one is new.
 
         Parameters
         ----------
+        metrics : mapping
+            By name; the validation metrics and the training accuracy are recognised.
         step : int
-            From 1. The same step again is the same loss, logged twice or after a restore; one
-            between two multiples of the stride (as the first step's is) is no sample.
-        loss : float
-            NaN where it is not known.
+            From 1. The same step again is the same loss, logged twice or after a restore.
+        loss : float or None
+            Training loss; NaN where it is no number, None where none was logged.
         """
         monitor = self.monitor
-        sample, rest = divmod(step, monitor.stride)
-        if rest or step < 1 or self._set_back:
+        if self._left_alone or self._is_other(step, loss):
             return None
-        if sample <= monitor.n_seen:
-            self._compare(sample, loss)
-            return None
-        if monitor.next_horizon is None:
-            self._losses.clear()
-            return None
-        missing = sample - monitor.n_seen - 1
-        if missing:
-            self._teller.warn(
-                f"{self._name} has no loss of the {missing} steps before step {step}, so the looks "
-                "that need them abstain; a run must be watched from its start, at every step"
-                + (f" {monitor.stride} apart" if monitor.stride > 1 else "")
-            )
-        losses = [*[math.nan] * missing, float(loss)]
-        self._losses += losses
-        verdicts = monitor.extend(losses)
-        return verdicts[-1] if verdicts else None
+        n_verdicts = len(monitor.verdicts)
+        rule = monitor.classifier.rule
+        if in_percent(metrics):
+            monitor.saw_percentages()
+        monitor.saw(step, **found_channels(metrics))
+        value = find_validation(metrics, rule)
+        if value is not None:
+            monitor.saw_validation(value)
+        if loss is not None and step >= 1:
+            monitor.update(loss, step)
+        verdicts = monitor.verdicts
+        return verdicts[-1] if len(verdicts) > n_verdicts else None
 
-    def _compare(self, sample: int, loss: float) -> None:
-        # The latest step again is another log entry, not a run that was set back.
-        if sample >= min(self.monitor.n_seen, len(self._losses)):
-            return
-        before = self._losses[sample - 1]
-        if not math.isfinite(before + loss) or math.isclose(before, loss, rel_tol=1e-3):
-            return
-        self._teller.warn(
-            f"{self._name} was set back to step {sample * self.monitor.stride}, with other losses "
-            "than before, so it is left alone"
+    def _is_other(self, step: int, loss: float | None) -> bool:
+        """Whether this is not the run from its start; say so once."""
+        first = self._first
+        if loss is None or step < 1:
+            return False
+        if step in first and step < self.monitor.n_seen:
+            # The latest step again is another log entry, not a run that was set back.
+            before = first[step]
+            if math.isfinite(before + loss) and not math.isclose(before, loss, rel_tol=1e-3):
+                self._leave_alone(f"was set back to step {step}, with other losses than before")
+        elif len(first) < MOST_COMPARED and step > self.monitor.n_seen:
+            first[step] = loss
+            if len(first) == 2:
+                start, after = first
+                if start > 2 * (after - start):
+                    self._leave_alone(
+                        f"has no loss of the steps before step {start}, and a run must be watched "
+                        "from its start"
+                    )
+        return self._left_alone
+
+    def _leave_alone(self, why: str) -> None:
+        self._teller.warn(f"{self._name} {why}, so it is left alone")
+        self._left_alone = True
+
+
+class Feeds:
+    """One monitor a trial, for libraries that run many of them.
+
+    Parameters
+    ----------
+    classifier : str, Path or GrokClassifier
+        ``"default"``, a classifier file, or a classifier.
+    budget : int
+        Optimiser step by which a run has to generalise.
+    max_false_abort : float
+        Largest share of the runs that would generalise that may be stopped, with 95 % confidence.
+    log : logging.Logger
+        Is told why a trial is left alone.
+    """
+
+    def __init__(
+        self,
+        classifier: str | Path | GrokClassifier,
+        *,
+        budget: int,
+        max_false_abort: float,
+        log: logging.Logger,
+    ) -> None:
+        self._monitor_for = partial(
+            GrokMonitor,
+            load_classifier(classifier),
+            budget=budget,
+            max_false_abort=max_false_abort,
         )
-        self._set_back = True
+        self.teller = Teller(log)
+        self._feeds: dict[Hashable, Feed] = {}
+
+    def of(self, trial: Hashable) -> Feed:
+        """Return the feed of a trial, a new one for a new trial."""
+        if trial not in self._feeds:
+            self._feeds[trial] = Feed(self._monitor_for(), self.teller, "the trial")
+        return self._feeds[trial]
+
+    @property
+    def monitors(self) -> dict[Hashable, GrokMonitor]:
+        """The monitor of each trial."""
+        return {trial: feed.monitor for trial, feed in self._feeds.items()}

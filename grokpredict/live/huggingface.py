@@ -4,18 +4,15 @@ from __future__ import annotations
 
 import logging
 import math
-from dataclasses import replace
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from grokpredict.live.configuration import n_parameters, n_samples, optimizer_configuration
 from grokpredict.live.feed import Feed, Teller, leaves_alone
-from grokpredict.live.metrics import find_evaluation, find_validation, in_percent, not_recognised
+from grokpredict.live.metrics import find_validation, not_recognised
 from grokpredict.live.monitor import GrokMonitor
-from grokpredict.live.plain import plain
 from grokpredict.model.classifier import GrokClassifier, load_classifier
 from grokpredict.model.verdict import Verdict
-from grokpredict.runs.configuration import Configuration
 
 try:
     from transformers import TrainerCallback
@@ -30,11 +27,11 @@ log = logging.getLogger(__name__)
 class GrokPredictorCallback(TrainerCallback):  # type: ignore[misc,unused-ignore]
     """Stops a ``transformers.Trainer`` whose run will not generalise within its budget.
 
-    The loss is what the trainer logs, so it must log every step: ``logging_steps=1``. With
-    ``logging_steps=50`` it logs the mean of 50 steps, which is smoother than any single step; for
-    that a classifier is needed that was trained on such logs, and is given by its file. The run's
-    losses are in the trainer's own checkpoints, so a resumed run goes on where it was. A failure
-    in here is logged once, and the training goes on.
+    The losses and metrics are what the trainer logs, at any ``logging_steps``: every 10 steps and
+    more often is best. They are in the trainer's own checkpoints, so a resumed run goes on where
+    it was. As shipped, a classifier stops no run without a validation: set ``eval_strategy``, and
+    let ``compute_metrics`` return the accuracy. A failure in here is logged once, and the training
+    goes on.
 
     Parameters
     ----------
@@ -60,12 +57,11 @@ class GrokPredictorCallback(TrainerCallback):  # type: ignore[misc,unused-ignore
         budget: int | None = None,
         max_false_abort: float = 0.05,
     ) -> None:
-        self._means_are_known = classifier != "default"
         self._classifier = load_classifier(classifier)
         self._budget = budget
         self._max_false_abort = max_false_abort
         self._feed: Feed | None = None
-        self._teller = Teller(log)
+        self.teller = Teller(log)
         self.stopped_step: int | None = None
 
     @property
@@ -78,38 +74,30 @@ class GrokPredictorCallback(TrainerCallback):  # type: ignore[misc,unused-ignore
         """Begin to watch; take what a resumed run has logged before."""
         self.stopped_step = None
         self._feed = None
-        self._teller = Teller(log)
-        stride = int(state.logging_steps)
-        by_steps = getattr(args.logging_strategy, "value", args.logging_strategy) == "steps"
-        if not by_steps or (stride != 1 and not self._means_are_known):
-            raise ValueError(
-                "grokpredict needs the loss of every step, the trainer logs "
-                + (f"the mean of every {stride}" if by_steps else f"by {args.logging_strategy}")
-                + "; set logging_steps=1, or give a classifier that was trained on such logs"
-            )
+        self.teller = Teller(log)
         monitor = GrokMonitor(
             self._classifier,
             budget=self._budget or int(state.max_steps),
-            configuration=_configuration(args, known),
             max_false_abort=self._max_false_abort,
-            stride=stride,
         )
-        feed = Feed(monitor, self._teller, "the run")
+        if monitor.silence is not None:
+            self.teller.warn(monitor.silence)
+        feed = Feed(monitor, self.teller, "the run")
         for entry in state.log_history:
-            _take(feed, entry, int(entry["step"]))
+            feed.take(entry, int(entry["step"]), _loss(entry))
         self._feed = feed
 
     @leaves_alone("the run", None)
     def on_log(
         self, args: Any, state: Any, control: Any, logs: dict[str, Any] | None = None, **known: Any
     ) -> None:
-        """Take the loss or the validation metric of one log entry; at a horizon, look."""
+        """Take what one log entry tells; look where a look was due before it."""
         feed = self._feed
         if feed is None or not logs:
             return
         try:
-            verdict = _take(feed, logs, int(state.global_step))
-        except Exception:
+            verdict = feed.take(logs, int(state.global_step), _loss(logs))
+        except Exception:  # whatever failed, the run is left alone from here on
             self._feed = None
             raise
         if verdict is None:
@@ -117,7 +105,7 @@ class GrokPredictorCallback(TrainerCallback):  # type: ignore[misc,unused-ignore
         if verdict.action == "abort":
             control.should_training_stop = True
             self.stopped_step = int(state.global_step)
-            self._teller.warn(f"stopped at step {self.stopped_step}: {verdict.reason}")
+            self.teller.warn(f"stopped at step {self.stopped_step}: {verdict.reason}")
         else:
             log.info("grokpredict: %s: %s", verdict.action, verdict.reason)
 
@@ -130,40 +118,12 @@ class GrokPredictorCallback(TrainerCallback):  # type: ignore[misc,unused-ignore
         if self._feed is not None and metrics and find_validation(metrics, rule) is None:
             name = "accuracy" if rule.metric == "val_acc" else rule.metric
             remedy = f"let compute_metrics return it as {name!r}"
-            self._teller.warn(not_recognised(metrics, rule, None, remedy))
+            self.teller.warn(not_recognised(metrics, rule, None, remedy))
 
 
-def _take(feed: Feed, logs: dict[str, Any], step: int) -> Verdict | None:
-    """Give the monitor what one log entry tells, which was made after ``step`` steps."""
-    monitor = feed.monitor
-    metric = find_validation(logs, monitor.classifier.rule)
-    if metric is not None:
-        monitor.saw_validation(metric)
-    evaluation = find_evaluation(logs)
-    if evaluation is not None:
-        monitor.saw_evaluation(*evaluation, step)
-    if in_percent(logs):
-        monitor.saw_percentages()
-    return feed.take(step, _loss(logs)) if "loss" in logs else None
-
-
-def _loss(logs: dict[str, Any]) -> float:
+def _loss(logs: Mapping[str, Any]) -> float | None:
     """Return the loss of an entry; NaN where the trainer filtered it out (to 0) as no number."""
+    if "loss" not in logs:
+        return None
     loss, norm = float(logs["loss"]), logs.get("grad_norm")
     return math.nan if loss == 0 and norm is not None and not math.isfinite(norm) else loss
-
-
-def _configuration(args: Any, known: dict[str, Any]) -> Configuration:
-    """Read the configuration off what the trainer hands to its callbacks."""
-    schedule, model = known.get("lr_scheduler"), known.get("model")
-    # accelerate wraps the schedule and the loader as it does the optimiser.
-    schedules = [] if schedule is None else [plain(schedule, "scheduler") or schedule]
-    loader = known.get("train_dataloader")
-    loader = plain(loader, "base_dataloader") or loader
-    batch = args.train_batch_size * args.gradient_accumulation_steps * args.world_size
-    return replace(
-        optimizer_configuration(known.get("optimizer"), schedules),
-        batch_size=int(batch),
-        train_size=n_samples(plain(loader, "dataset")),
-        n_parameters=n_parameters(model) if model is not None else None,
-    )

@@ -81,17 +81,38 @@ def _value(metrics: Mapping[str, Any], name: str) -> float:
     return value
 
 
-def find_evaluation(
+def found_channels(
     metrics: Mapping[str, Any], accuracy: str | None = None
-) -> tuple[float, float] | None:
-    """Return validation loss and accuracy, if both are there; the name of the second may be given.
+) -> dict[str, float | None]:
+    """Return the channels besides the training loss that looks read, as far as they are there.
 
-    >>> find_evaluation({"val_loss": 0.2, "val_acc": 0.5})
-    (0.2, 0.5)
+    Parameters
+    ----------
+    metrics : mapping
+        What was logged last, by name.
+    accuracy : str, optional
+        Name under which the validation accuracy is logged.
+
+    >>> found_channels({"val_loss": 0.2, "eval_accuracy": 0.5, "acc": 1.0})
+    {'val_loss': 0.2, 'val_acc': 0.5, 'train_acc': 1.0}
     """
-    loss = find_validation(metrics, LabelRule("val_loss"))
-    share = find_validation(metrics, LabelRule("val_acc"), accuracy)
-    return None if loss is None or share is None else (loss, share)
+    values = {
+        "val_loss": find_validation(metrics, LabelRule("val_loss")),
+        "val_acc": find_validation(metrics, LabelRule("val_acc"), accuracy),
+        "train_acc": number(find_train_accuracy(metrics)),
+    }
+    return {name: value for name, value in values.items() if value is not None}
+
+
+def find_train_accuracy(metrics: Mapping[str, Any]) -> Any:
+    """Return the training accuracy as it was logged, which may be on a device; None if none was.
+
+    >>> find_train_accuracy({"train/acc_step": 0.5, "val_acc": 0.1})
+    0.5
+    """
+    spelled = {normalised(str(key)): key for key in metrics}
+    name = next((own for own in KNOWN_NAMES["train_acc"] if own in spelled), None)
+    return None if name is None else metrics[spelled[name]]
 
 
 def in_percent(metrics: Mapping[str, Any]) -> bool:

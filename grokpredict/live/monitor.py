@@ -1,4 +1,4 @@
-"""The monitor: takes the losses of one run as they come and looks at the horizons.
+"""The monitor: takes what one run tells as it trains, and looks to the end of its budget.
 
 No framework is needed here; the adapters beside it are thin layers over :class:`GrokMonitor`.
 """
@@ -13,13 +13,28 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from grokpredict.features.metrics import Evaluations
-from grokpredict.live.policy import WindowPolicy, ended
+from grokpredict.features.profile import (
+    BINS_A_LOOK,
+    N_LEVELS,
+    PROFILED,
+    Sums,
+    looks_before,
+    profiles,
+)
+from grokpredict.live.policy import LOSS, LookPolicy, left_alone
 from grokpredict.model.classifier import GrokClassifier, load_classifier
+from grokpredict.model.looks import LookModel, read_by
+from grokpredict.model.reading import VALIDATION, Reads
 from grokpredict.model.thresholds import check_max_false_abort
-from grokpredict.model.verdict import Verdict, judge
-from grokpredict.runs.configuration import Configuration
+from grokpredict.model.verdict import Verdict, judge_look
+from grokpredict.runs.curve import FloatArray, IntArray
 from grokpredict.runs.labels import PERCENT_ABOVE
+
+#: Of the state in a checkpoint; that of another version is refused.
+STATE_VERSION = 2
+
+#: Accuracies, which may be percentages.
+_ACCURACIES = ("train_acc", "val_acc")
 
 
 class GrokMonitor:
@@ -31,27 +46,29 @@ class GrokMonitor:
         ``"default"``, a classifier file, or a classifier.
     budget : int
         Optimiser step by which the run has to generalise; one number for all looks.
-    configuration : Configuration, optional
-        What is known of the configuration. Without it the loss alone is read.
     max_false_abort : float
         Largest share of the runs that would generalise that may ever be stopped, with 95 %
         confidence, for runs like the classifier's calibration runs.
-    stride : int
-        Optimiser steps between two losses that the monitor is given. If the classifier does not
-        know this grid but a coarser one that it divides, the losses are thinned to that.
 
     Raises
     ------
     ValueError
-        If an argument is out of its range. A grid that the classifier does not know is an
-        :class:`~grokpredict.runs.curve.UnsuitableRunError`, a broken file a
-        :class:`~grokpredict.model.file.ClassifierFileError`; both are ValueErrors.
+        If an argument is out of its range. A broken file is a
+        :class:`~grokpredict.model.file.ClassifierFileError`, which is a ValueError.
 
     Notes
     -----
-    A non-finite loss is kept: the look at the next horizon then abstains. Losses are held only
-    until the last look. An abort is the last look; the losses up to it are kept, as
-    :meth:`adopt` may overrule it.
+    Looks are after 200 steps, 282, 400, ... at every factor of sqrt 2 up to the budget. The look
+    after N steps is taken when something is told of a later step, so that an evaluation after N
+    steps counts. A value that is not finite is missing. What is kept of a run is bounded: some
+    hundred sums a channel. An abort is the last look.
+
+    Examples
+    --------
+    >>> monitor = GrokMonitor(budget=1000)
+    >>> verdicts = monitor.extend([1 / step for step in range(1, 402)])
+    >>> [(verdict.horizon, verdict.action) for verdict in verdicts]
+    [(200, 'continue'), (282, 'continue'), (400, 'continue')]
     """
 
     def __init__(
@@ -59,25 +76,20 @@ class GrokMonitor:
         classifier: str | Path | GrokClassifier = "default",
         *,
         budget: int,
-        configuration: Configuration | None = None,
         max_false_abort: float = 0.05,
-        stride: int = 1,
     ) -> None:
         check_max_false_abort(max_false_abort)
-        if stride < 1:
-            raise ValueError(f"the stride must be at least 1 step, got {stride}")
         self.classifier = load_classifier(classifier)
         self.max_false_abort = max_false_abort
-        self.stride = stride
-        self._policy = WindowPolicy.on(self.classifier, stride)
-        self._configuration = configuration
+        self._model = look_model(self.classifier)
         self._verdicts: list[Verdict] = []
         self._n_seen = 0
-        self._losses: list[float] = []
+        self._sums = {name: Sums(name) for name in PROFILED}
+        #: The same of a hundredth of each accuracy, for a run of which they are percentages.
+        self._hundredths = {name: Sums(name) for name in _ACCURACIES}
+        self._last = dict.fromkeys(PROFILED, -1)
         self._validation: float | None = None
-        self._evaluations: list[tuple[int, float, float]] = []
-        #: Whether the validation metrics are read: decided at the first look, for all of them.
-        self._validated: bool | None = None
+        self._reads: Reads | None = None
         self._percent = False
         self.set_budget(budget)
 
@@ -88,27 +100,18 @@ class GrokMonitor:
 
     @property
     def n_seen(self) -> int:
-        """Losses taken so far, and those of :meth:`trained_on`."""
+        """Steps made up to the latest training loss, and those of :meth:`trained_on`."""
         return self._n_seen
 
     @property
-    def configuration(self) -> Configuration | None:
-        """What is known of the configuration."""
-        return self._configuration
-
-    def set_configuration(self, configuration: Configuration | None) -> None:
-        """Say what is known of the configuration, for the looks to come."""
-        self._configuration = configuration
-
-    @property
-    def grid(self) -> int:
-        """Optimiser steps between two losses that a look reads."""
-        return self._policy.grid
+    def reads(self) -> Reads | None:
+        """Channels that every further look reads; None until that is settled."""
+        return self._reads
 
     @property
     def budget(self) -> int:
         """Optimiser step by which the run has to generalise."""
-        return self._budget
+        return self._policy.budget
 
     def set_budget(self, budget: int) -> None:
         """Change the budget; only before the first look, it is one number for all of them."""
@@ -116,162 +119,167 @@ class GrokMonitor:
             raise ValueError(f"the budget must be at least 1 step, got {budget}")
         if self._verdicts:
             raise ValueError("the budget is one number for all looks and the first was taken")
-        self._budget = int(budget)
-        self._advance()
+        self._policy = LookPolicy(int(budget))
 
     @property
-    def next_horizon(self) -> int | None:
+    def next_look(self) -> int | None:
         """Step of the next look; None when there is none, see :attr:`silence`."""
-        return self._horizon
+        return self._policy.next_look(self._verdicts)
 
     @property
     def silence(self) -> str | None:
         """Why there will be no further look; None while there is one."""
-        if self._horizon is not None:
+        if self.next_look is not None:
             return None
         if self._verdicts:
             return "the last look was taken"
-        first = self._policy.horizons[0]
-        if first >= self._budget:
-            return (
-                f"The first look is after {first} steps, but the budget of this run is "
-                f"{self._budget}; there is no look."
-            )
-        return "the losses of the run's first steps are missing"
+        first = int(looks_before(np.inf)[0])
+        return (
+            f"The first look is after {first} steps, but the budget of this run is "
+            f"{self.budget}; there is no look."
+        )
 
     def prepare(self) -> None:
-        """Load the libraries that a look needs, so that the first is no slower than the others.
+        """Do once what a look does, so that the first is no slower than the others."""
+        if self.next_look is not None:
+            levels = np.zeros((len(PROFILED), N_LEVELS))
+            judge_look(self._model, levels, 0, reads=PROFILED, budget=self.budget)
 
-        Without this the first look of a process takes up to some seconds.
-        """
-        if self._horizon is None:
-            return
-        grid = self._policy.grid
-        samples = np.ones((1, self._horizon // grid))
-        self.classifier.look(samples, horizon=self._horizon, stride=grid, budget=self._budget)
+    # ---------------------------------------------------------------- what a run tells
 
-    def update(self, loss: float) -> Verdict | None:
-        """Take the loss of one step (of every ``stride`` steps); return a verdict at a horizon.
+    def update(self, loss: float, step: int | None = None) -> Verdict | None:
+        """Take the training loss of one step; return the verdict if a look was due before it.
 
         Parameters
         ----------
         loss : float
             As it is, NaN and infinity included.
+        step : int, optional
+            Number of the step, from 1; by default the one after the latest. A step up to that is
+            known already, and is passed over. At a coarse cadence several looks may be due: the
+            verdict is that of the last.
         """
-        self._n_seen += 1
-        if self._horizon is None:
+        at = self._n_seen + 1 if step is None else int(step)
+        if at <= self._n_seen:
             return None
-        self._losses.append(float(loss))
-        if self._n_seen < self._due:
-            return None
-        return self._look()
+        self.take(LOSS, np.array([at - 1]), np.array([float(loss)]))
+        self._n_seen = at
+        verdicts = self._reach(at)
+        return verdicts[-1] if verdicts else None
 
     def extend(self, losses: Sequence[float] | NDArray[np.floating[Any]]) -> list[Verdict]:
-        """Take the losses of many steps; return the verdicts of the horizons among them.
+        """Take the losses of consecutive steps; return the verdicts of the looks among them.
 
         Parameters
         ----------
         losses : sequence of float, shape (n,)
             In order, following those that were taken before.
         """
-        values = np.asarray(losses, dtype=float)
-        if values.ndim != 1:
-            raise ValueError(f"losses must be one-dimensional, got the shape {values.shape}")
-        waiting: list[float] = values.tolist()
-        verdicts = []
-        while waiting and self._horizon is not None:
-            part = waiting[: self._due - self._n_seen]
-            waiting = waiting[len(part) :]
-            self._n_seen += len(part)
-            self._losses.extend(part)
-            if self._n_seen == self._due:
-                verdicts.append(self._look())
-        self._n_seen += len(waiting)
-        return verdicts
+        self._append(losses)
+        return self._reach(self._n_seen)
 
-    def trained_on(self, since: int, step: int) -> None:
-        """Take note that the run went on from one of the trainer's steps, at the last look."""
-        self._n_seen = round(self._n_seen * step / since)
+    def take(self, channel: str, steps: IntArray, values: FloatArray) -> None:
+        """Take samples of a channel, as they are logged; no look is taken by that.
 
-    def explain(self, reason: str) -> Verdict:
-        """Give the last verdict another reason, by one who knows the run better; return it."""
-        self._verdicts[-1] = replace(self._verdicts[-1], reason=reason)
-        return self._verdicts[-1]
+        Parameters
+        ----------
+        channel : str
+            Its name, as in :data:`grokpredict.runs.run.CHANNELS`; one that is not read is let go.
+        steps : ndarray of int, shape (n,)
+            Optimiser steps, from 0, increasing; one up to the channel's latest is passed over.
+        values : ndarray, shape (n,)
+            Accuracies as shares of 1, or all of the run as percentages.
+        """
+        if channel not in self._sums:
+            return
+        later = steps > self._last[channel]
+        if not later.any():
+            return
+        steps, values = steps[later], values[later]
+        self._last[channel] = int(steps[-1])
+        self._sums[channel].take(steps, values)
+        if channel in self._hundredths:
+            self._hundredths[channel].take(steps, values / 100)
+            self._percent |= bool(np.any(values > PERCENT_ABOVE))
+
+    def recall(self, sums: Mapping[str, Sums]) -> None:
+        """Take what was kept of a run before, in the place of what was taken so far."""
+        self._sums |= sums
 
     def saw_validation(self, value: float | None) -> None:
         """Take the latest value of the metric that the classifier's rule names.
 
-        A run that meets the rule at a horizon has generalised already and is left alone. Once an
+        A run that meets the rule at a look has generalised already and is left alone. Once an
         accuracy was above 1, all of this run are percentages: guessing among a hundred classes is
         right in 1 % of the cases. None means that there is no value.
         """
         self._validation = None if value is None else float(value)
         self._percent |= value is not None and float(value) > PERCENT_ABOVE
 
-    def saw_evaluation(self, loss: float, accuracy: float, step: int | None = None) -> None:
-        """Take the validation loss and accuracy of one evaluation, which a classifier may read.
+    def saw_evaluation(
+        self, loss: float | None, accuracy: float | None, step: int | None = None
+    ) -> None:
+        """Take validation loss and accuracy of one evaluation; either may be missing.
 
         Parameters
         ----------
-        loss, accuracy : float
+        loss, accuracy : float or None
             As they were logged; see :meth:`saw_validation` for percentages.
         step : int, optional
-            Optimiser steps made before it, by default those of the losses taken so far.
+            Optimiser steps made before it, by default those up to the latest training loss. A
+            look that was due before it is taken first.
         """
-        at = self._n_seen * self.stride if step is None else int(step)
-        # The later of two at one step counts.
-        while self._evaluations and self._evaluations[-1][0] >= at:
-            self._evaluations.pop()
-        self._evaluations.append((at, float(loss), float(accuracy)))
-        self._percent |= float(accuracy) > PERCENT_ABOVE
+        self.saw(step, val_loss=loss, val_acc=accuracy)
+
+    def saw(self, step: int | None = None, **values: float | None) -> None:
+        """Take one value of each channel that is named, as :meth:`saw_evaluation`."""
+        at = self._n_seen if step is None else int(step)
+        self._reach(at)
+        for channel, value in values.items():
+            if value is not None:
+                self.take(channel, np.array([at - 1]), np.array([float(value)]))
 
     def saw_percentages(self) -> None:
-        """Take note that this run's accuracies are percentages, as its training accuracy tells."""
+        """Take note that this run's accuracies are percentages."""
         self._percent = True
+
+    def trained_on(self, since: int, step: int) -> None:
+        """Take note that the run went on from one of the trainer's steps, at the last look."""
+        self._n_seen = round(self._n_seen * step / since)
 
     @property
     def generalised(self) -> str | None:
         """A sentence, if the latest validation metric shows that the run has generalised."""
-        value = self._validation
-        if value is not None and self._percent and self.classifier.rule.metric == "val_acc":
+        value, rule = self._validation, self.classifier.rule
+        if value is not None and self._percent and rule.metric in _ACCURACIES:
             value /= 100
-        return self._policy.left_alone(value)
+        return left_alone(rule, value)
 
-    def _seen(self) -> Evaluations:
-        steps, loss, accuracy = np.array(self._evaluations, dtype=float).reshape(-1, 3).T
-        scale = 100.0 if self._percent else 1.0
-        return Evaluations.known(steps.astype(np.int64), loss, accuracy / scale)
+    # ---------------------------------------------------------------- looking
 
-    def state_dict(self) -> dict[str, Any]:
-        """Return what a resumed run needs, in plain Python objects."""
-        return {
-            "losses": list(self._losses),
-            "n_seen": self._n_seen,
-            "grid": self._policy.grid,
-            "budget": self._budget,
-            "percent": self._percent,
-            "validation": self._validation,
-            "evaluations": [list(evaluation) for evaluation in self._evaluations],
-            "validated": self._validated,
-            "verdicts": [verdict_to_dict(verdict) for verdict in self._verdicts],
-        }
+    def look(self) -> Verdict:
+        """Take the look that is due, at what the run has told so far.
 
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Go on where another monitor was; the arguments of this one hold from here on.
-
-        Only the budget is that of the other, if a look was taken: it is one number for all looks.
+        Raises
+        ------
+        ValueError
+            If there is no further look.
         """
-        self._verdicts = [Verdict(**fields_of) for fields_of in state["verdicts"]]
-        if self._verdicts:
-            self._budget = int(state["budget"])
-        self._percent = bool(state["percent"])
-        self._validation = state["validation"]
-        self._evaluations = [(int(s), float(v), float(a)) for s, v, a in state["evaluations"]]
-        self._validated = state["validated"]
-        self._n_seen = int(state["n_seen"])
-        same_grid = state["grid"] == self._policy.grid
-        self._losses = [float(loss) for loss in state["losses"]] if same_grid else []
-        self._advance()
+        step = self.next_look
+        if step is None:
+            raise ValueError("the last look was taken")
+        reason = self.generalised
+        if reason is not None:
+            verdict = Verdict("continue", reason, step, self.budget)
+        else:
+            verdict = self._judged(len(self._verdicts))
+        self._verdicts.append(verdict)
+        return verdict
+
+    def explain(self, reason: str) -> Verdict:
+        """Give the last verdict another reason, by one who knows the run better; return it."""
+        self._verdicts[-1] = replace(self._verdicts[-1], reason=reason)
+        return self._verdicts[-1]
 
     def adopt(self, verdicts: Sequence[Verdict], losses: Sequence[float] = ()) -> None:
         """Take over the verdicts of another monitor of this run: of several, one decides for all.
@@ -283,54 +291,139 @@ class GrokMonitor:
         losses : sequence of float
             Those that the other looked at and this monitor was not given.
         """
-        self._losses.extend(losses)
-        self._n_seen += len(losses)
+        self._append(losses)
         self._verdicts = list(verdicts)
         if self._verdicts:
-            self._budget = self._verdicts[-1].budget
-        self._advance()
+            self._policy = LookPolicy(self._verdicts[-1].budget)
 
-    def _advance(self) -> None:
-        """Find the next horizon, or let the losses go if there is none."""
-        over = ended(self._verdicts)
-        whole = len(self._losses) == self._n_seen
-        step = self._n_seen * self.stride
-        self._horizon = self._policy.next_look(step, self._budget) if whole and not over else None
-        self._due = (self._horizon or 0) // self.stride
-        if self._horizon is None and not over:
-            self._losses = []
+    def _append(self, losses: Sequence[float] | NDArray[np.floating[Any]]) -> None:
+        values = np.asarray(losses, dtype=float)
+        if values.ndim != 1:
+            raise ValueError(f"losses must be one-dimensional, got the shape {values.shape}")
+        self.take(LOSS, self._n_seen + np.arange(values.size), values)
+        self._n_seen += values.size
 
-    def _look(self) -> Verdict:
-        assert self._horizon is not None
-        evaluations = self._seen()
-        if self._validated is None:
-            self._validated = self._policy.reads_metrics(evaluations)
-        reason = self.generalised
-        if reason is None and self._validated:
-            reason = self._policy.skipped(evaluations, self._horizon)
-        if reason is not None:
-            verdict = Verdict("continue", reason, self._horizon, self._budget)
-        else:
-            verdict = self._judged(self._horizon, evaluations if self._validated else None)
-        self._verdicts.append(verdict)
-        self._advance()
+    def _reach(self, step: int) -> list[Verdict]:
+        """Take the looks that were due before a step."""
+        verdicts = []
+        while (due := self.next_look) is not None and due < step:
+            verdicts.append(self.look())
+        return verdicts
+
+    @property
+    def sums(self) -> dict[str, Sums]:
+        """What is kept of each channel, accuracies as shares of 1."""
+        return {**self._sums, **self._hundredths} if self._percent else dict(self._sums)
+
+    def _judged(self, look: int) -> Verdict:
+        bins = {name: sums.bins() for name, sums in self.sums.items()}
+        levels = profiles(bins, [look])
+        reads = self._reads or read_by(levels)[0]
+        end = N_LEVELS + BINS_A_LOOK * look
+        n_evaluations = max(
+            int(bins[name].count[bins[name].index < end].sum()) for name in VALIDATION
+        )
+        if self._reads is None and self._policy.settles(
+            reads,
+            awaits=n_evaluations > 0,
+            stops=self._model.threshold(reads, self.max_false_abort) is not None,
+        ):
+            self._reads = reads
+        verdict = judge_look(
+            self._model,
+            levels[0],
+            look,
+            reads=reads if LOSS in reads else (LOSS,),
+            budget=self.budget,
+            max_false_abort=self.max_false_abort,
+        )
+        if self._reads is None:
+            verdict = _unsettled(verdict)
+        elif set(verdict.reads) & set(VALIDATION):
+            verdict = replace(verdict, every=round((verdict.horizon or 0) / n_evaluations))
         return verdict
 
-    def _judged(self, horizon: int, evaluations: Evaluations | None) -> Verdict:
-        grid = self._policy.grid
-        # Of each group of samples the last is taken, as runs.run.window does.
-        every = grid // self.stride
-        samples = self._losses[every - 1 : horizon // grid * every : every]
-        return judge(
-            self.classifier,
-            np.array(samples),
-            horizon=horizon,
-            stride=grid,
-            configuration=self._configuration,
-            budget=self._budget,
-            max_false_abort=self.max_false_abort,
-            evaluations=evaluations,
+    # ---------------------------------------------------------------- checkpoints
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return what a resumed run needs, in plain Python objects."""
+        return {
+            "version": STATE_VERSION,
+            "n_seen": self._n_seen,
+            "budget": self.budget,
+            "sums": {name: sums.state() for name, sums in self._sums.items()},
+            "hundredths": {name: sums.state() for name, sums in self._hundredths.items()},
+            "last": dict(self._last),
+            "percent": self._percent,
+            "validation": self._validation,
+            "reads": None if self._reads is None else list(self._reads),
+            "verdicts": [verdict_to_dict(verdict) for verdict in self._verdicts],
+        }
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on where another monitor was; the arguments of this one hold from here on.
+
+        Only the budget is that of the other, if a look was taken: it is one number for all looks.
+
+        Raises
+        ------
+        ValueError
+            If another version wrote the state; this monitor stays as it is then.
+        """
+        check_state(state)
+        self._verdicts = [Verdict(**fields_of) for fields_of in state["verdicts"]]
+        if self._verdicts:
+            self._policy = LookPolicy(int(state["budget"]))
+        for name, sums in self._sums.items():
+            sums.restore(state["sums"][name])
+        for name, sums in self._hundredths.items():
+            sums.restore(state["hundredths"][name])
+        self._last = {name: int(state["last"][name]) for name in PROFILED}
+        self._percent = bool(state["percent"])
+        self._validation = state["validation"]
+        self._reads = None if state["reads"] is None else tuple(state["reads"])
+        self._n_seen = int(state["n_seen"])
+
+
+def check_state(state: Mapping[str, Any]) -> None:
+    """Raise a ValueError unless this version wrote the state of a monitor."""
+    if not isinstance(state, Mapping) or state.get("version") != STATE_VERSION:
+        raise ValueError(
+            "the state of this run in the checkpoint was written by another version of "
+            "grokpredict; the run is trained on without looks"
         )
+
+
+def look_model(classifier: GrokClassifier) -> LookModel:
+    """Return the model that takes all looks.
+
+    Raises
+    ------
+    ValueError
+        If the classifier has none, for lack of runs with validation in its training.
+    """
+    if classifier.looks is None:
+        raise ValueError(
+            "this classifier cannot look at a run: too few of its training runs had a validation "
+            "loss or accuracy; train it again on runs that have one"
+        )
+    return classifier.looks
+
+
+def _unsettled(verdict: Verdict) -> Verdict:
+    """Return a verdict without its threshold: what later looks read is not settled yet."""
+    if verdict.threshold is None:
+        return verdict
+    chance = 100 * (verdict.probability or 0.0)
+    return replace(
+        verdict,
+        action="abstain" if verdict.action == "abstain" else "continue",
+        threshold=None,
+        reason=verdict.reason
+        if verdict.action == "abstain"
+        else f"After {verdict.horizon} steps, P(generalises by {verdict.budget}) = {chance:.1f} %; "
+        "nothing is stopped before there are six evaluations.",
+    )
 
 
 def verdict_to_dict(verdict: Verdict) -> dict[str, Any]:

@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Hashable
-from functools import partial
+import math
 from pathlib import Path
 
-from grokpredict.live.feed import Teller, leaves_alone
-from grokpredict.live.monitor import GrokMonitor
+from grokpredict.live.feed import Feeds, leaves_alone
 from grokpredict.live.policy import ended
-from grokpredict.model.classifier import GrokClassifier, load_classifier
-from grokpredict.runs.configuration import Configuration
-from grokpredict.runs.curve import Curve, check_window
+from grokpredict.model.classifier import GrokClassifier
 
 try:
     import optuna
@@ -28,10 +24,10 @@ log = logging.getLogger(__name__)
 class GrokPruner(optuna.pruners.BasePruner):
     """Prunes the trials whose run will not generalise within its budget.
 
-    The values that a trial reports must be the training loss of every optimiser step (or of every
-    5th, 50th, ... if the classifier knows that grid), from the start of the run. Learning rate,
-    weight decay and so on are taken from the trial's parameters and user attributes, under the
-    names that log files use.
+    The values that a trial reports must be its training loss, at any cadence, and their steps the
+    optimiser steps, counted from 0. As shipped, a classifier stops nothing by the training loss
+    alone: give one that was calibrated on finished runs of the study, or prune with
+    :func:`prune_if_stopped`, where the callback reads the validation metrics too.
 
     Parameters
     ----------
@@ -50,41 +46,24 @@ class GrokPruner(optuna.pruners.BasePruner):
         budget: int,
         max_false_abort: float = 0.05,
     ) -> None:
-        self._monitor_for = partial(
-            GrokMonitor,
-            load_classifier(classifier),
-            budget=budget,
-            max_false_abort=max_false_abort,
-        )
-        self._monitors: dict[Hashable, GrokMonitor] = {}
-        self._teller = Teller(log)
+        self._feeds = Feeds(classifier, budget=budget, max_false_abort=max_false_abort, log=log)
+        self.teller = self._feeds.teller
 
     @leaves_alone("the trial", False)
     def prune(self, study: optuna.Study, trial: optuna.trial.FrozenTrial) -> bool:
         """Say whether the trial's run was judged doomed.
 
-        A trial that cannot be judged (its steps are not evenly spaced from the start, or on no
-        grid that the classifier knows, or anything in here fails) is left alone, and a warning
-        says so once.
+        A trial that cannot be judged (it was not watched from its start, or anything in here
+        fails) is left alone, and a warning says so once.
         """
-        values = trial.intermediate_values
-        if len(values) < 2:
-            return False
-        steps = sorted(values)
         # Trials are numbered from 0 in every study, and a pruner may serve several.
-        key = (study.study_name, trial.number, trial.datetime_start)
-        monitor = self._monitors.get(key)
-        if monitor is None:
-            monitor = self._monitor_for(
-                configuration=Configuration.from_mapping({**trial.params, **trial.user_attrs}),
-                stride=steps[1] - steps[0],
-            )
-            self._monitors[key] = monitor
-        if monitor.next_horizon is not None and len(steps) * monitor.stride >= monitor.next_horizon:
-            curve = Curve(steps, [values[step] for step in steps])  # type: ignore[arg-type]
-            check_window(curve, len(steps) * monitor.stride, monitor.stride)
-            monitor.extend(curve.values[monitor.n_seen :])
-        return ended(monitor.verdicts)
+        feed = self._feeds.of((study.study_name, trial.number, trial.datetime_start))
+        values = trial.intermediate_values
+        for step in sorted(own for own in values if own >= feed.monitor.n_seen):
+            value = values[step]
+            # Optuna keeps a NaN as None.
+            feed.take({}, step + 1, math.nan if value is None else float(value))
+        return ended(feed.monitor.verdicts)
 
 
 def prune_if_stopped(predictor: object) -> None:

@@ -8,12 +8,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from grokpredict.features.metrics import Evaluations
 from grokpredict.features.profile import LOOKS, looks_before
-from grokpredict.model.classifier import GrokClassifier
 from grokpredict.model.reading import VALIDATION, Reads
 from grokpredict.model.verdict import Verdict
 from grokpredict.runs.labels import LabelRule
+
+#: No look does without it.
+LOSS = "train_loss"
 
 
 def ended(verdicts: Sequence[Verdict]) -> bool:
@@ -39,68 +40,6 @@ def left_alone(rule: LabelRule, value: float | None) -> str | None:
     )
 
 
-def metrics_are_read(evaluations: Evaluations, first_look: int) -> bool:
-    """Whether looks at windows read the validation metrics of a run.
-
-    The first look decides for all, since one threshold holds for all looks that one model takes:
-    they do if there was an evaluation before it.
-    """
-    return bool(evaluations.before(first_look).steps.size)
-
-
-@dataclass(frozen=True)
-class WindowPolicy:
-    """Decides on looks at the first steps of a run, through models of windows.
-
-    Parameters
-    ----------
-    classifier : GrokClassifier
-        Has the horizons, the rule and the models.
-    grid : int
-        Steps between two losses that a look reads, see :meth:`on`.
-    horizons : tuple of int
-        Steps after which a run is looked at, ascending.
-    """
-
-    classifier: GrokClassifier
-    grid: int
-    horizons: tuple[int, ...]
-
-    @classmethod
-    def on(cls, classifier: GrokClassifier, stride: int) -> WindowPolicy:
-        """Return the policy for losses of every ``stride`` steps, on the finest grid that serves.
-
-        Raises
-        ------
-        UnsuitableRunError
-            If the classifier knows neither this grid nor a multiple of it.
-        """
-        grids = [grid for grid in classifier.strides if grid % stride == 0]
-        grid = min(grids, default=stride)
-        return cls(classifier, grid, classifier.horizons_on(grid))
-
-    def next_look(self, step: int, budget: int) -> int | None:
-        """Return the first horizon after ``step`` and before the budget; None if there is none."""
-        return next((horizon for horizon in self.horizons if step < horizon < budget), None)
-
-    def reads_metrics(self, evaluations: Evaluations) -> bool:
-        """Whether all looks at this run read its validation metrics."""
-        return self.classifier.reads_validation and metrics_are_read(evaluations, self.horizons[0])
-
-    def skipped(self, evaluations: Evaluations, horizon: int) -> str | None:
-        """Return a sentence if a look that reads the validation metrics lacks them; else None."""
-        if evaluations.serve(horizon):
-            return None
-        return (
-            f"No suitable evaluation in the first {horizon} steps (needs one in the first half "
-            "and one in the last quarter); look skipped."
-        )
-
-    def left_alone(self, value: float | None) -> str | None:
-        """Return a sentence if a run has generalised already; see :func:`left_alone`."""
-        return left_alone(self.classifier.rule, value)
-
-
 @dataclass(frozen=True)
 class LookPolicy:
     """Decides on looks at whatever channels a run has, to the end of its budget.
@@ -119,10 +58,22 @@ class LookPolicy:
             return None
         return int(LOOKS[len(verdicts)])
 
-    def settles(self, reads: Reads) -> bool:
+    def settles(self, reads: Reads, *, awaits: bool, stops: bool) -> bool:
         """Whether all later looks read what this one can.
 
-        A threshold is for looks that read the same. The first that reads the training loss and a
-        validation metric decides; until then nothing can be stopped.
+        A threshold is for looks that read the same, so nothing is stopped before this is settled.
+        The first look that can read the training loss and a validation metric decides; so does
+        one that can read the loss alone, if it may stop a run and no validation is awaited.
+
+        Parameters
+        ----------
+        reads : tuple of str
+            Channels that this look can read.
+        awaits : bool
+            Whether there was an evaluation: six of them, and validation can be read.
+        stops : bool
+            Whether the classifier has a threshold for these channels.
         """
-        return "train_loss" in reads and bool(set(reads) & set(VALIDATION))
+        if LOSS not in reads:
+            return False
+        return bool(set(reads) & set(VALIDATION)) or (stops and not awaits)

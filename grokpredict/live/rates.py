@@ -1,4 +1,4 @@
-"""The peak of a run's learning rate: told by its schedule, or seen step by step."""
+"""The peak of a run's learning rate, as far as its schedule tells."""
 
 from __future__ import annotations
 
@@ -25,66 +25,17 @@ _TELLING: Mapping[str, tuple[str, ...]] = {
 _OF_OTHERS = ("ChainedScheduler", "SequentialLR")
 
 
-class PeakRate:
-    """Largest learning rate that an optimiser has had, seen step by step.
-
-    Only numbers are looked at: a rate that is a tensor may be on a device.
-
-    Parameters
-    ----------
-    optimizer : object
-        With ``param_groups``, as torch's optimisers hold them.
-
-    Attributes
-    ----------
-    peak : float
-        The largest rate so far, 0 where none was seen.
-    rising : bool
-        Whether it was reached just now, after a lower one: a warm-up that may go on.
-    """
-
-    def __init__(self, optimizer: Any) -> None:
-        self._held: dict[str, Any] = vars(optimizer)
-        self._seen = 0
-        self._reached = 0
-        self._latest: Any = None
-        self.peak = 0.0
-
-    def see(self) -> None:
-        """Look at the rate of one parameter group, of the next one at the next step."""
-        groups = self._held["param_groups"]
-        self._seen = seen = self._seen + 1
-        rate = groups[seen % len(groups)]["lr"]
-        if rate is not self._latest:
-            self._latest = rate
-            if isinstance(rate, (int, float)) and rate > self.peak:
-                self.peak = float(rate)
-                self._reached = seen
-
-    @property
-    def rising(self) -> bool:
-        """Whether the peak was raised in the latest round of the groups, and not in the first."""
-        groups = len(self._held["param_groups"])
-        return self._reached > groups and self._seen - self._reached < groups
-
-    def state_dict(self) -> dict[str, Any]:
-        """Return what was seen, in plain Python objects."""
-        return {"peak": self.peak, "seen": self._seen, "reached": self._reached}
-
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Go on where the fit was that wrote ``state``."""
-        self.peak = float(state["peak"])
-        self._seen, self._reached = int(state["seen"]), int(state["reached"])
+#: Of a parameter group, what its learning rate may reach.
+_NAMES = ("lr", "initial_lr", "max_lr")
 
 
 def peak_learning_rate(
-    groups: Sequence[dict[str, Any]], schedules: Sequence[Any] = (), rate: PeakRate | None = None
+    groups: Sequence[dict[str, Any]], schedules: Sequence[Any] = ()
 ) -> float | None:
-    """Return the largest learning rate of the run, None where it is not known yet.
+    """Return the largest learning rate of a run, None where it is not known at its start.
 
     A schedule that warms up keeps its peak in ``initial_lr``, a one-cycle schedule in ``max_lr``.
-    A function of the user's (``LambdaLR``) is not asked: there the largest rate that was seen
-    counts, and none while the rate still rises.
+    A function of the user's (``LambdaLR``) is not asked.
 
     >>> peak_learning_rate([{"lr": 1e-5, "initial_lr": 1e-3}], [])
     >>> import torch
@@ -93,17 +44,11 @@ def peak_learning_rate(
     >>> peak_learning_rate(optimizer.param_groups, [warm_up])
     0.001
     """
-    seen = rate.peak if rate is not None else 0.0
     scheduled = any("initial_lr" in group for group in groups)
-    if all(peak_is_told(own) for own in schedules) and (schedules or not scheduled):
-        told = [number(group.get(key)) for group in groups for key in _NAMES]
-        if not (schedules or rate is None) and rate.rising:  # set by hand, step by step
-            return None
-        return max((peak for peak in (*told, seen) if peak), default=None)
-    return None if rate is None or rate.rising else seen or None
-
-
-_NAMES = ("lr", "initial_lr", "max_lr")
+    if not all(map(peak_is_told, schedules)) or (scheduled and not schedules):
+        return None
+    rates = [number(group.get(name)) for group in groups for name in _NAMES]
+    return max((rate for rate in rates if rate), default=None)
 
 
 def peak_is_told(schedule: Any) -> bool:

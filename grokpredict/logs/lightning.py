@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from grokpredict.logs import csv_file
 from grokpredict.logs.columns import Columns
 from grokpredict.logs.source import read_text
+from grokpredict.logs.watched import read_record, watched, with_metric
 from grokpredict.runs.sweep import Sweep
 
 NAME = "Lightning CSVLogger"
@@ -32,7 +34,12 @@ def read(path: Path, columns: Columns) -> Sweep:
 
     Its rows are sparse: one for what was logged in a training step, one for what was logged in
     an evaluation, often with the same ``step``. Steps count from 0, and with
-    ``log_every_n_steps=50`` the first one is 49.
+    ``log_every_n_steps=50`` the first one is 49. What the callback wrote beside it is read too.
     """
     metrics = path / METRICS
-    return csv_file.read_parsed(read_text(metrics), metrics, columns, str(path))
+    text, record = read_text(metrics), read_record(path)
+    columns = with_metric(columns, record, text.partition("\n")[0])
+    sweep = csv_file.read_parsed(text, metrics, columns, str(path))
+    if len(sweep.runs) != 1:
+        return sweep
+    return replace(sweep, runs=[watched(sweep.runs[0], record)])

@@ -52,6 +52,8 @@ class Verdict:
         1/2, 1/4 and 3/4.
     reads : tuple of str
         Channels that the look read, where :func:`judge_look` took it.
+    every : int or None
+        Steps between two evaluations on average, where the look read validation.
     """
 
     action: Action
@@ -66,6 +68,7 @@ class Verdict:
     early_step: int | None = None
     late_step: int | None = None
     reads: tuple[str, ...] = ()
+    every: int | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "reads", tuple(self.reads))  # JSON makes a list of it
@@ -135,7 +138,7 @@ def judge_look(
         early_step=early,
         late_step=late,
         action=action,
-        reason=f"{reason} Read: {', '.join(reads)}.",
+        reason=reason,
         horizon=step,
         budget=budget,
         probability=chance,
@@ -160,7 +163,10 @@ def _decide_look(
     says = f"After {step} steps, P(generalises by {budget}) = {100 * chance:.1f} %"
     if limit is None:
         if not set(reads) & set(VALIDATION):
-            why = "nothing is stopped without a validation loss or accuracy"
+            why = (
+                "nothing is stopped without a validation loss or accuracy; log one, or calibrate "
+                "on finished runs of your own"
+            )
         else:
             why = f"nothing is stopped: {model.n_calibration(reads)} good runs set the threshold"
         return "continue", f"{says}; {why}."
@@ -183,6 +189,20 @@ def summary(verdict: Verdict) -> str:
         if verdict.threshold is not None:
             text += f", threshold {100 * verdict.threshold:.1f} %"
     return text
+
+
+def read_and_missing(verdict: Verdict) -> str:
+    """Return which channels a look read, and which the run did not have.
+
+    >>> reads = ("train_loss", "val_loss", "val_acc")
+    >>> read_and_missing(Verdict("continue", "", 800, 6000, reads=reads, every=100))
+    'read: train_loss, val_loss, val_acc (every 100 steps); missing: train_acc, weight_norm'
+    """
+    names = sorted(verdict.reads, key=lambda name: name in VALIDATION)
+    cadence = f" (every {verdict.every} steps)" if verdict.every else ""
+    missing = [name for name in PROFILED if name not in verdict.reads]
+    text = f"read: {', '.join(names) or 'nothing'}{cadence}"
+    return f"{text}; missing: {', '.join(missing)}" if missing else text
 
 
 def judge(

@@ -20,8 +20,8 @@ from grokpredict.reporting.rendering import (
 
 if TYPE_CHECKING:
     from grokpredict.evaluation.comparison import Evaluation
+    from grokpredict.evaluation.figures import FamilyFigures, LookFigures
     from grokpredict.evaluation.ledger import Ledger
-    from grokpredict.evaluation.looks import FamilyFigures, LookFigures
 
 _OVERLAP = {
     "some": (
@@ -71,6 +71,7 @@ def _runs(evaluation: Evaluation) -> Iterator[str]:
         (
             (counts.seen, "have configurations that the classifier was trained on: not used"),
             (counts.early, "were over, or had generalised, by the first look: not used"),
+            (counts.never_looked_at, "have too few losses for any look: not used"),
             (counts.censored, "ended before their budget, outcome unknown (censored): not used"),
             (counts.no_metric, "have no validation metric: not used"),
             (counts.left_out, "could not be read"),
@@ -79,6 +80,8 @@ def _runs(evaluation: Evaluation) -> Iterator[str]:
     used = counts.good + counts.doomed
     yield f"The {used} runs that are used have {counts.configurations} configurations."
     yield from budgets(counts.budgets)
+    for channels, number in evaluation.channels.items():
+        yield f"{number:>8}  read: {channels}"
 
 
 def _overlap(evaluation: Evaluation) -> Iterator[str]:

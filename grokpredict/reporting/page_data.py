@@ -243,6 +243,8 @@ def _left_out(sweep: Sweep, ends: Sequence[Ending], evaluation: Evaluation | str
         lines.append(f"{counts.seen} runs have configurations the classifier was trained on.")
     if counts.early:
         lines.append(f"{counts.early} runs were over, or had generalised, by the first look.")
+    if counts.never_looked_at:
+        lines.append(f"{counts.never_looked_at} runs have too few losses for any look.")
     return [*lines, *(f"Not shown: {reason}." for reason in evaluation.missing)]
 
 

@@ -7,6 +7,8 @@ from collections.abc import Iterator, Sequence
 from itertools import chain
 from typing import TYPE_CHECKING
 
+from grokpredict._util.text import printable
+from grokpredict.model.verdict import read_and_missing
 from grokpredict.reporting.rendering import MISSING, page, probability, table
 
 if TYPE_CHECKING:
@@ -29,16 +31,19 @@ def score_text(scores: Sequence[Score]) -> str:
 
 def _block(score: Score) -> Iterator[str]:
     verdict = score.verdict
-    yield score.path
+    yield printable(score.path)
     chance = "" if verdict.probability is None else f", P = {verdict.probability:.3f}"
     yield f"  verdict   {verdict.action}{chance}"
     yield f"  reason    {verdict.reason}"
+    if verdict.reads:
+        yield f"  channels  {read_and_missing(verdict)}"
     source = f" ({score.budget_source})" if score.budget_source else ""
     yield f"  run       {score.steps} steps recorded, budget {verdict.budget}{source}"
     for note in score.notes:
         yield f"  note      {note}"
     if score.looks:
-        looks = (f"{look.horizon}: {probability(look.probability)}" for look in score.looks)
+        shown = score.looks[(len(score.looks) - 1) % 2 :: 2]  # one an octave, with the last
+        looks = (f"{look.horizon}: {probability(look.probability)}" for look in shown)
         limit = (
             "never aborts" if verdict.threshold is None else f"aborts below {verdict.threshold:.3f}"
         )
@@ -83,7 +88,7 @@ def _cells(score: Score, marks: str) -> tuple[object, ...]:
     verdict = score.verdict
     why = f": {verdict.reason}" if verdict.action == "abstain" else ""
     return (
-        score.path,
+        printable(score.path),
         score.steps,
         verdict.budget,
         verdict.horizon or MISSING,

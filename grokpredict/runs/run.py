@@ -19,6 +19,7 @@ import numpy as np
 from grokpredict._util.lazy import reporting
 from grokpredict.runs.configuration import Configuration
 from grokpredict.runs.curve import Curve, FloatArray, check_window
+from grokpredict.runs.watched import Watched
 
 #: Channels that grokpredict knows. ``train_loss`` is in every run, the others may be.
 CHANNELS = ("train_loss", "val_loss", "train_acc", "val_acc", "weight_norm", "grad_norm")
@@ -52,6 +53,8 @@ class Run:
         What the steps count: ``step`` (of the optimiser), else ``epoch``, ``call`` or ``row``.
     notes : tuple of str
         What is not certain about how the run was read, with the remedy; shown with every result.
+    watched : Watched, optional
+        What the callback saw of it, where it wrote that beside the log.
 
     Raises
     ------
@@ -67,6 +70,7 @@ class Run:
     budget_source: str = ""
     step_unit: str = "step"
     notes: tuple[str, ...] = ()
+    watched: Watched | None = None
 
     def __post_init__(self) -> None:
         if "train_loss" not in self.channels or len(self.channels["train_loss"]) == 0:

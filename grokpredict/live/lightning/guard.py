@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 Hook = TypeVar("Hook", bound=Callable[..., Any])
 
@@ -48,11 +48,11 @@ def guarded(hook: Hook, *, otherwise: Callable[[], Any] = lambda: None) -> Hook:
         # The same; to pack the arguments and unpack them would take as long as the hook.
         try:
             return hook(self, trainer, module, outputs, batch, n)
-        except Exception as error:
+        except Exception as error:  # a failure of ours must never end a user's run
             return failed(self, error)
 
     wrapper = at_every_batch if hook.__name__ == "on_train_batch_end" else safe
-    return functools.wraps(hook)(wrapper)  # type: ignore[return-value]
+    return cast(Hook, functools.wraps(hook)(wrapper))
 
 
 def described(error: BaseException) -> str:

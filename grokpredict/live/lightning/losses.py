@@ -41,6 +41,8 @@ class LossBuffer:
         Losses of an optimiser step that is not complete.
     divided : int
         What these were divided by.
+    steps : list
+        Losses of the complete steps.
     """
 
     def __init__(self, key: str, *, automatic: bool, step: int) -> None:
@@ -51,10 +53,10 @@ class LossBuffer:
         self.divided = 1
         self._key = key
         self._lightnings = automatic and key == "loss"
-        self._steps: list[Any] = []
+        self.steps: list[Any] = []
 
     def __len__(self) -> int:
-        return len(self._steps)
+        return len(self.steps)
 
     def take(self, outputs: Any, step: int, divided: int) -> bool:
         """Keep the loss of a batch after which the trainer had made ``step`` steps."""
@@ -77,12 +79,12 @@ class LossBuffer:
         if self.micro or divided != 1:
             loss = (divided, [*self.micro, loss])
             self.micro = []
-        self._steps.append(loss)
-        return len(self._steps) >= self.due
+        self.steps.append(loss)
+        return len(self.steps) >= self.due
 
     def drain(self) -> list[float]:
         """Copy the losses to the host, all at once, and forget them; NaN where there was none."""
-        steps, self._steps = self._steps, []
+        steps, self.steps = self.steps, []
         self.due -= len(steps)
         windows = [step if isinstance(step, tuple) else (1, [step]) for step in steps]
         values = iter(to_floats([loss for _, window in windows for loss in window]))

@@ -7,21 +7,19 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from grokpredict.live.configuration import read_configuration
+from grokpredict.live.lightning.agreement import Answer, Ending
 from grokpredict.live.lightning.guard import described, guarded
 from grokpredict.live.lightning.namespaces import callback_bases
 from grokpredict.live.lightning.report import Report
+from grokpredict.live.lightning.resuming import check_state, planned_budget, why_not_watched
 from grokpredict.live.lightning.stopping import Stop, StoppingReason
-from grokpredict.live.lightning.watch import (
-    Watch,
-    check_state,
-    planned_budget,
-    why_not_watched,
-)
+from grokpredict.live.lightning.watch import Watch
 from grokpredict.live.monitor import GrokMonitor, verdict_to_dict
 from grokpredict.live.trainer import never_stops, optimises
 from grokpredict.model.classifier import GrokClassifier, load_classifier
 from grokpredict.model.thresholds import check_max_false_abort
-from grokpredict.model.verdict import Verdict
+from grokpredict.model.verdict import Verdict, read_and_missing
 from grokpredict.runs.configuration import Configuration
 
 if TYPE_CHECKING:
@@ -36,7 +34,7 @@ class GrokPredictor(_Callback):
     Parameters
     ----------
     classifier : str, Path or GrokClassifier
-        ``"default"``, a classifier file, or a classifier. A broken file is told here, before any
+        ``"default"``, a classifier file, or a classifier. A broken file raises here, before any
         training.
     max_false_abort : float
         Largest share of the runs that would generalise that may ever be stopped, with 95 %
@@ -66,8 +64,11 @@ class GrokPredictor(_Callback):
     Notes
     -----
     Steps are optimiser steps; the loss of a step is the mean over its micro-batches and over all
-    processes. Nothing is copied from the device between two horizons, except when a checkpoint is
-    written. A failure in here is logged once and the training goes on. The log is a child of
+    processes. A look reads the training loss of every step, validation loss and accuracy and the
+    training accuracy where the module logs them, and the norm of the weights. The look after N
+    steps is taken after N + 1, so that a validation after N steps counts. Nothing is copied from
+    the device between two looks, except when a checkpoint is written, and every 4096 steps. A
+    failure in here is logged once and the training goes on. The log is a child of
     Lightning's own, so it shows wherever Lightning's messages do.
 
     Examples
@@ -110,6 +111,7 @@ class GrokPredictor(_Callback):
         self._report = Report()
         self._stop = Stop(self._report)
         self._watch: Watch | None = None
+        self._configuration = Configuration()
         self._restored: dict[str, Any] | None = None
 
     @property
@@ -143,6 +145,8 @@ class GrokPredictor(_Callback):
             f"step {verdict.horizon}: {verdict.action}: {verdict.reason}"
             for verdict in self.verdicts
         ]
+        if self.verdicts:
+            lines.append(read_and_missing(self.verdicts[-1]))
         if not lines:
             lines = [f"no look was taken: {self.stopping_reason_message or 'no fit was made'}"]
         if self._stop.overruling is not None:
@@ -176,6 +180,8 @@ class GrokPredictor(_Callback):
             sound = trainer.strategy.reduce_boolean_decision(sound, all=True)
         if not ready and self._watch is not None:
             self._watch.buffer = None
+        if self._watch is not None:
+            self._watch.waits = sound and self._stop.held is not None
         if not sound:
             self._stop.held = None
             return
@@ -194,16 +200,14 @@ class GrokPredictor(_Callback):
     def on_train_batch_end(
         self, trainer: Any, pl_module: Any, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """Keep the loss; at a horizon, look."""
+        """Keep the loss; look where it is time."""
         watch = self._watch
         if watch is None:
             return
-        if watch.buffer is None:
-            if self._stop.held is not None and self._stop.release(trainer, watch):
-                self._write_record(watch)
-        elif watch.take(trainer, outputs):
-            for verdict in watch.look(trainer):
-                self._act(trainer, watch, verdict)
+        if watch.waits:
+            self._act(trainer, watch, watch.wait(trainer, partial(self._ending, trainer, watch)))
+        elif watch.buffer is not None and watch.take(trainer, outputs):
+            self._act(trainer, watch, watch.look(trainer, partial(self._ending, trainer, watch)))
 
     @guarded
     def on_validation_end(self, trainer: Any, pl_module: Any) -> None:
@@ -211,10 +215,10 @@ class GrokPredictor(_Callback):
         watch = self._watch
         if trainer.sanity_checking or watch is None or not watch.in_fit:
             return
-        if watch.buffer is None and self._stop.held is None:
+        if watch.buffer is None and not watch.waits:
             return
         try:
-            watch.validated(trainer)
+            watch.validation.ended(trainer, watch.step)
         except Exception as error:  # the look will say so
             self._report.trace("the validation metrics cannot be read", error)
 
@@ -265,7 +269,7 @@ class GrokPredictor(_Callback):
             val_metric=self.val_metric,
             report=self._report,
         )
-        self._watch.await_look(self._watch.until_next_look())
+        self._read_configuration(trainer, pl_module)
         if state:
             self._restore(self._watch, state)
             stricter = self.max_false_abort < state["max_false_abort"]
@@ -273,16 +277,30 @@ class GrokPredictor(_Callback):
         monitor.prepare()
         return monitor.silence
 
-    def _act(self, trainer: Any, watch: Watch, verdict: Verdict) -> None:
-        """Stop, warn or go on; tell the loggers."""
-        if verdict.action == "abort" and self.action == "stop":
-            self._stop.ask(trainer, watch)
-        elif verdict.action == "abort":
-            self._stop.warn(trainer, verdict.reason)
-        else:
-            self._report.say(f"{verdict.action}: {verdict.reason}", logging.INFO)
-        self._report.log_probability(trainer, verdict)
-        self._write_record(watch)
+    def _read_configuration(self, trainer: Any, pl_module: Any) -> None:
+        """Keep the configuration for the record; nothing is known where it cannot be read."""
+        try:
+            self._configuration = read_configuration(trainer, pl_module)
+        except Exception as error:  # whatever optimiser or loader a user has
+            self._report.trace("the configuration cannot be read", error)
+
+    def _ending(self, trainer: Any, watch: Watch) -> Ending | None:
+        """Decide what becomes of an abort; None if it only warns."""
+        return self._stop.ending(trainer, watch) if self.action == "stop" else None
+
+    def _act(self, trainer: Any, watch: Watch, answer: Answer) -> None:
+        """Say what was decided, to the user and to the loggers."""
+        verdicts = watch.monitor.verdicts
+        news = verdicts[len(verdicts) - len(answer.verdicts) :]
+        for verdict in news:
+            if verdict.action != "abort":
+                self._report.say(f"{verdict.action}: {verdict.reason}", logging.INFO)
+            elif answer.ending is None:
+                self._stop.warn(trainer, verdict.reason)
+            self._report.log_probability(trainer, verdict)
+        ended = answer.ending is not None and self._stop.carried_out(trainer, watch, answer.ending)
+        if news or ended:
+            self._write_record(watch)
 
     def _write_record(self, watch: Watch) -> None:
         monitor = watch.monitor
@@ -291,7 +309,9 @@ class GrokPredictor(_Callback):
             "stopped_step": self.stopped_step,
             "stopping_reason": self.stopping_reason.value,
             "message": self.stopping_reason_message,
-            "configuration": (monitor.configuration or Configuration()).known(),
+            "configuration": self._configuration.known(),
+            "val_metric": self.val_metric,
+            "channels": {name: own.state() for name, own in monitor.sums.items()},
             "verdicts": [verdict_to_dict(verdict) for verdict in monitor.verdicts],
         }
         self._report.write(record)
@@ -301,9 +321,10 @@ class GrokPredictor(_Callback):
 
         Through logging: ``warnings.warn`` would end the run where warnings are errors.
         """
-        self._stop.held = None
         if self._watch is not None:
             self._watch.give_up(error)
+            if not self._watch.waits:
+                self._stop.held = None
         if not self._failed:
             self._failed = True
             self._report.trace("failed", error)

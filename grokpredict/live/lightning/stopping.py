@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from enum import Enum
 from typing import Any
 
+from grokpredict.live.lightning.agreement import Ending
 from grokpredict.live.lightning.guard import described
 from grokpredict.live.lightning.report import Report
 from grokpredict.live.lightning.watch import Watch
@@ -46,44 +47,42 @@ class Stop:
         self.aborted: int | None = None
         self._report = report
 
-    def ask(self, trainer: Any, watch: Watch) -> None:
-        """Stop the fit after an abort, or begin to wait until it may be stopped."""
-        self.held = self.aborted = trainer.global_step
-        if not self.release(trainer, watch):
-            waits = "; the fit goes on until min_steps and min_epochs are met"
-            self._report.say(watch.monitor.verdicts[-1].reason + waits, logging.WARNING)
+    def ending(self, trainer: Any, watch: Watch) -> Ending:
+        """Decide what becomes of an abort; the first process does, for all of them.
 
-    def release(self, trainer: Any, watch: Watch) -> bool:
-        """Stop the fit if it may be stopped and the run has not generalised meanwhile.
-
-        Returns
-        -------
-        bool
-            Whether that is decided, in either way.
+        Nothing is stopped before the trainer may stop, nor a run that has generalised meanwhile.
         """
+        reason = watch.monitor.verdicts[-1].reason
         if not can_stop(trainer):
-            return False
-        decided_at, self.held = self.held, None
-        assert decided_at is not None
-        step, monitor = int(trainer.global_step), watch.monitor
+            waits = "; the fit goes on until min_steps and min_epochs are met"
+            return Ending("wait", reason + waits)
         try:
-            spared, reason = watch.spared(trainer), monitor.verdicts[-1].reason
-        except Exception as error:  # told to the other processes, which wait for the decision
-            spared, reason = described(error), ""
-        spared, reason = trainer.strategy.broadcast((spared, reason), src=0)
+            spared = watch.validation.spared(trainer)
+        except Exception as error:  # whether it has generalised is not known
+            spared = described(error)
         if spared is not None:
-            self._report.say(f"not stopped: {spared}", logging.WARNING)
-            return True
-        if decided_at < step and 0 <= trainer.max_steps <= step:
+            return Ending("go on", f"not stopped: {spared}")
+        step = int(trainer.global_step)
+        if self.held is not None and self.held < step and 0 <= trainer.max_steps <= step:
             ends = "not stopped, min_steps and min_epochs kept the fit going to its end: "
-            self._report.say(ends + reason, logging.WARNING)
-            return True
-        trainer.should_stop = True
-        self.step = step
-        self.reason = StoppingReason.WILL_NOT_GENERALISE
-        self._report.say(f"stopped at step {step}: {reason}", logging.WARNING)
-        # The last look was the last time that the losses were counted.
-        monitor.trained_on(decided_at, step)
+            return Ending("go on", ends + reason)
+        return Ending("stop", f"stopped at step {step}: {reason}")
+
+    def carried_out(self, trainer: Any, watch: Watch, ending: Ending) -> bool:
+        """Take note of an ending, and say it; return whether it is news."""
+        step = int(trainer.global_step)
+        decided_at = self.held
+        if decided_at is None:
+            self.aborted = decided_at = step
+        elif ending.kind == "wait":
+            return False
+        self.held = decided_at if ending.kind == "wait" else None
+        self._report.say(ending.message, logging.WARNING)
+        if ending.kind == "stop":
+            self.step = step
+            self.reason = StoppingReason.WILL_NOT_GENERALISE
+            # The last look was the last time that the losses were counted.
+            watch.monitor.trained_on(decided_at, step)
         return True
 
     def warn(self, trainer: Any, reason: str) -> None:

@@ -10,7 +10,11 @@ import numpy as np
 from grokpredict.evaluation.ledger import Finished, Ledger, ledger
 from grokpredict.evaluation.reliability import Reliability, reliability
 from grokpredict.evaluation.replay import Replay
+from grokpredict.features.profile import BINS_A_LOOK, PER_OCTAVE
 from grokpredict.training.ranking import Interval, auroc, auroc_intervals, enough
+
+#: Looks to an octave of steps, of which the first is shown.
+AN_OCTAVE = PER_OCTAVE // BINS_A_LOOK
 
 
 @dataclass(frozen=True)
@@ -77,7 +81,7 @@ class FamilyFigures:
 def look_figures(
     done: Finished, models: Sequence[Replay], configuration: Replay | None
 ) -> tuple[LookFigures, ...]:
-    """Return the figures of each model at each horizon that it looked at.
+    """Return the figures of each model, for one look an octave.
 
     Parameters
     ----------
@@ -91,7 +95,7 @@ def look_figures(
     return tuple(
         _figures(done, model, row, configuration)
         for model in models
-        for row in range(len(model.horizons))
+        for row in range(0, len(model.horizons), AN_OCTAVE)
         if np.isfinite(model.probability[row]).any()
     )
 
