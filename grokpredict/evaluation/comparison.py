@@ -39,6 +39,7 @@ from grokpredict.evaluation.rivals import (
     early_stopping,
     fixed_budget,
 )
+from grokpredict.evaluation.tabular import evaluation_columns
 from grokpredict.live.monitor import look_model
 from grokpredict.logs import Columns, Paths, read_sweep
 from grokpredict.model.classifier import GrokClassifier, load_classifier
@@ -145,28 +146,7 @@ class Evaluation:
             ``chosen`` is ``as it is``, ``to lose no more`` (than the classifier, in hindsight) or
             ``within the bound``; shares as in :class:`~grokpredict.evaluation.ledger.Ledger`.
         """
-        rows = [
-            (chosen, ledger)
-            for chosen, ledgers in (
-                ("as it is", self.as_is),
-                ("to lose no more", self.matched),
-                ("within the bound", self.at_bound),
-            )
-            for ledger in ledgers
-        ]
-        columns: dict[str, list[Any]] = {
-            "chosen": [chosen for chosen, _ in rows],
-            "rule": [ledger.rule for _, ledger in rows],
-            "setting": [ledger.setting for _, ledger in rows],
-        }
-        for name in ("lost", "saved"):
-            shares = [getattr(ledger, name) for _, ledger in rows]
-            columns[name] = [share.value for share in shares]
-            columns[f"{name}_low"] = [share.low for share in shares]
-            columns[f"{name}_high"] = [share.high for share in shares]
-        for name in ("n_lost", "n_good", "cut", "saved_of_all", "matched"):
-            columns[name] = [getattr(ledger, name) for _, ledger in rows]
-        return frame(columns)
+        return frame(evaluation_columns(self))
 
     def plot(self, ax: Axes | None = None) -> EvaluationDisplay:
         """Draw lost and saved beside other rules, AUROC by look, and calibration.

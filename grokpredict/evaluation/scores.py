@@ -13,6 +13,7 @@ from grokpredict._util.progress import Progress, showing
 from grokpredict.evaluation.scoring import Score, score
 from grokpredict.logs import Columns, Paths, read_sweep
 from grokpredict.logs.reading import unexpected
+from grokpredict.evaluation.tabular import score_columns
 from grokpredict.model.classifier import GrokClassifier, load_classifier
 from grokpredict.model.verdict import Verdict
 from grokpredict.runs.budget import Budget
@@ -69,26 +70,7 @@ class Scores(Sequence[Score]):
         pandas.DataFrame, or dict of str to list without pandas
             ``stopped`` is the step of an abort. None or NaN where there is no value.
         """
-        verdicts = [score.verdict for score in self]
-        return frame(
-            {
-                "run": [score.path for score in self],
-                "verdict": [verdict.action for verdict in verdicts],
-                "probability": [verdict.probability for verdict in verdicts],
-                "threshold": [verdict.threshold for verdict in verdicts],
-                "step": [verdict.horizon for verdict in verdicts],
-                "stopped": [stopped_at(verdict) for verdict in verdicts],
-                "budget": [verdict.budget for verdict in verdicts],
-                "budget_source": [score.budget_source for score in self],
-                "looks": [len(score.looks) for score in self],
-                "reason": [verdict.reason for verdict in verdicts],
-            }
-        )
-
-
-def stopped_at(verdict: Verdict) -> int | None:
-    """Return the step at which a verdict stops its run; None if it does not."""
-    return verdict.horizon if verdict.action == "abort" else None
+        return frame(score_columns(self))
 
 
 def score_sweep(

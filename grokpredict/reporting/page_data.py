@@ -7,7 +7,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from grokpredict.diagnosis.run import diagnose_run
-from grokpredict.evaluation.scores import stopped_at
+from grokpredict.evaluation.tabular import stopped_at
 from grokpredict.logs import by_reason, sentence
 from grokpredict.reporting.axis import ConfigurationAxis
 from grokpredict.reporting.diagnoses import run_sentences
