@@ -198,7 +198,13 @@ def fault_while_deciding() -> None:
             if rank_is(rank):
                 setattr(home, name, broken)
             try:
-                fit(f"deciding-{rank}-{place}", Differs(DOOMED), min_steps=205, max_steps=210)
+                fit(
+                    f"deciding-{rank}-{place}",
+                    Differs(DOOMED),
+                    min_steps=205,
+                    min_epochs=0,
+                    max_steps=210,
+                )
             finally:
                 setattr(home, name, sound)
 
