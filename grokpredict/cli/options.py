@@ -108,11 +108,11 @@ bound_option = click.option(
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 
 
-def format_options(command: Command) -> Command:
+def format_options(command: Callable[..., Answer]) -> Callable[..., Answer]:
     """Add ``--format``, and ``--json`` for one of its values. The command gets ``form``."""
 
     @functools.wraps(command)
-    def with_form(*args: Any, form: str, as_json: bool, **kwargs: Any) -> Any:
+    def with_form(*args: Any, form: str, as_json: bool, **kwargs: Any) -> Answer:
         return command(*args, form="json" if as_json else form, **kwargs)
 
     for option in (
@@ -127,7 +127,7 @@ def format_options(command: Command) -> Command:
         ),
     ):
         with_form = option(with_form)
-    return with_form  # type: ignore[return-value]
+    return with_form
 
 
 strict_option = click.option(

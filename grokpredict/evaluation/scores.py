@@ -11,9 +11,9 @@ from grokpredict._util.frames import frame
 from grokpredict._util.lazy import reporting
 from grokpredict._util.progress import Progress, showing
 from grokpredict.evaluation.scoring import Score, score
+from grokpredict.evaluation.tabular import score_columns
 from grokpredict.logs import Columns, Paths, read_sweep
 from grokpredict.logs.reading import unexpected
-from grokpredict.evaluation.tabular import score_columns
 from grokpredict.model.classifier import GrokClassifier, load_classifier
 from grokpredict.model.verdict import Verdict
 from grokpredict.runs.budget import Budget

@@ -43,7 +43,7 @@ function bars(id, which, title, bound) {
   const values = report.rules.filter((rule) => rule[which].value !== null).map((rule) => ({
     rule: rule.name, setting: rule.setting, ours: rule.ours ? "grokpredict" : "other rules", value: rule[which].value,
     low: rule[which].low, high: rule[which].high }));
-  const y = { field: "rule", type: "nominal", sort: null, title: null, axis: { labelLimit: 170 } };
+  const y = { field: "rule", type: "nominal", sort: null, title: null, axis: { labelLimit: 170, labelLineHeight: 12, labelFontSize: 11, labelExpr: "split(datum.label, ', ')" } };
   const x = { field: "value", type: "quantitative", title, axis: { format: ".0%", tickCount: 5 } };
   const ours = tone(report.styles.verdicts.continue);
   const layer = [
@@ -56,7 +56,7 @@ function bars(id, which, title, bound) {
   if (bound !== null) layer.push({ data: { values: [{ bound }] },
     mark: { type: "rule", strokeDash: [4, 3], color: tone(report.styles.verdicts.abort) },
     encoding: { x: { field: "bound", type: "quantitative" }, y: null } });
-  return draw(id, { data: { values }, height: 26 * values.length, encoding: { y, tooltip: [
+  return draw(id, { data: { values }, height: 30 * values.length, encoding: { y, tooltip: [
     { field: "rule" }, { field: "setting" }, { field: "value", format: ".1%" }, { field: "low", format: ".1%" },
     { field: "high", format: ".1%" }] }, layer });
 }
