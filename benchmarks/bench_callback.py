@@ -103,8 +103,8 @@ def timed(callback: Callback) -> list[int]:
         hook(*args)
         spent.append(time.perf_counter_ns() - start)
 
-    # The hook is replaced on the instance: that is how it is timed.
-    callback.on_train_batch_end = wrapper  # type: ignore[method-assign]
+    # Before the hook of the class, Python finds that of the instance.
+    vars(callback)["on_train_batch_end"] = wrapper
     return spent
 
 
@@ -206,9 +206,9 @@ def timed_nothing() -> float:
     """Return what the wrapper measures around a hook that does nothing, in ns."""
     nothing = Callback()
     spent = timed(nothing)
+    hook: Callable[..., None] = nothing.on_train_batch_end
     for _ in range(10_000):
-        # An empty hook reads no trainer and no module.
-        nothing.on_train_batch_end(None, None, {}, None, 0)  # type: ignore[arg-type]
+        hook(None, None, {}, None, 0)  # it reads no trainer and no module
     return statistics.median(spent)
 
 

@@ -3,6 +3,7 @@
     python benchmarks/bench_columns.py families             # data/sweeps, each kind left out
     python benchmarks/bench_columns.py heldout              # data/heldout
     python benchmarks/bench_columns.py strangers FOLDER...  # logs of others, one folder a source
+    python benchmarks/bench_columns.py ablation             # with and without groups of columns
     python benchmarks/bench_columns.py cadence              # the same runs as coarser logs
     python benchmarks/bench_columns.py cost                 # milliseconds a look
 
@@ -23,26 +24,31 @@ losses of Notsawo et al. 2023; the configuration alone, by the same trees.
 import argparse
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 from grokpredict.evaluation.ledger import clopper_pearson
-from grokpredict.evaluation.rivals import PATIENCES, stops_of_patience
-from grokpredict.features.columns import columns
-from grokpredict.features.conditioning import SignalSettings, condition
-from grokpredict.features.configuration import CONTEXT_TERMS, context_terms
-from grokpredict.features.profile import LOOKS, PROFILED, Bins, looks_before, profiles
-from grokpredict.features.signal import hjorth
+from grokpredict.features.columns import COLUMNS, SPECTRUM
+from grokpredict.features.configuration import CONFIGURATION_COLUMNS, configuration_columns
+from grokpredict.features.profile import LOOKS, PROFILED, looks_before
+from grokpredict.features.recording import Recording, compute_signatures
 from grokpredict.logs import read_sweep
-from grokpredict.model.looks import Calibration, only
+from grokpredict.model.calibration import Calibration
+from grokpredict.model.channels import READABLE, only, without
+from grokpredict.model.classifier import GrokClassifier
 from grokpredict.model.thresholds import independent_scores
-from grokpredict.runs.curve import Curve, UnsuitableRunError
-from grokpredict.runs.run import window
+from grokpredict.runs.curve import Curve
+from grokpredict.training.cross_validation import fit
+from grokpredict.training.figures import activity
 from grokpredict.training.fit import fit_trees
-from grokpredict.training.looks import LookTable, binned, fit_looks, thinning
+from grokpredict.training.outcomes import known_runs
+from grokpredict.training.patience import PATIENCES, stops_of_patience
 from grokpredict.training.ranking import auroc
-from grokpredict.training.table import known_runs
+from grokpredict.training.record import as_logged, thinned
+from grokpredict.training.splits import kind_splits
+from grokpredict.training.table import LookTable
 
 DATA = Path(__file__).parents[1] / "data"
 SHARE = 0.05
@@ -50,10 +56,12 @@ FIRST = int(LOOKS[0])
 
 #: What is read, by the name that the table has for it.
 READS = {
+    "everything": READABLE,
     "both losses, both accuracies, weight norm": PROFILED,
     "both losses, both accuracies": PROFILED[:4],
     "both losses, validation accuracy": ("train_loss", "val_loss", "val_acc"),
     "both losses": ("train_loss", "val_loss"),
+    "training loss, spectral signature": ("train_loss", SPECTRUM),
     "training loss, weight norm": ("train_loss", "weight_norm"),
     "training loss": ("train_loss",),
 }
@@ -63,7 +71,7 @@ class Known:
     """Runs whose outcome is known, and all their looks."""
 
     def __init__(self, paths, *, coarser=False):
-        self.runs, _ = known_runs(read_sweep(paths), None, None)
+        self.runs, _ = known_runs(read_sweep(paths))
         self.n = len(self.runs)
         self.good = self.runs.generalised
         self.family = np.array([str(name) for name in self.runs.family])
@@ -74,8 +82,8 @@ class Known:
 
     def looks(self, coarser):
         draw = np.random.default_rng(0).integers(0, 2**31, self.n) if coarser else np.zeros(self.n)
-        bins = [binned(run, int(d)) for run, d in zip(self.runs.runs, draw, strict=True)]
-        return LookTable.of(bins, self.runs.t4, self.runs.budget)
+        channels = [as_logged(run, int(d)) for run, d in zip(self.runs.runs, draw, strict=True)]
+        return table_of(channels, self.runs)
 
     def lowest(self, scores, table=None):
         table = table or self.table
@@ -143,17 +151,30 @@ class Known:
         return float(np.mean(areas)) if areas else np.nan
 
 
-def scored(model, known, reads):
+def table_of(channels, runs):
+    """Return all looks at runs with these channels."""
+    recordings = [Recording.of(of_run) for of_run in channels]
+    compute_signatures(recordings)
+    ends = np.minimum(runs.t4, runs.budget)
+    looks = [np.arange(looks_before(end).size) for end in ends]
+    rows = [
+        recording.columns(look.tolist(), budget)
+        for recording, look, budget in zip(recordings, looks, runs.budget, strict=True)
+    ]
+    there = [np.isfinite(row[:, 0]) for row in rows]
+    looks = [look[seen] for look, seen in zip(looks, there, strict=True)]
+    rows = [row[seen] for row, seen in zip(rows, there, strict=True)]
+    return LookTable.joined(looks, rows, runs.t4, runs.budget)
+
+
+def scored(trees, known, reads):
     """Return the probability at each look, reading these channels as far as they are there."""
-    levels = only(known.table.profiles.astype(float), reads)
-    step, budget = known.table.step, known.runs.budget[known.table.run]
-    return model.trees.probability(columns(levels, step, budget))
+    return trees.probability(only(known.table.columns.astype(float), reads))
 
 
 def of_configuration(known, rows):
-    return context_terms(
+    return configuration_columns(
         [known.runs.configurations[i] for i in known.table.run[rows]],
-        FIRST,
         known.runs.budget[known.table.run[rows]],
     )
 
@@ -163,26 +184,14 @@ def configuration_alone(known, fit):
     rows = np.flatnonzero(fit[known.table.run])
     first = rows[np.unique(known.table.run[rows], return_index=True)[1]]
     y = known.good[known.table.run[first]]
-    return fit_trees(of_configuration(known, first), y, CONTEXT_TERMS, rows_per_run=1, seed=0)
+    return fit_trees(
+        of_configuration(known, first), y, CONFIGURATION_COLUMNS, rows_per_run=1, seed=0
+    )
 
 
 def last_value(known):
     """Return the latest validation accuracy at each look."""
-    return known.table.profiles[:, PROFILED.index("val_acc"), 0].astype(float)
-
-
-def activity(known):
-    """Return at each look from step 400 on the activity of the first 400 losses."""
-    found = np.full(known.table.step.size, np.nan)
-    for i in np.unique(known.table.run):
-        try:
-            samples = window([known.runs.runs[i]], 400)
-        except UnsuitableRunError:
-            continue
-        if np.isfinite(samples).all():
-            value = hjorth(condition(samples, SignalSettings())).activity[0]
-            found[(known.table.run == i) & (known.table.step >= 400)] = value
-    return found
+    return known.table.columns[:, COLUMNS.index("val_acc_level")].astype(float)
 
 
 def patience(known):
@@ -256,17 +265,17 @@ def by_settings(name, known, settings, kinds):
 
 
 def families():
-    """Print the table of kinds of task left out whole; return scores for other thresholds."""
+    """Print the table of kinds of task left out whole."""
     train, known = Known([DATA / "sweeps"], coarser=True), Known([DATA / "sweeps"])
     kinds = sorted(set(known.family))
     scores = {name: np.full(known.table.step.size, np.nan) for name in READS}
     alone = np.full(known.table.step.size, np.nan)
     for kind in kinds:
-        fit, own = train.family != kind, np.flatnonzero(known.family[known.table.run] == kind)
-        model = fit_looks(train.table.among(fit), seed=0)
+        kept, own = train.family != kind, np.flatnonzero(known.family[known.table.run] == kind)
+        model = fit(train.table.among(kept), seed=0)
         for name, reads in READS.items():
             scores[name][own] = scored(model, known, reads)[own]
-        trees = configuration_alone(known, fit)
+        trees = configuration_alone(known, kept)
         alone[own] = trees.probability(of_configuration(known, own))
         print(f"{kind} left out", file=sys.stderr, flush=True)
     print(HEADER)
@@ -274,16 +283,15 @@ def families():
         by_scores(name, known, own, kinds)
     by_scores("configuration alone", known, alone, kinds)
     by_scores("last validation accuracy", known, last_value(known), kinds)
-    by_scores("activity of 400 steps", known, activity(known), kinds)
+    by_scores("activity of 400 steps", known, activity(known.table), kinds)
     by_settings("EarlyStopping(val_loss)", known, patience(known), kinds)
     by_settings("fixed stop", known, fixed(known), kinds)
-    return known, scores
 
 
 def elsewhere(sources):
     """Print what a model of all of ``data/sweeps`` does on other runs, one table a source."""
     train, judged = Known([DATA / "sweeps"], coarser=True), Known([DATA / "sweeps"])
-    model = fit_looks(train.table, seed=0)
+    model = fit(train.table, seed=0)
     trees = configuration_alone(judged, np.ones(judged.n, dtype=bool))
     limits = left_out_limits(train, judged)
     everyone = np.ones(judged.n, dtype=bool)
@@ -320,18 +328,59 @@ def left_out_limits(train, judged):
     for part in range(5):
         out = kinds[part::5]
         own = np.flatnonzero(np.isin(judged.family, out)[judged.table.run])
-        model = fit_looks(train.table.among(~np.isin(train.family, out)), seed=0)
+        model = fit(train.table.among(~np.isin(train.family, out)), seed=0)
         for name, reads in READS.items():
             scores[name][own] = scored(model, judged, reads)[own]
     everyone = np.ones(judged.n, dtype=bool)
     return {name: judged.shipped(own, everyone) for name, own in scores.items()}
 
 
+#: Groups of channels that the fit and the looks of an ablation go without.
+ABLATIONS = {"all columns": (), "without the spectral signature": (SPECTRUM,)}
+
+
+def ablation(seeds=(0, 1)):
+    """Print what groups of columns are worth on kinds of task left out in fifths."""
+    train, known = Known([DATA / "sweeps"], coarser=True), Known([DATA / "sweeps"])
+    kinds = sorted(set(known.family))
+    everyone = np.ones(known.n, dtype=bool)
+    print("| columns | seed | reads | AUROC | lost, mean of kinds | worst | saved | hindsight |")
+    print("| --- | ---: | --- | ---: | ---: | ---: | ---: | ---: |")
+    for seed in seeds:
+        for name, gone in ABLATIONS.items():
+            missing = np.array([channel in gone for channel in READABLE])
+            fitted = replace(train.table, columns=without(train.table.columns, missing))
+            scores = {reads: np.full(known.table.step.size, np.nan) for reads in READS}
+            for kept, out in kind_splits(known.runs):
+                trees = fit(fitted.among(kept), seed=seed)
+                own = np.flatnonzero(out[known.table.run])
+                for title, reads in READS.items():
+                    channels = tuple(channel for channel in reads if channel not in gone)
+                    x = only(known.table.columns[own].astype(float), channels)
+                    scores[title][own] = trees.probability(x)
+            for title, values in scores.items():
+                stops = np.full(known.n, np.inf)
+                shares = []
+                for kind in kinds:
+                    mine = known.family == kind
+                    stops[mine] = known.stops(values, known.shipped(values, ~mine))[mine]
+                    lost, good, _ = known.account(stops, mine)
+                    shares += [lost / good] if good >= 10 else []
+                _, _, saved = known.account(stops, everyone)
+                late = known.stops(values, known.limit(values, everyone))
+                print(
+                    f"| {name} | {seed} | {title} | {known.area(values, everyone):.3f} "
+                    f"| {100 * np.mean(shares):.1f} % | {100 * max(shares):.1f} % | {saved:.3f} "
+                    f"| {known.account(late, everyone)[2]:.3f} |",
+                    flush=True,
+                )
+
+
 def cadence():
     """Print how far the probability of a run moves when its log is a coarser one."""
     train, known = Known([DATA / "sweeps"], coarser=True), Known([DATA / "heldout"])
-    models = [fit_looks(train.table, seed=seed) for seed in (0, 1)]
-    probability = [scored(model, known, PROFILED) for model in models]
+    models = [fit(train.table, seed=seed) for seed in (0, 1)]
+    probability = [scored(model, known, READABLE) for model in models]
     places = {pair: i for i, pair in enumerate(zip(known.table.run, known.table.step, strict=True))}
     print("| cadence | looks | median difference of P | 90 % | of log-odds, median |")
     print("| --- | ---: | ---: | ---: | ---: |")
@@ -347,20 +396,9 @@ def cadence():
 
     show("another seed of the fit", *probability)
     for stride in (10, 50, 100, 200, 1000):
-        coarse = []
-        for run in known.runs.runs:
-            channels = {}
-            for name in PROFILED:
-                if name in run.channels:
-                    curve = run.channels[name]
-                    kept = thinning(curve.steps, stride)
-                    channels[name] = Bins.of(name, Curve(curve.steps[kept], curve.values[kept]))
-            coarse.append(channels)
-        known_as = LookTable.of(coarse, known.runs.t4, known.runs.budget)
-        budget = known.runs.budget[known_as.run]
-        p = models[0].trees.probability(
-            columns(known_as.profiles.astype(float), known_as.step, budget)
-        )
+        coarse = [thinned(run.channels, stride) for run in known.runs.runs]
+        known_as = table_of(coarse, known.runs)
+        p = models[0].probability(known_as.columns.astype(float))
         both = [places.get(pair, -1) for pair in zip(known_as.run, known_as.step, strict=True)]
         there = np.array(both) >= 0
         show(f"every {stride} steps", probability[0][np.array(both)[there]], p[there])
@@ -369,16 +407,19 @@ def cadence():
 def cost():
     """Print what one look costs, from the curves on and from the sums that a live run keeps."""
     train = Known(sorted((DATA / "sweeps").glob("addition-*.npz"))[:4])
-    model = fit_looks(train.table, seed=0)
+    everything = train.table.columns
+    model = GrokClassifier(
+        fit(train.table, seed=0), {}, np.nanmin(everything, axis=0), np.nanmax(everything, axis=0)
+    )
     rng = np.random.default_rng(0)
-    print("| steps logged, each | from curves, ms | from sums, ms |\n| ---: | ---: | ---: |")
+    print("| steps logged, each | from curves, ms | from what is kept, ms |")
+    print("| ---: | ---: | ---: |")
     for n in (400, 3200, 40_000, 300_000):
         curves = {name: Curve(np.arange(n), np.exp(-rng.random(n))) for name in PROFILED}
-        budget = np.array([2.0 * n])
         look = looks_before(n).size - 1
 
-        def judged(bins, look=look, budget=budget):
-            return model.look(profiles(bins, [look]), LOOKS[[look]], budget)
+        def judged(recording, look=look, n=n):
+            return model.look(recording.columns([look], 2.0 * n))
 
         def timed(work):
             best = np.inf
@@ -388,27 +429,26 @@ def cost():
                 best = min(best, time.perf_counter() - start)
             return 1e3 * best
 
-        bins = {name: Bins.of(name, curve) for name, curve in curves.items()}
-        whole = timed(
-            lambda c=curves, j=judged: j({name: Bins.of(name, own) for name, own in c.items()})
-        )
-        print(f"| {n} | {whole:.2f} | {timed(lambda b=bins, j=judged: j(b)):.2f} |")
+        kept = Recording.of(curves)
+        whole = timed(lambda c=curves, j=judged: j(Recording.of(c)))
+        print(f"| {n} | {whole:.2f} | {timed(lambda k=kept, j=judged: j(k)):.2f} |")
+
+
+TABLES = {"families": families, "ablation": ablation, "cadence": cadence, "cost": cost}
 
 
 def main():
     """Print one table."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("table", choices=["families", "heldout", "strangers", "cadence", "cost"])
+    parser.add_argument("table", choices=[*TABLES, "heldout", "strangers"])
     parser.add_argument("folders", nargs="*")
     options = parser.parse_args()
-    if options.table == "families":
-        families()
-    elif options.table == "heldout":
+    if options.table == "heldout":
         elsewhere([DATA / "heldout"])
     elif options.table == "strangers":
         elsewhere(options.folders)
     else:
-        {"cadence": cadence, "cost": cost}[options.table]()
+        TABLES[options.table]()
 
 
 if __name__ == "__main__":

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from grokpredict.features.conditioning import SignalSettings
 from grokpredict.features.signal import extract, feature_names
 from grokpredict.logs import read_bundle
-from grokpredict.logs.bundle import round_mantissa
+from grokpredict.logs.mantissa import round_mantissa
 from grokpredict.runs.curve import UnsuitableRunError, check_window
 from grokpredict.runs.run import Run, window
 

@@ -1,50 +1,26 @@
 """What is said about runs that are unlike the training sweeps.
 
-    python benchmarks/bench_strangers.py             # made runs
-    python benchmarks/bench_strangers.py --families  # kinds of task left out
+    python benchmarks/bench_strangers.py
 
-The first table is of real but strange training runs: a character-level transformer on Python's
-standard library, regressions that converge at once, runs that diverge, networks that learn nothing,
-and the same on step grids that no classifier knows. None of them may be stopped for its
-strangeness; what is stopped all the same is counted.
-
-The second is of the runs of `data/sweeps`, each judged by models, and turned away by limits, that
-have not seen its kind of task: good runs lost, with the Clopper-Pearson interval of their share; of
-the oracle's steps saved; of runs never judged. The thresholds are those of the other kinds' runs,
-on scores of five folds over whole networks. The fits behind those scores have seen the kind in
-question, but no score of a run of it counts. Scores of fits without it would be exact, and take
-five times as long.
-The promise is for runs like those of the training and does not cover this; the table says what to
-expect.
+Real but strange training runs: a character-level transformer on Python's standard library,
+regressions that converge at once, runs that diverge, networks that learn nothing, and the same at
+odd cadences. They log a training loss and nothing else, so none of them may be stopped. Kinds of
+task that were not trained on: benchmarks/bench_columns.py.
 """
 
 import argparse
 import sys
 from collections import Counter
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 
-from grokpredict.evaluation.ledger import Finished, finished, ledger
-from grokpredict.evaluation.replay import Replay
 from grokpredict.evaluation.scoring import score
-from grokpredict.features import window
-from grokpredict.features.conditioning import SignalSettings
-from grokpredict.features.signal import feature_names
-from grokpredict.logs import read_sweep
 from grokpredict.model.classifier import load_classifier
-from grokpredict.model.familiarity import fit_familiar
-from grokpredict.model.reading import CONFIGURATION, VALIDATION, WINDOW_READS, in_words
-from grokpredict.model.thresholds import abort_threshold, independent_scores
 from grokpredict.runs.configuration import Configuration
 from grokpredict.runs.curve import Curve
 from grokpredict.runs.run import Run
-from grokpredict.training.cross_validation import FOLDS, folds, held_out_scores
-from grokpredict.training.table import columns, extract_grids, known_runs
 
-HORIZONS = (200, 400, 800, 1600, 3200)
-SWEEPS = Path(__file__).parents[1] / "data/sweeps"
 STEPS = 2000
 BUDGET = 10_000
 
@@ -164,148 +140,34 @@ CHEAP = {
 KINDS = {**CHEAP, "language model": language_models}
 
 
-def said(runs, classifier, *, with_context):
+def said(runs, classifier):
     """Return the verdicts, and one reason."""
-    scores = [
-        score(run if with_context else replace(run, configuration=Configuration()), classifier)
-        for run in runs
-    ]
-    actions = Counter(own.verdict.action for own in scores)
-    strange = [own.verdict.reason for own in scores if own.verdict.action != "continue"]
+    scores = [score(run, classifier) for run in runs]
+    actions = Counter(one.verdict.action for one in scores)
+    strange = [one.verdict.reason for one in scores if one.verdict.action != "continue"]
     return actions, (strange or [scores[0].verdict.reason])[0]
 
 
 def made_table(which):
     """Print what is said of every kind of made run."""
     classifier = load_classifier(which)
-    print("| runs | reads | abstain | continue | abort | for example |")
-    print("| --- | --- | ---: | ---: | ---: | --- |")
+    print("| runs | abstain | continue | abort | for example |")
+    print("| --- | ---: | ---: | ---: | --- |")
     for kind, make in KINDS.items():
         runs = make()
-        told = any(run.configuration.known() for run in runs)
-        for with_context in (False, True) if told else (False,):
-            actions, reason = said(runs, classifier, with_context=with_context)
-            print(
-                f"| {kind} ({len(runs)}) | {'loss + configuration' if with_context else 'loss'} "
-                f"| {actions['abstain']} | {actions['continue']} | {actions['abort']} | {reason} |",
-                flush=True,
-            )
-
-
-def strange_looks(runs, grids, fit, held, out):
-    """Return by model whether each look at the runs in ``out`` is turned away.
-
-    What runs look like is learnt from ``fit``, and how far from that is strange from ``held``.
-    """
-    found = {name: np.zeros((len(grids), len(runs)), dtype=bool) for name in WINDOW_READS}
-    known = fit | held
-    rows = [
-        columns(runs, grid, own, runs.budget[grid.run[own]])
-        for grid in grids
-        for own in [np.flatnonzero(known[grid.run])]
-    ]
-    familiar = fit_familiar(
-        [grid.features[fit[grid.run]] for grid in grids],
-        [grid.features[held[grid.run]] for grid in grids],
-        np.concatenate(rows),
-        read_metrics=True,
-    )
-    for row, grid in enumerate(grids):
-        own = np.flatnonzero(out[grid.run])
-        context = columns(runs, grid, own, runs.budget[grid.run[own]])[:, window.CONFIGURATION]
-        loss = _any(familiar.reasons(grid.features[own], row, feature_names()))
-        configuration = _any(familiar.context_reasons(context))
-        validation = _any(familiar.metric_reasons(grid.metrics[own]))
-        for reads in WINDOW_READS:
-            strange = loss | (configuration & (CONFIGURATION in reads))
-            strange |= validation & (VALIDATION[0] in reads)
-            found[reads][row, grid.run[own]] = strange
-    return found
-
-
-def _any(reasons):
-    return np.array([reason is not None for reason in reasons], dtype=bool)
-
-
-def limit(runs, scores, among, bound):
-    """Return the threshold that the scores of some runs set."""
-    lowest = np.where(np.isfinite(scores), scores, np.inf).min(axis=0)
-    known = among & runs.generalised & np.isfinite(lowest)
-    own = independent_scores(lowest[known], runs.configuration[known], runs.network[known])
-    return abort_threshold(own, bound) or 0.0
-
-
-def family_table(bound, jobs):
-    """Print what is lost of kinds of task that were not trained on."""
-    done = finished(known_runs(read_sweep([SWEEPS]), None, None)[0], HORIZONS[0])
-    runs = done.runs
-    grids = extract_grids(runs, [(horizon, 1) for horizon in HORIZONS], SignalSettings(), jobs=jobs)
-    family = np.array(runs.family)
-    splits = list(folds(runs, FOLDS, 0))
-    left_out = {name: family == name for name in sorted(set(family))}
-    usual = held_out_scores(runs, grids, splits, seed=0, jobs=jobs)
-    apart = [(~out, out) for out in left_out.values()]
-    scores = held_out_scores(runs, grids, apart, seed=0, jobs=jobs)
-    strange = {name: np.zeros((len(grids), len(runs)), dtype=bool) for name in WINDOW_READS}
-    limits = {name: np.zeros(len(runs)) for name in WINDOW_READS}
-    _, held = splits[0]
-    for out in left_out.values():
-        looks = strange_looks(runs, grids, ~held & ~out, held & ~out, out)
-        for name in WINDOW_READS:
-            strange[name] |= looks[name]
-            limits[name][out] = limit(runs, usual[name], ~out, bound)
-    print(
-        f"| kind of task | good | doomed | {' | '.join(in_words(name) for name in WINDOW_READS)} |"
-    )
-    print("| --- | ---: | ---: |" + " --- |" * len(WINDOW_READS))
-    stops = {
-        name: Replay(name, HORIZONS, scores[name], strange[name], np.tile(limits[name], (5, 1)))
-        for name in WINDOW_READS
-    }
-    measured = np.isfinite(scores[WINDOW_READS[2]]).any(axis=0)
-    for title, out in [*left_out.items(), ("**all**", np.ones(len(runs), dtype=bool))]:
-        cells = [
-            _cell(done, stops[name], out & measured if VALIDATION[0] in name else out)
-            for name in WINDOW_READS
-        ]
-        good = done.good[out]
-        print(f"| {title} | {good.sum()} | {(~good).sum()} | {' | '.join(cells)} |", flush=True)
-    print("\nThe same without leaving a kind out, thresholds from the other folds:")
-    for name in WINDOW_READS:
-        own = np.zeros(len(runs))
-        for fit, out in splits:
-            own[out] = limit(runs, usual[name], fit, bound)
-        known = np.isfinite(usual[name]).any(axis=0)
-        nothing = np.zeros_like(strange[name])
-        replay = Replay(name, HORIZONS, usual[name], nothing, np.tile(own, (5, 1)))
-        print(f"{in_words(name)}: {_cell(done, replay, known)}", flush=True)
-
-
-def _cell(done, replay, out):
-    """Return lost, saved and never judged of some runs."""
-    if not out.any():
-        return "-"
-    own = Finished(done.runs.only(out), done.spent[out])
-    found = ledger(own, replay.name, "", replay.as_is[out])
-    share = found.lost
-    lost = ""
-    if share.value is not None:
-        lost = f"{found.n_lost}: {share.value:.3f} [{share.low:.3f}, {share.high:.3f}]; "
-    saved = found.saved.value or 0.0
-    return f"{lost}{saved:.2f}; {replay.abstained[out].mean():.3f}"
+        actions, reason = said(runs, classifier)
+        print(
+            f"| {kind} ({len(runs)}) | {actions['abstain']} | {actions['continue']} "
+            f"| {actions['abort']} | {reason} |",
+            flush=True,
+        )
 
 
 def main() -> None:
-    """Print one of the tables."""
+    """Print the table."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--classifier", default="default")
-    parser.add_argument("--families", action="store_true")
-    parser.add_argument("--jobs", type=int, default=1)
-    args = parser.parse_args()
-    if args.families:
-        family_table(0.05, args.jobs)
-    else:
-        made_table(args.classifier)
+    made_table(parser.parse_args().classifier)
 
 
 if __name__ == "__main__":

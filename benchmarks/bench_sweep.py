@@ -18,9 +18,11 @@ from torch import nn
 
 from grokpredict.sweeps.config import RunConfig
 from grokpredict.sweeps.draws import ARCHITECTURES, BROAD_FROM
+from grokpredict.sweeps.evaluation import EVALUATE_EVERY
 from grokpredict.sweeps.families import FAMILIES, draw_shard
+from grokpredict.sweeps.split import EVALUATE_SAMPLES
 from grokpredict.sweeps.tasks import Dataset
-from grokpredict.sweeps.trainer import EVALUATE_EVERY, EVALUATE_SAMPLES, train_stack
+from grokpredict.sweeps.trainer import train_stack
 
 ACTIVATIONS = {"relu": nn.ReLU, "gelu": nn.GELU, "tanh": nn.Tanh}
 

@@ -8,9 +8,10 @@ they see. Each is trained twice with ``GrokPredictor``: once as a user would, an
 import logging
 import time
 import warnings
+from typing import Any
 
 import torch
-from pytorch_lightning import LightningModule, Trainer, seed_everything
+from pytorch_lightning import Callback, LightningModule, Trainer, seed_everything
 from torch import nn
 from torch.utils.data import DataLoader, TensorDataset, random_split
 
@@ -18,6 +19,10 @@ from grokpredict import GrokPredictor
 
 P = 31
 MAX_STEPS = 6000
+RUNS = {
+    "strong weight decay, 80 % of the pairs": {"weight_decay": 1.0, "train_fraction": 0.8},
+    "no weight decay, 40 % of the pairs": {"weight_decay": 0.0, "train_fraction": 0.4},
+}
 
 
 class ModularAddition(LightningModule):
@@ -55,21 +60,35 @@ class ModularAddition(LightningModule):
         return DataLoader(self.val_set, batch_size=len(self.val_set))
 
 
-def fit(name: str, action: str, **hparams: float) -> tuple[GrokPredictor, Trainer, ModularAddition]:
-    seed_everything(0, verbose=False)
-    model = ModularAddition(**hparams)
-    predictor = GrokPredictor(action=action)
-    trainer = Trainer(
-        max_steps=MAX_STEPS,
-        callbacks=[predictor],
+def quiet() -> None:
+    """One thread, and no more output than the examples' own."""
+    # Once a run without decay has memorised, its moments shrink to denormal numbers, which some
+    # processors compute a hundred times more slowly.
+    torch.set_flush_denormal(True)
+    torch.set_num_threads(1)
+    logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)
+    for text in (".*does not have many workers.*", ".*LeafSpec.*", ".*limit_val_batches.*"):
+        warnings.filterwarnings("ignore", text)
+
+
+def trainer_with(callback: Callback, max_steps: int, **options: Any) -> Trainer:
+    return Trainer(
+        max_steps=max_steps,
+        callbacks=[callback],
         accelerator="cpu",
         logger=False,
         enable_checkpointing=False,
         enable_progress_bar=False,
         enable_model_summary=False,
-        num_sanity_val_steps=0,
-        check_val_every_n_epoch=20,
+        **options,
     )
+
+
+def fit(name: str, action: str, **hparams: float) -> tuple[GrokPredictor, Trainer, ModularAddition]:
+    seed_everything(0, verbose=False)
+    model = ModularAddition(**hparams)
+    predictor = GrokPredictor(action=action)
+    trainer = trainer_with(predictor, MAX_STEPS, num_sanity_val_steps=0, check_val_every_n_epoch=20)
     start = time.perf_counter()
     trainer.fit(model)
     print(f"\n{name}, action={action!r}: {trainer.global_step} steps")
@@ -80,19 +99,9 @@ def fit(name: str, action: str, **hparams: float) -> tuple[GrokPredictor, Traine
 
 
 def main() -> None:
-    # Once a run without decay has memorised, its moments shrink to denormal numbers, which some
-    # processors compute a hundred times more slowly.
-    torch.set_flush_denormal(True)
-    torch.set_num_threads(1)
-    logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)
-    warnings.filterwarnings("ignore", message=".*does not have many workers.*")
-    warnings.filterwarnings("ignore", message=".*LeafSpec.*")
-    runs = {
-        "strong weight decay, 80 % of the pairs": {"weight_decay": 1.0, "train_fraction": 0.8},
-        "no weight decay, 40 % of the pairs": {"weight_decay": 0.0, "train_fraction": 0.4},
-    }
+    quiet()
     saved = 0
-    for name, hparams in runs.items():
+    for name, hparams in RUNS.items():
         predictor, trainer, _ = fit(name, "stop", **hparams)
         stopped = predictor.stopped_step is not None
         _, _, full = fit(name, "warn", **hparams)

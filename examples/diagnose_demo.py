@@ -7,40 +7,23 @@ a figure of each, diagnose-grokked.png and diagnose-doomed.png.
 """
 
 import argparse
-import logging
-import warnings
 from pathlib import Path
 
 import torch
-from demo import ModularAddition
-from pytorch_lightning import LightningModule, Trainer, seed_everything
+from demo import RUNS, ModularAddition, quiet, trainer_with
+from pytorch_lightning import LightningModule, seed_everything
 from torch import nn
 
 from grokpredict import TrajectoryProbe, diagnose
 from grokpredict.diagnosis.network import Diagnosis
 from grokpredict.reporting import diagnosis_figure, diagnosis_text
 
-RUNS = {
-    "grokked": {"train_fraction": 0.8, "weight_decay": 1.0},
-    "doomed": {"train_fraction": 0.4, "weight_decay": 0.0},
-}
-
 
 def fit(max_steps: int, every: int, **hparams: float) -> tuple[LightningModule, TrajectoryProbe]:
     seed_everything(0, verbose=False)
     module = ModularAddition(**hparams)
     probe = TrajectoryProbe(every=every, snapshots=16)
-    trainer = Trainer(
-        max_steps=max_steps,
-        callbacks=[probe],
-        accelerator="cpu",
-        logger=False,
-        enable_checkpointing=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-        limit_val_batches=0,
-    )
-    trainer.fit(module)
+    trainer_with(probe, max_steps, limit_val_batches=0).fit(module)
     return module, probe
 
 
@@ -63,20 +46,16 @@ def why(max_steps: int, **hparams: float) -> Diagnosis:
 
 
 def main() -> None:
-    for text in (".*does not have many workers.*", ".*LeafSpec.*", ".*limit_val_batches.*"):
-        warnings.filterwarnings("ignore", text)
-    logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)
+    quiet()
     parser = argparse.ArgumentParser()
     parser.add_argument("--max-steps", type=int, default=6000)
     parser.add_argument("--folder", type=Path, default=Path())
-    told = parser.parse_args()
-    torch.set_flush_denormal(True)
-    torch.set_num_threads(1)
-    for name, hparams in RUNS.items():
-        found = why(told.max_steps, **hparams)
-        print(f"\n{name}, {hparams}")
-        print(diagnosis_text(found))
-        diagnosis_figure(found).savefig(told.folder / f"diagnose-{name}.png")
+    options = parser.parse_args()
+    for file, (name, hparams) in zip(("grokked", "doomed"), RUNS.items(), strict=True):
+        diagnosis = why(options.max_steps, **hparams)
+        print(f"\n{name}")
+        print(diagnosis_text(diagnosis))
+        diagnosis_figure(diagnosis).savefig(options.folder / f"diagnose-{file}.png")
 
 
 if __name__ == "__main__":

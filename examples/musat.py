@@ -10,14 +10,12 @@ direction, with - theta itself, and with minus the gradient of the loss, for gra
 for AdamW.
 """
 
-import argparse
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import torch
 from matplotlib.figure import Figure
-from small_runs import Square, addition, network
+from small_runs import Square, addition, network, parser
 from torch import Tensor, nn
 
 from grokpredict.diagnosis.landscape import Landscape
@@ -104,12 +102,8 @@ def draw(found: dict[str, list[Record]]) -> Figure:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--folder", type=Path, default=Path())
-    parser.add_argument("--quick", action="store_true")
-    told = parser.parse_args()
-    torch.set_num_threads(1)
-    steps = 60 if told.quick else 30_000
+    options = parser().parse_args()
+    steps = 60 if options.quick else 30_000
     found = {name: follow(name, steps) for name in ("gradient descent", "AdamW")}
     for name, records in found.items():
         print(name)
@@ -119,7 +113,7 @@ def main() -> None:
                 f"{r.val_acc:.2f}; cosine with - theta on the null space {r.projected:+.3f}, with "
                 f"- theta {r.plain:+.3f}, with - gradient {r.of_loss:+.3f}"
             )
-    draw(found).savefig(told.folder / "musat.png")
+    draw(found).savefig(options.folder / "musat.png")
 
 
 if __name__ == "__main__":

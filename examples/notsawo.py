@@ -9,13 +9,10 @@ leading modes. A third figure has what the paper's explanation rests on: the sha
 and predicted against actual change of the loss.
 """
 
-import argparse
-from pathlib import Path
-
 import numpy as np
 import torch
 from matplotlib.figure import Figure
-from small_runs import Square, addition, network, train
+from small_runs import Square, addition, network, parser, train
 from torch import nn
 
 from grokpredict import diagnose
@@ -61,18 +58,15 @@ def changes(found: dict[float, Diagnosis]) -> Figure:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--modulus", type=int, default=23)
-    parser.add_argument("--folder", type=Path, default=Path())
-    parser.add_argument("--quick", action="store_true")
-    told = parser.parse_args()
-    torch.set_num_threads(1)
-    p, steps, points = (7, 60, 7) if told.quick else (told.modulus, 4000, 31)
+    arguments = parser()
+    arguments.add_argument("--modulus", type=int, default=23)
+    options = arguments.parse_args()
+    p, steps, points = (7, 60, 7) if options.quick else (options.modulus, 4000, 31)
     found = {share: one(p, share, steps, points) for share in (0.3, 0.8)}
     for share, each in found.items():
         print(diagnosis_text(each) + "\n")
-        diagnosis_figure(each).savefig(told.folder / f"notsawo-{share:.0%}.png".replace("%", ""))
-    changes(found).savefig(told.folder / "notsawo-changes.png")
+        diagnosis_figure(each).savefig(options.folder / f"notsawo-{share:.0%}.png".replace("%", ""))
+    changes(found).savefig(options.folder / "notsawo-changes.png")
 
 
 if __name__ == "__main__":

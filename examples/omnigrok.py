@@ -8,14 +8,11 @@ with its norm; the same network trained at constant norm; validation accuracy ov
 training set at w_c and at a large norm.
 """
 
-import argparse
-from pathlib import Path
-
 import numpy as np
 import torch
 from matplotlib.figure import Figure
 from sklearn.datasets import load_digits
-from small_runs import Batch, Trained, network, train
+from small_runs import Batch, Trained, network, parser, train
 from torch import nn
 
 from grokpredict.diagnosis.norm import ReducedLandscape, fixed_norm, reduced_landscape
@@ -86,7 +83,7 @@ def draw(
     for (name, points), colour in zip(sizes.items(), (BLUE, RED), strict=True):
         axes[5].semilogx(*zip(*points, strict=True), "o-", color=colour, ms=3, label=name)
     counts = [k for k, _ in next(iter(sizes.values()))]
-    axes[5].set_xticks(counts, [str(k) for k in counts])
+    axes[5].set_xticks(counts, [str(k) for k in counts], fontsize=7)
     axes[5].minorticks_off()
     axes[5].set(title="f  Data size", xlabel="training samples", ylabel="validation accuracy")
     for axis in axes:
@@ -96,14 +93,10 @@ def draw(
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--folder", type=Path, default=Path())
-    parser.add_argument("--quick", action="store_true")
-    told = parser.parse_args()
-    torch.set_num_threads(1)
-    steps, short, n = (60, 40, 60) if told.quick else (12_000, 1000, 400)
+    options = parser().parse_args()
+    steps, short, n = (60, 40, 60) if options.quick else (12_000, 1000, 400)
     own = norm_of(made())
-    norms = own * np.geomspace(0.3, 12, 3 if told.quick else 13)
+    norms = own * np.geomspace(0.3, 12, 3 if options.quick else 13)
     landscape = goldilocks(short, n, norms)
     centre = landscape.goldilocks or own
     print(f"w_c = {landscape.goldilocks}, PyTorch's own initial norm {own:.3g}")
@@ -118,12 +111,12 @@ def main() -> None:
             each.run, goldilocks=centre, trajectory=each.probe.trajectory
         )
         print(f"{name}: " + run_diagnosis_text(found) + "\n")
-    counts = (30, 60) if told.quick else (30, 60, 125, 250, 500, 800)
+    counts = (30, 60) if options.quick else (30, 60, 125, 250, 500, 800)
     sizes = {}
     for name, norm in (("at w_c", centre), ("eightfold weights", LARGE * own)):
         sizes[name] = [(k, accuracy_at(norm, k, short)) for k in counts]
         print(name + ": " + ", ".join(f"{k} samples {acc:.3f}" for k, acc in sizes[name]))
-    draw(landscape, runs, sizes).savefig(told.folder / "omnigrok.png")
+    draw(landscape, runs, sizes).savefig(options.folder / "omnigrok.png")
 
 
 def accuracy_at(norm: float, n: int, steps: int) -> float:

@@ -7,14 +7,13 @@ which an optimiser bounces from wall to wall and moves slowly along the floor. P
 condition of the Hessian at the minimum, and where each optimiser ends.
 """
 
-import argparse
 from collections.abc import Callable
-from pathlib import Path
 
 import numpy as np
 import torch
 from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
+from small_runs import parser
 from torch import Tensor
 
 TWO_PI = 2 * torch.pi
@@ -57,11 +56,8 @@ def descend(
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--folder", type=Path, default=Path())
-    parser.add_argument("--quick", action="store_true")
-    told = parser.parse_args()
-    steps = 50 if told.quick else 3000
+    options = parser().parse_args()
+    steps = 50 if options.quick else 3000
     figure = Figure(figsize=(10, 4.6), layout="constrained", dpi=150)
     axes = figure.subplots(1, 2)
     for axis, (name, (function, start, minimum, rate, box)) in zip(
@@ -94,7 +90,7 @@ def main() -> None:
         axis.plot(*minimum, "*", color="red", ms=10)
         axis.set(title=name, xlim=box[0], ylim=box[1], xlabel="x", ylabel="y")
         axis.legend(fontsize=7, loc="lower left")
-    figure.savefig(told.folder / "ravines.png")
+    figure.savefig(options.folder / "ravines.png")
 
 
 if __name__ == "__main__":

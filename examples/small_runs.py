@@ -1,10 +1,12 @@
-"""What the examples about papers share: small tasks, small networks, one plain training loop."""
+"""What examples about papers share: options, small tasks and networks, a plain training loop."""
 
 from __future__ import annotations
 
+import argparse
 from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -13,6 +15,15 @@ from torch import Tensor, nn
 from grokpredict import Configuration, Curve, Run, TrajectoryProbe
 
 Batch = tuple[Tensor, Tensor]
+
+
+def parser() -> argparse.ArgumentParser:
+    """The options of every such example; all of them train on one core."""
+    torch.set_num_threads(1)
+    options = argparse.ArgumentParser()
+    options.add_argument("--folder", type=Path, default=Path())
+    options.add_argument("--quick", action="store_true")
+    return options
 
 
 class Square(nn.Module):

@@ -1,6 +1,6 @@
 """Learn from your own finished runs, then judge the next one by what was learned.
 
-    python examples/train_on_own_sweep.py SWEEPS [-o my.npz] [--horizons 200 400 800]
+    python examples/train_on_own_sweep.py SWEEPS [-o my.npz]
 
 ``SWEEPS`` is a folder of logs, searched recursively. The first part is what
 ``grokpredict train-classifier SWEEPS -o my.npz`` does.
@@ -16,11 +16,10 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("sweeps", type=Path)
     parser.add_argument("-o", "--output", type=Path, default="my.npz")
-    parser.add_argument("--horizons", type=int, nargs="+", default=[200, 400, 800, 1600, 3200])
     parser.add_argument("--max-false-abort", type=float, default=0.05)
     arguments = parser.parse_args()
     sweep = read_sweep(arguments.sweeps)
-    classifier, report = train(sweep, horizons=arguments.horizons)
+    classifier, report = train(sweep)
     classifier.save(arguments.output)
     print(f"{report.counts.generalised} runs generalised, {report.counts.not_generalised} did not")
     for reads, n_good in report.calibration.items():

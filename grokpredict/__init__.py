@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from grokpredict._util.lazy import lazily
 
 if TYPE_CHECKING:
+    from grokpredict._util.cluster import running_on as running_on
     from grokpredict._util.errors import GrokpredictError as GrokpredictError
     from grokpredict.diagnosis import TrajectoryProbe as TrajectoryProbe
     from grokpredict.diagnosis import diagnose as diagnose
@@ -73,6 +74,7 @@ _HOMES = {
     "read_run": "logs",
     "read_sweep": "logs",
     "report": "reporting",
+    "running_on": "_util.cluster",
     "score": "evaluation",
     "score_sweep": "evaluation",
     "train": "training",

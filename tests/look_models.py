@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
 
 import numpy as np
-from planted import hand_made
 
 from grokpredict.features.columns import BUDGET_COLUMN, COLUMNS
+from grokpredict.model.calibration import Calibration
+from grokpredict.model.channels import Reads, all_reads
 from grokpredict.model.classifier import GrokClassifier
-from grokpredict.model.looks import Calibration, LookModel, all_reads
-from grokpredict.model.reading import Reads
 from grokpredict.model.trees import Trees
 
 
@@ -61,10 +59,9 @@ def looking(
     calibration = Calibration(np.full(70, 0.5) if scores is None else scores)
     wide = np.full(len(COLUMNS), reach)
     wide[COLUMNS.index(BUDGET_COLUMN)] = min(reach, 12.0)
-    model = LookModel(
+    return GrokClassifier(
         stairs(column, edges, odds),
         dict.fromkeys(all_reads() if stops is None else stops, calibration),
         -wide,
         wide,
     )
-    return replace(hand_made(), looks=model)

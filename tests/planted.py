@@ -6,18 +6,13 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from grokpredict.features.conditioning import SignalSettings
-from grokpredict.features.configuration import CONTEXT_TERMS
-from grokpredict.features.metrics import METRIC_TERMS
-from grokpredict.features.signal import feature_names
-from grokpredict.features.window import WINDOW_COLUMNS
-from grokpredict.model.classifier import GrokClassifier, Looks
-from grokpredict.model.familiarity import Familiar
-from grokpredict.model.reading import WINDOW_READS, Reader
+from grokpredict.features.columns import BUDGET_COLUMN, COLUMNS
+from grokpredict.model.calibration import Calibration
+from grokpredict.model.channels import Reads
+from grokpredict.model.classifier import GrokClassifier
 from grokpredict.model.trees import Trees
 from grokpredict.runs.configuration import Configuration
 from grokpredict.runs.curve import Curve
-from grokpredict.runs.labels import LabelRule
 from grokpredict.runs.run import Run
 from grokpredict.runs.sweep import Sweep
 
@@ -105,57 +100,28 @@ def one_split(column: int, threshold: float, low: float, high: float) -> Trees:
     )
 
 
+#: Octaves from the look to the budget at which :func:`hand_made` changes its mind.
+TURN = 2.0
+
+
 def hand_made(
-    *,
-    scores: Mapping[tuple[bool, int], np.ndarray] | None = None,
-    reach: float = 1e9,
-    grids: tuple[tuple[int, int], ...] = ((200, 1), (400, 1), (400, 10)),
-    validated_scores: Mapping[tuple[bool, int], np.ndarray] | None = None,
+    scores: Mapping[Reads, np.ndarray] | None = None, *, reach: float = 1e9
 ) -> GrokClassifier:
-    """A classifier to calculate by hand: 0.1 up to a budget of 1000 steps, 0.9 above it.
+    """A classifier to calculate by hand: 0.1 up to a budget of four times the look, 0.9 above it.
 
-    With a configuration it is 0.2 and 0.8. Loss features beyond ``reach`` are strange. With
-    ``validated_scores`` it also reads validation metrics: 0.7 while the validation loss ends
-    within a decade of the training loss, 0.3 above that; 0.75 and 0.25 with a configuration.
+    Parameters
+    ----------
+    scores : mapping of tuple of str to ndarray, optional
+        Lowest scores of good runs, by the channels read.
+    reach : float
+        Columns beyond it are unlike the training runs.
     """
-    names = WINDOW_COLUMNS
-    n_loss = len(feature_names())
-    wide = np.full((len(grids), n_loss), reach)
-    budget, gap = names.index("log10_budget"), names.index("val_loss_gap")
-    trees = (
-        one_split(budget, 3.0, np.log(1 / 9), np.log(9)),
-        one_split(budget, 3.0, np.log(1 / 4), np.log(4)),
-        one_split(gap, 1.0, np.log(7 / 3), np.log(3 / 7)),
-        one_split(gap, 1.0, np.log(3), np.log(1 / 3)),
-    )
-    of_model = (scores or {},) * 2 + (validated_scores,) * 2
-    models = zip(WINDOW_READS, trees, of_model, strict=True)
+    far = np.full(len(COLUMNS), float(reach))
+    budget = COLUMNS.index(BUDGET_COLUMN)
+    far[budget] = min(reach, 10.0)
     return GrokClassifier(
-        grids=grids,
-        rule=LabelRule(),
-        budget=4000,
-        settings=SignalSettings(),
-        familiar=Familiar(
-            centre=np.zeros_like(wide),
-            scale=np.ones_like(wide),
-            low=-wide,
-            high=wide,
-            precision=np.eye(n_loss),
-            limit=np.array([1e300]),
-            context_low=np.full(len(CONTEXT_TERMS), -9.0),
-            context_high=np.full(len(CONTEXT_TERMS), 9.0),
-            budget_high=np.array([5.0, 3.0]),
-            metric_low=np.full(len(METRIC_TERMS), -5.0),
-            metric_high=np.full(len(METRIC_TERMS), 5.0),
-        ),
-        readers=tuple(
-            Reader(reads, trees, {s: low for (told, s), low in known.items() if told == i % 2})
-            for i, (reads, trees, known) in enumerate(models)
-            if known is not None
-        ),
+        trees=one_split(budget, TURN, np.log(1 / 9), np.log(9)),
+        calibrations={reads: Calibration(np.sort(own)) for reads, own in (scores or {}).items()},
+        low=-far,
+        high=far,
     )
-
-
-def read(classifier: GrokClassifier, looks: Looks, name: str) -> list[bool]:
-    """Whether each look read a channel, or the configuration."""
-    return [name in classifier.readers[i].reads for i in looks.reader]

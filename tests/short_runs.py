@@ -15,7 +15,7 @@ from grokpredict.model.classifier import GrokClassifier
 from grokpredict.runs.configuration import Configuration
 from grokpredict.runs.curve import Curve
 from grokpredict.runs.run import Run
-from grokpredict.training.digest import fingerprint
+from grokpredict.training.record import fingerprint
 
 #: Looks before the budget; each is taken after one step more.
 LOOKS = (200, 282)
@@ -60,5 +60,6 @@ def short_classifier() -> GrokClassifier:
     """P < 0.02 for the lowest levels, > 0.98 for the highest; its file knows seeds below 60."""
     classifier = looking("train_loss_level", np.linspace(-1.3, -1.15, 4))
     return replace(
-        classifier, card={"trained_on": sorted(fingerprint(run(seed)) for seed in range(60))}
+        classifier,
+        card={"trained_on": sorted(fingerprint(run(seed).configuration_key) for seed in range(60))},
     )

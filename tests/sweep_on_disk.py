@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from planted import planted_sweep
 
-from grokpredict.logs.bundle import write_bundle
+from grokpredict.logs import write_bundle
 from grokpredict.runs.run import Run
 
 COMMAND = [sys.executable, "-m", "grokpredict"]
@@ -48,7 +48,7 @@ def environment(cache: Path) -> dict[str, str]:
 
 
 def command(sweep: Path, output: Path) -> list[str]:
-    return [*COMMAND, "train-classifier", str(sweep), "-o", str(output), "--horizons", "400"]
+    return [*COMMAND, "train-classifier", str(sweep), "-o", str(output)]
 
 
 def train(
@@ -61,8 +61,6 @@ def train(
             str(sweep),
             "-o",
             str(output),
-            "--horizons",
-            "400",
             *options,
         ],
         env=environment(cache),

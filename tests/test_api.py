@@ -59,8 +59,8 @@ def test_one_path_or_several(folder: Path) -> None:
 
 
 def test_training_from_paths_is_training_from_the_runs(folder: Path, tmp_path: Path) -> None:
-    from_paths, report = train(str(folder), horizons=[200])
-    from_runs, again = train(read_sweep(folder), horizons=[200])
+    from_paths, report = train(str(folder))
+    from_runs, again = train(read_sweep(folder))
     assert report.to_dict() == again.to_dict()
     from_paths.save(tmp_path / "paths.npz")
     from_runs.save(str(tmp_path / "runs.npz"))
@@ -105,9 +105,7 @@ def test_every_object_shows_itself_in_one_line(
         assert len(repr(thing).replace(str(folder), "").replace(str(loss_csv), "")) <= 160
     assert repr(sweep) == "<Sweep of 60 runs>"
     assert repr(Curve([], [])) == "<Curve without samples>"
-    assert repr(load_classifier("default")).startswith(
-        "<GrokClassifier: looks after 200, 400, 800, 1600, 3200 steps, trained on "
-    )
+    assert repr(load_classifier("default")).startswith("<GrokClassifier: 150 trees, trained on ")
     assert "after 400 steps, P(generalises by 10000) = " in repr(scored)
 
 

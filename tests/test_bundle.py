@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from grokpredict.logs import LogError, read_bundle, write_bundle
-from grokpredict.logs.bundle import round_mantissa
+from grokpredict.logs.mantissa import round_mantissa
 
 STEPS = np.arange(40)
 LOSS = np.stack([np.exp(-STEPS / 7), 3 * np.exp(-STEPS / 11)])

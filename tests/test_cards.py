@@ -79,10 +79,8 @@ def test_an_evaluation_begins_with_its_conclusion(sweep: Sweep, classifier: Grok
     assert f"{found.counts.good} good and {found.counts.doomed} doomed runs" in text
 
 
-def test_a_classifier_shows_what_its_thresholds_rest_on() -> None:
-    from grokpredict import load_classifier
-
-    text = read(load_classifier("default")).text
+def test_a_classifier_shows_what_its_thresholds_rest_on(classifier: GrokClassifier) -> None:
+    text = read(classifier).text
     assert "train_loss" in text
     assert "needs 59 good runs" in text
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import os
+import pickle
 import subprocess
 import sys
 import textwrap
@@ -16,11 +16,12 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from planted import hand_made, planted_sweep, read
+from planted import hand_made, planted_sweep
 
-from grokpredict.features.configuration import CONTEXT_TERMS
-from grokpredict.features.signal import feature_names
-from grokpredict.features.window import WINDOW_COLUMNS
+from grokpredict.features.columns import BUDGET_COLUMN, COLUMNS
+from grokpredict.features.profile import LOOKS
+from grokpredict.features.recording import Recording
+from grokpredict.model.channels import only
 from grokpredict.model.classifier import (
     ClassifierFileError,
     GrokClassifier,
@@ -28,262 +29,127 @@ from grokpredict.model.classifier import (
     load_classifier,
 )
 from grokpredict.model.file import PROTOCOL
-from grokpredict.model.reading import WINDOW_READS
 from grokpredict.model.trees import Trees
-from grokpredict.runs.configuration import Configuration
-from grokpredict.runs.curve import UnsuitableRunError
-from grokpredict.runs.run import window
+from grokpredict.runs.curve import FloatArray
 from grokpredict.training.gathering import train
 
 SWEEP = planted_sweep(90, seed=3)
 TESTS = Path(__file__).parent
 
+#: Look 2 is at step 400.
+LOOK = 2
+READS = ("train_loss", "val_acc", "spectrum")
+
 
 @pytest.fixture(scope="module")
 def trained() -> GrokClassifier:
-    return train(SWEEP, horizons=(200, 400), strides=(1, 10))[0]
+    return train(SWEEP)[0]
 
 
-def look(
-    classifier: GrokClassifier, *, configuration: bool, budget: Any = 4000, stride: int = 1
-) -> Looks:
-    runs = SWEEP.runs[:20]
-    return classifier.look(
-        window(runs, 400, stride),
-        horizon=400,
-        stride=stride,
-        configurations=[run.configuration for run in runs] if configuration else None,
-        budget=budget,
+def rows(budget: float = 4000, n_runs: int = 20, sweep: Any = SWEEP) -> FloatArray:
+    return np.concatenate(
+        [Recording.of(run.channels).columns([LOOK], budget) for run in sweep.runs[:n_runs]]
     )
+
+
+def look(classifier: GrokClassifier, budget: float = 4000) -> Looks:
+    return classifier.look(rows(budget))
 
 
 # -- looking ---------------------------------------------------------------------------------
 
 
 @settings(max_examples=40, deadline=None)
-@given(
-    budgets=st.lists(st.integers(401, 10**6), min_size=2, max_size=6).map(sorted),
-    configuration=st.booleans(),
-    stride=st.sampled_from([1, 10]),
-)
+@given(budgets=st.lists(st.integers(401, 10**6), min_size=2, max_size=6).map(sorted))
 def test_probability_never_falls_as_the_budget_grows(
-    trained: GrokClassifier, budgets: list[int], configuration: bool, stride: int
+    trained: GrokClassifier, budgets: list[int]
 ) -> None:
-    scores = np.array(
-        [
-            look(trained, configuration=configuration, budget=b, stride=stride).probability
-            for b in budgets
-        ]
-    )
+    x = rows()
+    scores = []
+    for budget in budgets:
+        x[:, COLUMNS.index(BUDGET_COLUMN)] = np.log2(budget / LOOKS[LOOK])
+        scores.append(trained.look(x).probability)
     assert np.all(np.diff(scores, axis=0) >= 0)
-    assert np.all((scores > 0) & (scores < 1))
+    assert np.all((np.array(scores) > 0) & (np.array(scores) < 1))
 
 
 def test_probability_answers_to_the_budget(trained: GrokClassifier) -> None:
-    early, late = (look(trained, configuration=False, budget=b).probability for b in (600, 4000))
+    early, late = (look(trained, budget).probability for budget in (600, 4000))
     assert (late - early).mean() > 0.2
 
 
-def test_each_run_may_have_its_own_budget(trained: GrokClassifier) -> None:
-    budgets = np.linspace(500, 4000, 20).astype(int)
-    together = look(trained, configuration=True, budget=budgets).probability
-    one = [
-        look(trained, configuration=True, budget=b).probability[i] for i, b in enumerate(budgets)
-    ]
-    np.testing.assert_array_equal(together, one)
-
-
 def test_rows_do_not_depend_on_their_company(trained: GrokClassifier) -> None:
-    runs = SWEEP.runs[:7]
-    epochs = window(runs, 400)
-    configurations = [run.configuration if i % 2 else None for i, run in enumerate(runs)]
-    together = trained.look(epochs, horizon=400, configurations=configurations, budget=4000)
-    assert read(trained, together, "configuration") == [False, True] * 3 + [False]
+    x = rows(n_runs=7)
+    x[::2] = only(x[::2], READS[:2])
+    together = trained.look(x)
     for i in range(7):
-        alone = trained.look(
-            epochs[i : i + 1], horizon=400, configurations=configurations[i : i + 1], budget=4000
-        )
+        alone = trained.look(x[i : i + 1])
         assert alone.probability[0] == together.probability[i]
-        assert alone.stranger[0] == together.stranger[i]
-        np.testing.assert_array_equal(alone.features[0], together.features[i])
+        assert alone.unlike[0] == together.unlike[i]
 
 
-def test_context_that_is_not_read_leaves_nan_in_its_features(trained: GrokClassifier) -> None:
-    n = len(CONTEXT_TERMS)
-    assert np.isnan(look(trained, configuration=False).features[:, -n:]).all()
-    told = look(trained, configuration=True).features[:, -n:]
-    assert np.isfinite(told[:, 0]).all()
-    # Batch and training-set size were not known.
-    assert np.isnan(told[:, CONTEXT_TERMS.index("log10_train_size")]).all()
+def test_new_runs_of_the_same_kind_are_judged(trained: GrokClassifier) -> None:
+    fresh = rows(n_runs=300, sweep=planted_sweep(300, seed=77))
+    assert sum(reason is not None for reason in trained.look(fresh).unlike) <= 6
 
 
-def test_learning_rate_or_weight_decay_must_be_known_for_the_context(
+@pytest.mark.parametrize(
+    ("column", "value"), [("train_loss_level", 6.0), ("log_activity", 5.0), ("val_acc_rise", 9.0)]
+)
+def test_a_run_far_from_the_training_runs_is_not(
+    trained: GrokClassifier, column: str, value: float
+) -> None:
+    x = rows(n_runs=1)
+    x[0, COLUMNS.index(column)] = value
+    (reason,) = trained.look(x).unlike
+    assert reason is not None
+    assert reason.startswith(f"the run is unlike the training runs: {column} = {value:.3g}, ")
+
+
+def test_a_budget_far_beyond_training_is_a_reason_and_a_short_one_is_none(
     trained: GrokClassifier,
 ) -> None:
-    epochs = window(SWEEP.runs[:4], 400)
-    configurations = [
-        None,
-        Configuration(optimizer="adamw", batch_size=512),
-        Configuration(weight_decay=0.0),
-        Configuration(learning_rate=1e-3),
-    ]
-    lenient = dataclasses.replace(trained, context_fields=())
-    looks = lenient.look(epochs, horizon=400, configurations=configurations, budget=4000)
-    assert read(trained, looks, "configuration") == [False, False, True, True]
-    bare = trained.look(epochs, horizon=400, budget=4000)
-    np.testing.assert_array_equal(looks.probability[:2], bare.probability[:2])
-    # What is known of the second was not read, so it is not shown either.
-    assert np.isnan(looks.features[:2, -len(CONTEXT_TERMS) :]).all()
+    # Training asked about twenty times the first look at most.
+    assert look(trained, 401).unlike == look(trained, 6000).unlike == (None,) * 20
+    far = look(trained, 80_000).unlike
+    assert all(reason is not None and "200 times the steps so far" in reason for reason in far)
 
 
-def test_the_default_reads_a_configuration_without_the_size_of_the_network() -> None:
-    # Hyperparameters seldom tell it, and of new networks it told nothing.
-    configuration = Configuration("adamw", 1e-3, 0.1, 0.9, train_size=500)
-    epochs = window(SWEEP.runs[:1], 400)
-    default = load_classifier()
-    looks = default.look(epochs, horizon=400, configurations=[configuration])
-    assert read(default, looks, "configuration") == [True]
-    # Where it is told it makes no difference, unless it is quite another size.
-    usual, huge = (
-        default.look(
-            epochs,
-            horizon=400,
-            configurations=[dataclasses.replace(configuration, n_parameters=size)],
-        )
-        for size in (10_000, 10**9)
-    )
-    assert usual.probability == looks.probability
-    assert usual.stranger[0] is None
-    assert "log10_parameters_over_train_size" in str(huge.stranger[0])
-
-
-def test_non_finite_losses_get_no_probability_and_a_reason(trained: GrokClassifier) -> None:
-    epochs = window(SWEEP.runs[:3], 400)
-    epochs[1, 5] = np.nan
-    looks = trained.look(epochs, horizon=400, budget=4000)
-    assert np.isnan(looks.probability).tolist() == [False, True, False]
-    assert "not finite" in str(looks.stranger[1])
-    assert np.isnan(looks.features[1, 0])
-
-
-@pytest.mark.parametrize(
-    ("losses", "what"),
-    [
-        (np.full(400, 2.0), "flat"),
-        (1e4 + np.arange(400.0), "rising from ten thousand"),
-        (np.random.default_rng(0).random(400), "white noise"),
-        (np.sin(np.arange(400) / 3) + 1.1, "a sine"),
-    ],
-    ids=lambda value: value if isinstance(value, str) else "",
-)
-def test_curves_of_another_kind_are_strangers(
-    trained: GrokClassifier, losses: np.ndarray, what: str
-) -> None:
-    stranger = trained.look(losses[None], horizon=400, budget=4000).stranger[0]
-    assert stranger is not None, what
-    assert "training runs" in stranger
-    assert any(name in stranger for name in feature_names())
-
-
-def test_new_runs_of_the_same_kind_are_no_strangers(trained: GrokClassifier) -> None:
-    runs = planted_sweep(300, seed=77).runs
-    looks = trained.look(
-        window(runs, 400),
-        horizon=400,
-        configurations=[run.configuration for run in runs],
-        budget=4000,
-    )
-    assert sum(reason is not None for reason in looks.stranger) <= 6
-
-
-@pytest.mark.parametrize(
-    ("configuration", "named"),
-    [
-        (Configuration("adamw", 10.0, 0.1), "log10_learning_rate"),
-        (Configuration("adamw", 1e-3, 50.0), "log10_weight_decay"),
-        (Configuration("sgd", 1e-3, 0.1), "sgd|adamw"),
-    ],
-)
-def test_a_configuration_far_from_training_is_a_stranger(
-    trained: GrokClassifier, configuration: Configuration, named: str
-) -> None:
-    epochs = window(SWEEP.runs[:1], 400)
-    reason = trained.look(
-        epochs, horizon=400, configurations=[configuration], budget=4000
-    ).stranger[0]
-    assert reason is not None
-    assert any(name in reason for name in named.split("|"))
-
-
-def test_a_budget_far_beyond_training_is_a_stranger(trained: GrokClassifier) -> None:
-    assert look(trained, configuration=False, budget=7000).stranger == (None,) * 20
-    far = look(trained, configuration=False, budget=40_000).stranger
-    assert all(reason is not None and "40000" in reason and "4000" in reason for reason in far)
-
-
-def test_grids_and_their_horizons(trained: GrokClassifier) -> None:
-    assert trained.horizons == (200, 400)
-    assert trained.strides == (1, 10)
-    assert trained.horizons_on(1) == (200, 400)
-    # Twenty samples are too few for the features.
-    assert trained.horizons_on(10) == (400,)
-    with pytest.raises(UnsuitableRunError, match="every 1, 10 steps, not every 3"):
-        trained.horizons_on(3)
-
-
-def test_thresholds_per_grid_and_variant() -> None:
-    classifier = hand_made(scores={(False, 1): np.linspace(0, 1, 100)})
-    loss, configured = WINDOW_READS[:2]
-    assert classifier.threshold(loss, 1, 0.05) == pytest.approx(1 / 99)
-    assert classifier.threshold(configured, 1, 0.05) is None
-    assert classifier.threshold(loss, 10, 0.05) is None
-    assert classifier.n_calibration(loss, 1) == 100
-    with pytest.raises(UnsuitableRunError):
-        classifier.threshold(loss, 7, 0.05)
+def test_thresholds_are_by_the_channels_read() -> None:
+    classifier = hand_made({READS: np.linspace(0, 1, 100)})
+    assert classifier.threshold(READS, 0.05) == pytest.approx(1 / 99)
+    assert classifier.threshold(READS[:2], 0.05) is None
+    assert classifier.n_calibration(READS) == 100
+    assert classifier.n_calibration(READS[:2]) == 0
+    with pytest.raises(ValueError, match="between 0 and 1"):
+        classifier.threshold(READS[:2], 0.0)
 
 
 # -- the file --------------------------------------------------------------------------------
 
 
 def test_a_saved_classifier_says_the_same(trained: GrokClassifier, tmp_path: Path) -> None:
-    path = tmp_path / "own.npz"
+    path = tmp_path / "mine.npz"
     trained.save(path)
     loaded = load_classifier(path)
-    for configuration in (False, True):
+    for again in (loaded, pickle.loads(pickle.dumps(trained))):
         for budget in (500, 4000):
-            before = look(trained, configuration=configuration, budget=budget)
-            after = look(loaded, configuration=configuration, budget=budget)
-            np.testing.assert_allclose(after.probability, before.probability, rtol=0, atol=1e-12)
-            assert after.stranger == before.stranger
-    for name in ("grids", "rule", "budget", "settings"):
-        assert getattr(loaded, name) == getattr(trained, name)
-    for again, reader in zip(loaded.readers, trained.readers, strict=True):
-        assert again.reads == reader.reads
-        assert list(again.scores) == list(reader.scores)
-        for stride, scores in reader.scores.items():
-            np.testing.assert_array_equal(again.scores[stride], scores)
+            before, after = look(trained, budget), look(again, budget)
+            np.testing.assert_array_equal(after.probability, before.probability)
+            assert after.unlike == before.unlike
+        assert again.rule == trained.rule
+        assert list(again.calibrations) == list(trained.calibrations)
+        for reads, calibration in trained.calibrations.items():
+            np.testing.assert_array_equal(
+                again.calibrations[reads].independent, calibration.independent
+            )
     assert dict(loaded.card) == json.loads(json.dumps(dict(trained.card)))
     assert load_classifier(loaded) is loaded
     # What numpy alone can read, without pickle.
     with np.load(path, allow_pickle=False) as file:
         header = json.loads(file["header"].tobytes())
     assert header["magic"] == "grokpredict-classifier"
-    assert header["feature_names"] == list(WINDOW_COLUMNS)
-
-
-def test_without_a_context_ensemble_the_loss_alone_is_read(tmp_path: Path) -> None:
-    whole = hand_made(scores={(False, 1): np.full(59, 0.5)})
-    bare = dataclasses.replace(whole, readers=whole.readers[:1])
-    bare.save(tmp_path / "bare.npz")
-    loaded = load_classifier(tmp_path / "bare.npz")
-    looks = loaded.look(
-        window(SWEEP.runs[:1], 400),
-        horizon=400,
-        configurations=[Configuration(learning_rate=1.0)],
-        budget=900,
-    )
-    assert read(loaded, looks, "configuration") == [False]
-    assert looks.probability[0] == pytest.approx(0.1)
+    assert header["columns"] == list(COLUMNS)
 
 
 def test_the_same_classifier_makes_the_same_bytes(trained: GrokClassifier, tmp_path: Path) -> None:
@@ -317,7 +183,7 @@ def rewritten(source: Path, target: Path, change: Any) -> Path:
 @pytest.fixture
 def saved(tmp_path: Path) -> Path:
     path = tmp_path / "good.npz"
-    hand_made(scores={(False, 1): np.full(59, 0.5)}).save(path)
+    hand_made({READS: np.full(59, 0.5)}).save(path)
     return path
 
 
@@ -348,7 +214,7 @@ def test_flipped_bytes_are_refused_or_harmless(
         loaded = GrokClassifier.load(folder / "bad.npz")
     except ClassifierFileError:
         return
-    assert loaded.look(np.ones((1, 400)), horizon=400, budget=900).probability.shape == (1,)
+    assert loaded.look(np.ones((1, len(COLUMNS)))).probability.shape == (1,)
 
 
 def test_other_files(tmp_path: Path) -> None:
@@ -370,7 +236,7 @@ def test_a_pickle_in_the_file_is_not_executed(saved: Path, tmp_path: Path) -> No
             return (os.mkdir, (str(tmp_path / "executed"),))
 
     def plant(_: Any, arrays: dict[str, Any]) -> None:
-        arrays["readers.0.trees.value"] = np.array([Bomb()], dtype=object)
+        arrays["trees.value"] = np.array([Bomb()], dtype=object)
 
     refused(rewritten(saved, tmp_path / "bomb.npz", plant))
     assert not (tmp_path / "executed").exists()
@@ -392,15 +258,13 @@ def test_another_protocol_is_refused(saved: Path, tmp_path: Path, protocol: Any)
     assert "train it again" in message
 
 
-def test_unknown_features_and_settings_are_refused(saved: Path, tmp_path: Path) -> None:
+def test_unknown_columns_are_refused(saved: Path, tmp_path: Path) -> None:
     def rename(header: dict[str, Any], _: Any) -> None:
-        header["feature_names"][3] = "tea_leaves"
+        header["columns"][3] = "tea_leaves"
 
-    def add(header: dict[str, Any], _: Any) -> None:
-        header["signal"]["wavelet"] = "db4"
-
-    assert "features that this version" in refused(rewritten(saved, tmp_path / "a.npz", rename))
-    assert "settings that this version" in refused(rewritten(saved, tmp_path / "b.npz", add))
+    assert "columns that this version lacks" in refused(
+        rewritten(saved, tmp_path / "a.npz", rename)
+    )
 
 
 def _set(name: str, index: int, value: float) -> Any:
@@ -414,46 +278,44 @@ def _set(name: str, index: int, value: float) -> Any:
 @pytest.mark.parametrize(
     "change",
     [
-        _set("readers.0.trees.left", 1, 0),  # a loop
-        _set("readers.0.trees.left", 0, 0),  # half a leaf
-        _set("readers.0.trees.right", 0, 99),
-        _set("readers.0.trees.right", 0, -1),
-        _set("readers.0.trees.feature", 0, 32 + 4),  # a context term, which the loss alone lacks
-        _set("readers.0.trees.feature", 0, -1),
-        _set("readers.0.trees.root", 0, 3),
-        _set("readers.0.trees.root", 0, -1),
-        _set("readers.0.trees.value", 1, float("nan")),
-        _set("readers.0.trees.value", 1, float("inf")),
-        _set("readers.0.trees.threshold", 0, float("nan")),
-        _set("readers.0.trees.left", 0, 1.5),
-        _set("familiar.scale", 0, 0.0),
-        _set("familiar.limit", 0, float("nan")),
-        _set("readers.0.scores.0", 0, 2.0),
-        lambda _, arrays: arrays.update({"readers.0.trees.value": np.zeros(2)}),
-        lambda _, arrays: arrays.update({"readers.0.trees.root": np.zeros(0, int)}),
-        lambda _, arrays: arrays.update({"familiar.low": np.zeros((3, 5))}),
-        lambda _, arrays: arrays.pop("readers.0.trees.value"),
-        lambda _, arrays: arrays.pop("familiar.limit"),
-        lambda header, _: header.update(grids=[]),
-        lambda header, _: header.update(grids=[[400, 0]]),
-        lambda header, _: header.update(grids=[[400, 1], [400, 1], [200, 1]]),
-        lambda header, _: header.update(grids=[[20, 1], [400, 1], [200, 1]]),
-        lambda header, _: header.update(grids="many"),
-        lambda header, _: header.update(budget="soon"),
-        lambda header, _: header.update(budget=-3),
+        _set("trees.left", 1, 0),  # a loop
+        _set("trees.left", 0, 0),  # half a leaf
+        _set("trees.right", 0, 99),
+        _set("trees.right", 0, -1),
+        _set("trees.feature", 0, len(COLUMNS)),
+        _set("trees.feature", 0, -1),
+        _set("trees.root", 0, 3),
+        _set("trees.root", 0, -1),
+        _set("trees.value", 1, float("nan")),
+        _set("trees.value", 1, float("inf")),
+        _set("trees.threshold", 0, float("nan")),
+        _set("trees.left", 0, 1.5),
+        _set("range.low", 0, float("nan")),
+        _set("range.high", 0, float("inf")),
+        _set("range.high", COLUMNS.index(BUDGET_COLUMN), 60.0),
+        _set("range.low", 0, 1e300),  # above its other end
+        _set("calibrations.0.scores", 0, 2.0),
+        _set("calibrations.0.scores", 0, 0.9),  # out of order
+        _set("calibrations.0.scores", 0, float("nan")),
+        lambda _, arrays: arrays.update({"calibrations.0.sizes": np.array([3])}),
+        lambda _, arrays: arrays.update({"calibrations.0.sizes": np.array([-1, 1])}),
+        lambda _, arrays: arrays.update({"calibrations.0.sizes": np.array([0.0])}),
+        lambda _, arrays: arrays.pop("calibrations.0.kinds"),
+        lambda _, arrays: arrays.update({"trees.value": np.zeros(2)}),
+        lambda _, arrays: arrays.update({"trees.root": np.zeros(0, int)}),
+        lambda _, arrays: arrays.update({"range.low": np.zeros(5)}),
+        lambda _, arrays: arrays.pop("trees.value"),
+        lambda _, arrays: arrays.pop("range.low"),
         lambda header, _: header.update(card=None),
         lambda header, _: header.update(rule={"metric": "karma"}),
         lambda header, _: header.update(rule={"colour": "red"}),
-        lambda header, _: header["signal"].update(order=-1),
-        lambda header, _: header.pop("readers"),
-        lambda header, _: header["readers"].pop(0),
-        lambda header, _: header["readers"].reverse(),
-        lambda header, _: header["readers"][0].pop("strides"),
-        lambda header, _: header["readers"][0].update(strides=[1, 2]),
-        lambda header, _: header["readers"][1].update(reads=["train_loss"]),
-        lambda header, _: header["readers"][1].update(reads=["tea_leaves"]),
-        lambda header, _: header.update(feature_names=7),
-        lambda header, _: header.update(signal=7),
+        lambda header, _: header.pop("reads"),
+        lambda header, _: header.update(reads=[["train_loss", "val_acc"]] * 2),
+        lambda header, _: header.update(reads=[["tea_leaves"]]),
+        lambda header, _: header.update(reads=[["val_acc", "train_loss"]]),
+        lambda header, _: header.update(reads="many"),
+        lambda header, _: header.update(reads=[7]),
+        lambda header, _: header.update(columns=7),
     ],
 )
 def test_hostile_contents_are_refused(saved: Path, tmp_path: Path, change: Any) -> None:
@@ -491,8 +353,8 @@ def test_a_write_that_fails_midway_keeps_the_old_file(saved: Path) -> None:
 
 
 def test_saving_over_a_file_replaces_it(saved: Path) -> None:
-    hand_made(scores={(False, 1): np.full(7, 0.25)}).save(saved)
-    assert load_classifier(saved).n_calibration(("train_loss",), 1) == 7
+    hand_made({READS: np.full(7, 0.25)}).save(saved)
+    assert load_classifier(saved).n_calibration(READS) == 7
     assert len(list(saved.parent.iterdir())) == 1
 
 
@@ -506,9 +368,14 @@ def test_loading_and_looking_need_no_scikit_learn(saved: Path) -> None:
         f"""
         import sys
         import numpy as np
+        from grokpredict.features.recording import Recording
         from grokpredict.model.classifier import load_classifier
         from grokpredict.model.verdict import judge
-        verdict = judge(load_classifier({str(saved)!r}), np.ones(400), horizon=400, budget=900)
+        recording = Recording()
+        recording.take("train_loss", np.arange(400), np.ones(400))
+        recording.take("val_acc", np.arange(0, 400, 20), np.full(20, 0.5))
+        row = recording.columns([2], 900)[0]
+        verdict = judge(load_classifier({str(saved)!r}), row, 2, reads={READS!r}, budget=900)
         assert verdict.action == "abort", verdict
         print(sorted({{m.split(".")[0] for m in sys.modules}} & {{
             "sklearn", "torch", "matplotlib", "joblib", "pickle5", "skops"}}))
@@ -536,14 +403,14 @@ def _walk(trees: Trees, row: np.ndarray) -> float:
 
 def test_trees_equal_a_walk_node_by_node(trained: GrokClassifier) -> None:
     rng = np.random.default_rng(0)
-    trees = trained.readers[1].trees
-    x = look(trained, configuration=True).features
+    trees = trained.trees
+    x = rows()
     x = np.concatenate([x, np.where(rng.random(x.shape) < 0.3, np.nan, x)])
     expected = [_walk(trees, row) for row in x]
     np.testing.assert_allclose(trees.log_odds(x), expected, rtol=1e-12)
 
 
 def test_many_rows_are_evaluated_in_chunks(trained: GrokClassifier) -> None:
-    x = np.tile(look(trained, configuration=False).features[:, :36], (250, 1))
-    found = trained.readers[0].trees.probability(x)
-    np.testing.assert_array_equal(found, np.tile(found[:20], 250))
+    x = np.tile(rows(), (250, 1))
+    probability = trained.trees.probability(x)
+    np.testing.assert_array_equal(probability, np.tile(probability[:20], 250))

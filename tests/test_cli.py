@@ -17,7 +17,7 @@ from pytorch_lightning.loggers import CSVLogger
 
 from grokpredict.cli import main
 from grokpredict.logs import write_bundle
-from grokpredict.logs.bundle import round_mantissa
+from grokpredict.logs.mantissa import round_mantissa
 from grokpredict.runs.run import Run
 
 DOCS = Path(__file__).parents[1] / "docs"
@@ -68,7 +68,7 @@ def test_every_look_is_there(classifier: Path, loss_csv: Path) -> None:
     assert each["probability"] == pytest.approx(0.9)
     assert [look["horizon"] for look in each["looks"]] == [200, 282, 400]
     assert each["looks"][0]["probability"] == pytest.approx(0.9)
-    assert (each["reads"], each["missing"][0]) == (["train_loss"], "val_loss")
+    assert (each["reads"], each["missing"][0]) == (["train_loss", "spectrum"], "val_loss")
     # The last bin of the look after 400 steps.
     level = np.log10(np.exp(-np.arange(336, 400) / 200)).mean()
     assert each["features"]["train_loss_level"] == pytest.approx(level, abs=0.02)
@@ -100,7 +100,7 @@ def test_text_for_people(classifier: Path, loss_csv: Path) -> None:
         "282: 0.100",
         "aborts below 0.500",
         "train_loss_level",
-        "read: train_loss; missing: val_loss, train_acc, val_acc, weight_norm",
+        "read: train_loss, spectrum; missing: val_loss, train_acc, val_acc, weight_norm",
     ):
         assert word in text
 
@@ -327,13 +327,14 @@ def sweep(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_training_and_then_scoring(sweep: Path, tmp_path: Path) -> None:
     output = tmp_path / "mine.npz"
-    result = run("train-classifier", sweep, "-o", output, "--horizons", "200")
+    result = run("train-classifier", sweep, "-o", output)
     assert result.exit_code == 0, result.stderr
     text = result.stdout
     assert re.search(r"^63 runs found$", text, re.M)
     assert re.search(r"^ +3  could not be read$", text, re.M)
     assert re.search(r"^ +3  column 'loss' must hold numbers, line 3 of .*bad0.csv", text, re.M)
-    assert re.search(r"^ +200  loss \+ configuration +\d+ +\d+  [01]\.\d{3} \[", text, re.M)
+    assert re.search(r"^ +400  training loss +\d+ +\d+  [01]\.\d{3} \[", text, re.M)
+    assert re.match(r"This classifier (may stop|never stops)", text)
     assert "configuration only" in text
     assert text.endswith(f"Classifier written to {output}.\n")
     (each, *_) = scored(sweep / "planted.npz", "--classifier", output)
@@ -343,12 +344,12 @@ def test_training_and_then_scoring(sweep: Path, tmp_path: Path) -> None:
 
 def test_training_as_json(sweep: Path, tmp_path: Path) -> None:
     output = tmp_path / "mine.npz"
-    result = run("train-classifier", sweep, "-o", output, "--horizons", "200", "--json")
+    result = run("train-classifier", sweep, "-o", output, "--json")
     told = json.loads(result.stdout)
     assert told["classifier"] == str(output)
     assert told["counts"]["runs"] == 63
     assert told["left_out"][0]["runs"] == 3
-    assert {figures["horizon"] for figures in told["figures"]} == {200}
+    assert {figures["step"] for figures in told["figures"]} >= {200, 400}
 
 
 @pytest.mark.parametrize(
@@ -362,22 +363,24 @@ def test_training_that_fails_writes_nothing(
     sweep: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, options: tuple, rule: str
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    result = run("train-classifier", sweep, "--horizons", 200, *options)
+    result = run("train-classifier", sweep, *options)
     assert_one_sentence(result)
     assert rule in result.stderr
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize("horizons", ["", "0", "200,x", "-5"])
-def test_bad_horizons(sweep: Path, horizons: str) -> None:
-    result = run("train-classifier", sweep, "--horizons", horizons)
-    assert result.exit_code == 2
-    assert "whole numbers above 0" in result.stderr
-
-
 def test_making_a_sweep(tmp_path: Path) -> None:
     assert_one_sentence(run("sweep", "nonsense", "-o", tmp_path))
     assert not list(tmp_path.iterdir())
+
+
+def test_the_help_of_sweep_names_every_family_with_its_source() -> None:
+    from grokpredict.sweeps.families import FAMILIES
+
+    text = " ".join(run("sweep", "--help").stdout.split())
+    assert len(FAMILIES) > 40
+    for family in FAMILIES.values():
+        assert f" {family.name} {family.source}" in text
 
 
 def test_every_option_stands_in_the_documentation() -> None:

@@ -7,13 +7,26 @@ import pytest
 from planted import hand_made
 from scipy.stats import binom
 
+from grokpredict.features.recording import Recording
+from grokpredict.model.classifier import GrokClassifier
 from grokpredict.model.thresholds import abort_threshold, calibration_runs_needed
-from grokpredict.model.verdict import _decide, judge
-from grokpredict.runs.configuration import Configuration
-from grokpredict.runs.curve import UnsuitableRunError
+from grokpredict.model.verdict import Verdict, _decide, judge
+from grokpredict.runs.curve import Curve
 
-LOSSES = 3 * np.exp(-np.arange(400) / 100) + 0.01 * np.sin(np.arange(400))
-ENOUGH = {(False, 1): np.full(59, 0.5), (True, 1): np.full(59, 0.15)}
+T = np.arange(400)
+READS = ("train_loss", "val_acc")
+LOG = {
+    "train_loss": Curve(T, 3 * np.exp(-T / 100) + 0.01 * np.sin(T)),
+    "val_acc": Curve(T[::20], np.full(20, 0.5)),
+}
+ENOUGH = {READS: np.full(59, 0.5)}
+
+
+def judged(
+    classifier: GrokClassifier, budget: int, max_false_abort: float = 0.05, look: int = 2
+) -> Verdict:
+    row = Recording.of(LOG).columns([look], budget)[0]
+    return judge(classifier, row, look, reads=READS, budget=budget, max_false_abort=max_false_abort)
 
 
 @pytest.mark.parametrize(("n", "alpha"), [(59, 0.05), (100, 0.1), (300, 0.05), (40, 0.2)])
@@ -43,79 +56,61 @@ def test_impossible_bounds_are_refused(alpha: float) -> None:
     with pytest.raises(ValueError, match="must be a share between 0 and 1"):
         abort_threshold(np.zeros(100), alpha)
     with pytest.raises(ValueError, match="must be a share between 0 and 1"):
-        judge(hand_made(), LOSSES, horizon=400, budget=4000, max_false_abort=alpha)
+        judged(hand_made(), 4000, alpha)
 
 
 def test_aborts_below_the_threshold_only() -> None:
-    classifier = hand_made(scores=ENOUGH)
-    doomed = judge(classifier, LOSSES, horizon=400, budget=900)
+    classifier = hand_made(ENOUGH)
+    doomed = judged(classifier, 900)
     assert doomed.action == "abort"
     assert doomed.probability == pytest.approx(0.1)
     assert doomed.threshold == 0.5
-    assert (doomed.horizon, doomed.budget) == (400, 900)
+    assert (doomed.horizon, doomed.budget, doomed.reads) == (400, 900, READS)
     assert "10.0 %" in doomed.reason
     assert "50.0 %" in doomed.reason
-    good = judge(classifier, LOSSES, horizon=400, budget=4000)
+    good = judged(classifier, 4000)
     assert good.action == "continue"
     assert good.probability == pytest.approx(0.9)
-    assert good.features["log10_horizon"] == pytest.approx(np.log10(400))
+    assert good.features["budget_left"] == pytest.approx(np.log2(10))
     assert np.isfinite(list(good.features.values())).all()
+    assert "log_activity" not in good.features  # it is there, and is not read
 
 
 def test_a_probability_equal_to_the_threshold_goes_on() -> None:
-    probability = judge(hand_made(), LOSSES, horizon=400, budget=900).probability
+    probability = judged(hand_made(), 900).probability
     assert probability is not None
-    classifier = hand_made(scores={(False, 1): np.full(59, probability)})
-    assert judge(classifier, LOSSES, horizon=400, budget=900).action == "continue"
-
-
-def test_known_configuration_uses_its_own_probability_and_threshold() -> None:
-    configuration = Configuration(learning_rate=1e-3, weight_decay=1.0)
-    verdict = judge(
-        hand_made(scores=ENOUGH), LOSSES, horizon=400, configuration=configuration, budget=900
-    )
-    assert verdict.probability == pytest.approx(0.2)
-    assert verdict.threshold == 0.15
-    assert verdict.action == "continue"
+    assert judged(hand_made({READS: np.full(59, probability)}), 900).action == "continue"
 
 
 def test_too_few_calibration_runs_never_abort_and_say_so() -> None:
-    classifier = hand_made(scores={(False, 1): np.full(58, 0.5)})
-    verdict = judge(classifier, LOSSES, horizon=400, budget=900)
+    classifier = hand_made({READS: np.full(58, 0.5)})
+    verdict = judged(classifier, 900)
     assert verdict.action == "continue"
     assert verdict.threshold is None
     assert "58" in verdict.reason
     assert "59" in verdict.reason
     # The same calibration runs do for a looser bound.
-    assert judge(classifier, LOSSES, horizon=400, budget=900, max_false_abort=0.1).action == "abort"
+    assert judged(classifier, 900, 0.1).action == "abort"
 
 
-@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
-def test_a_loss_that_is_not_finite_abstains(bad: float) -> None:
-    losses = LOSSES.copy()
-    losses[17] = bad
-    verdict = judge(hand_made(scores=ENOUGH), losses, horizon=400, budget=900)
-    assert verdict.action == "abstain"
-    assert verdict.probability is None
-    assert "not finite" in verdict.reason
-
-
-def test_a_stranger_abstains_even_below_the_threshold() -> None:
-    verdict = judge(hand_made(scores=ENOUGH, reach=1e-6), LOSSES, horizon=400, budget=900)
+def test_an_unlike_run_abstains_even_below_the_threshold() -> None:
+    verdict = judged(hand_made(ENOUGH, reach=1e-6), 900)
     assert verdict.action == "abstain"
     assert "unlike" in verdict.reason
+    assert verdict.even_step is verdict.median_step is None
 
 
-def test_refusals_name_what_would_do() -> None:
-    classifier = hand_made()
-    with pytest.raises(UnsuitableRunError, match="every 1, 10 steps, not every 7"):
-        judge(classifier, LOSSES, horizon=400, stride=7, budget=4000)
-    with pytest.raises(UnsuitableRunError, match="looks after 200, 400 steps, not 300"):
-        judge(classifier, LOSSES[:300], horizon=300, budget=4000)
-    with pytest.raises(ValueError, match="shape"):
-        judge(classifier, LOSSES[:300], horizon=400, budget=4000)
-    with pytest.raises(ValueError, match="budget must lie beyond the horizon of 400, got 400"):
-        judge(classifier, LOSSES, horizon=400, budget=400)
+def test_a_look_that_comes_too_early_is_skipped() -> None:
+    row = Recording.of({"train_loss": LOG["train_loss"]}).columns([0], 900)[0]
+    verdict = judge(hand_made(ENOUGH), row, 0, reads=READS, budget=900)
+    assert verdict.action == "continue"
+    assert verdict.reason == "Too few samples of val_acc by step 200; look skipped."
+    assert verdict.probability is None
+
+
+def test_a_budget_before_the_look_is_refused() -> None:
+    with pytest.raises(ValueError, match="budget must lie beyond the look"):
+        judged(hand_made(), 400)
 
 
 @pytest.mark.parametrize(
@@ -142,8 +137,9 @@ def test_the_reason_shows_on_which_side_of_the_threshold_the_probability_is(
     action, reason = _decide(
         chance,
         threshold,
-        stranger=None,
+        unlike=None,
         look="After 800 steps, P(generalises by 6000)",
+        reads=READS,
         max_false_abort=0.05,
         n_calibration=40,
     )

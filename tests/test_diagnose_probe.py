@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+
 import numpy as np
 import pytest
 import torch
@@ -93,6 +95,22 @@ def test_the_clock_adds_rate_times_decay_of_a_schedule() -> None:
     np.testing.assert_allclose(clock, 0.05 * (1 - 0.9 ** np.arange(6)) / 0.1, rtol=1e-12)
     shrunk = probe.trajectory.weight_norm / probe.trajectory.weight_norm[0]
     np.testing.assert_allclose(shrunk, np.exp(-clock), rtol=0.02)
+
+
+def test_the_clock_is_that_of_the_group_that_decays_most_parameters() -> None:
+    large, small = nn.Parameter(torch.zeros(5)), nn.Parameter(torch.zeros(3))
+    free = nn.Parameter(torch.zeros(9))
+    module = nn.ParameterList([large, small, free])
+    groups = [
+        {"params": [small], "lr": 1.0, "weight_decay": 4.0},
+        {"params": [large], "lr": 0.1, "weight_decay": 0.5},
+        {"params": [free], "lr": 1.0, "weight_decay": 0.0},
+    ]
+    probe = TrajectoryProbe(every=1).watch(module, torch.optim.AdamW(groups))
+    for _ in range(3):
+        probe.before_step()
+        probe.after_step()
+    np.testing.assert_allclose(probe.trajectory.clock, [0.0, 0.05, 0.1], rtol=1e-12)
 
 
 def test_snapshots_are_spread_and_bounded() -> None:
@@ -201,22 +219,41 @@ def test_a_resumed_fit_goes_on_with_its_records(tmp_path) -> None:
     assert np.isnan(found.cos_start[2:]).all()
 
 
-def test_no_hook_changes_the_training(tmp_path) -> None:
+@pytest.mark.parametrize("works", [True, False])
+def test_no_hook_changes_the_training(works: bool) -> None:
     """The same numbers, bit for bit, with the probe and without."""
 
     def end(callbacks: list[TrajectoryProbe]) -> torch.Tensor:
         pl.seed_everything(0, verbose=False)
         module = Descends()
-        module.extra = nn.Sequential(nn.Linear(2, 3), nn.Dropout(0.5))
-        module.net.forward = lambda: module.extra(torch.ones(4, 2)).sum() ** 2
+        layers = nn.Sequential(nn.Linear(2, 3), nn.BatchNorm1d(3), nn.Dropout(0.5))
+        # Parameters of two types cannot be followed: the probe fails, the training does not.
+        module.extra = layers.double() if works else layers
+        module.net.forward = lambda: module.extra(torch.rand(4, 2).to(layers[0].weight)).sum() ** 2
         trainer = pl.Trainer(callbacks=callbacks, **{**QUIET, "max_steps": 12})
         trainer.fit(module, DataLoader(TensorDataset(torch.zeros(10, 1)), batch_size=1))
-        return torch.cat([p.detach().flatten().double() for p in module.parameters()])
+        return torch.cat([value.flatten().double() for value in module.state_dict().values()])
 
-    # Parameters of two types cannot be followed: the probe fails, the training does not.
-    failing = TrajectoryProbe(every=1, snapshots=2)
-    assert torch.equal(end([]), end([failing]))
-    assert failing.failure is not None
+    probe = TrajectoryProbe(every=1, snapshots=2)
+    without = end([])
+    assert torch.equal(without, end([probe]))
+    assert not torch.equal(without, end([]) + 1e-12)  # bits are compared, not closeness
+    assert (probe.failure is None) == works
+    assert len(probe.trajectory.steps) == (12 if works else 0)
+    assert bool(probe.snapshots) == works
+
+
+def test_a_log_handler_that_raises_ends_no_training(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Broken(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            raise OSError("the disk is full")
+
+    monkeypatch.setattr(logging.getLogger("grokpredict"), "handlers", [Broken()])
+    probe = TrajectoryProbe(every=1)
+    probe.watch(nn.Linear(2, 1), object())  # type: ignore[arg-type]  # no optimiser at all
+    probe.before_step(torch.ones(()))
+    probe.after_step()
+    assert probe.failure is not None
 
 
 def spiked(n: int = 60, at: int = 40, height: float = 4.0) -> np.ndarray:

@@ -11,7 +11,8 @@ import pytest
 from matplotlib.figure import Figure
 from short_runs import run
 
-from grokpredict.evaluation import Score
+from grokpredict.evaluation import Score, score
+from grokpredict.model.classifier import GrokClassifier
 from grokpredict.model.verdict import Verdict
 from grokpredict.reporting import PhaseDisplay, ScoreDisplay, plot_curves
 from grokpredict.reporting.axis import ConfigurationAxis
@@ -264,8 +265,6 @@ def test_the_check_of_colours_can_fail() -> None:
     assert grey < 15
 
 
-def test_a_real_score_holds_its_run() -> None:
-    from grokpredict import score
-
+def test_a_real_score_holds_its_run(classifier: GrokClassifier) -> None:
     own = run(3)
-    assert score(own).run is own
+    assert score(own, classifier).run is own

@@ -24,16 +24,15 @@ from grokpredict.evaluation.population import population
 from grokpredict.evaluation.replay import Replay, replay
 from grokpredict.evaluation.scoring import score
 from grokpredict.features.profile import FIRST_LOOK
-from grokpredict.live.monitor import look_model
 from grokpredict.model.classifier import GrokClassifier
 from grokpredict.reporting import EvaluationDisplay, evaluation_text
 from grokpredict.runs.curve import Curve
 from grokpredict.runs.labels import LabelRule
 from grokpredict.runs.run import Run
 from grokpredict.runs.sweep import Sweep
-from grokpredict.training.digest import fingerprint
+from grokpredict.training.outcomes import known_runs
 from grokpredict.training.ranking import auroc
-from grokpredict.training.table import known_runs
+from grokpredict.training.record import fingerprint
 
 #: The classifier of the fixture was trained on seeds below 60.
 FRESH = range(1000, 1120)
@@ -62,9 +61,13 @@ def known(runs: list[Run]) -> Finished:
 
 
 def replayed(done: Finished, classifier: GrokClassifier, bound: float) -> Replay:
-    model, gathered = look_model(classifier), gather(done, classifier.rule)
-    choice = chosen(gathered, lambda reads: model.threshold(reads, bound) is not None)
-    return replay(gathered, choice, model, max_false_abort=bound, name="it")
+    gathered = gather(done, classifier.rule)
+    choice = chosen(
+        gathered,
+        lambda readable: classifier.reads(readable, bound),
+        lambda reads: classifier.threshold(reads, bound) is not None,
+    )
+    return replay(gathered, choice, classifier, max_false_abort=bound, name="it")
 
 
 def every(own: Run, n: int, *names: str) -> Run:
@@ -131,7 +134,7 @@ def test_what_tells_the_outcome_ranks_the_runs_and_the_configuration_does_not(
     assert found.overlap == "none"
     counts = found.counts
     assert counts.good + counts.doomed + counts.early == counts.runs == len(FRESH)
-    assert found.channels == {"train_loss, val_acc": counts.good + counts.doomed}
+    assert found.channels == {"train_loss, val_acc, spectrum": counts.good + counts.doomed}
     assert "read: train_loss, val_acc" in evaluation_text(found)
     assert counts.configurations == counts.good + counts.doomed
 
@@ -168,7 +171,9 @@ def test_runs_that_the_classifier_was_trained_on_say_nothing_about_it(
     classifier: GrokClassifier,
 ) -> None:
     seen = [run(seed) for seed in range(60)]
-    assert set(map(fingerprint, seen)) <= set(classifier.card["trained_on"])
+    assert {fingerprint(own.configuration_key) for own in seen} <= set(
+        classifier.card["trained_on"]
+    )
     both = population(Sweep(seen + [run(seed) for seed in FRESH]), classifier, None)
     assert (both.overlap, both.counts.seen) == ("some", 60)
     assert len(both.done) == both.counts.good + both.counts.doomed <= len(FRESH)
@@ -254,8 +259,9 @@ def test_nothing_is_stopped_by_a_classifier_without_calibration_runs() -> None:
     own = replayed(done, classifier, 0.05)
     assert np.isinf(own.as_is).all()
     assert not own.abstained.any()
-    model, gathered = look_model(classifier), gather(done, classifier.rule)
-    alone = replay(gathered, alike(gathered, LOSS_ALONE), model, max_false_abort=0.05, name="loss")
+    gathered = gather(done, classifier.rule)
+    choice = alike(gathered, LOSS_ALONE)
+    alone = replay(gathered, choice, classifier, max_false_abort=0.05, name="loss")
     assert not alone.abstained.any()
 
 

@@ -20,7 +20,7 @@ from grokpredict.evaluation.reliability import reliability
 from grokpredict.runs.configuration import Configuration
 from grokpredict.runs.curve import Curve
 from grokpredict.runs.run import Run
-from grokpredict.training.table import Runs
+from grokpredict.training.outcomes import Runs
 
 
 def population(t4: list[float], budget: list[float], spent: list[float]) -> Finished:
@@ -116,7 +116,7 @@ def run(steps: int, *, t4: int | None = None, max_steps: int = 1000, diverged: b
 
 def test_steps_of_a_run_end_with_its_log_only_where_it_generalised_or_diverged() -> None:
     from grokpredict.runs.sweep import Sweep
-    from grokpredict.training.table import known_runs
+    from grokpredict.training.outcomes import known_runs
 
     runs, _ = known_runs(
         Sweep(

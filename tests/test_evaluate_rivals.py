@@ -29,7 +29,7 @@ from grokpredict.features.signal import hjorth
 from grokpredict.runs.configuration import Configuration
 from grokpredict.runs.curve import Curve
 from grokpredict.runs.run import Run
-from grokpredict.training.table import Runs
+from grokpredict.training.outcomes import Runs
 
 
 def gathered(

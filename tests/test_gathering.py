@@ -8,6 +8,7 @@ import logging
 import os
 import shutil
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -18,21 +19,19 @@ from sweep_on_disk import write_sweep
 from grokpredict._util import cache as cache_module
 from grokpredict._util.cache import Cache, default_folder
 from grokpredict.logs import read_sweep
+from grokpredict.runs.labels import LabelRule
 from grokpredict.runs.run import Run
 from grokpredict.training import gathering
-from grokpredict.training.digest import Digest, Recipe
-from grokpredict.training.gathering import gather, train, train_gathered
-from grokpredict.training.table import digest_sweep
-
-RECIPE = Recipe((200, 400))
+from grokpredict.training.gathering import gather, records_of_many, train, train_gathered
+from grokpredict.training.record import Record
 
 
-def assert_same(one: Digest, other: Digest) -> None:
-    assert one.facts == other.facts
-    assert list(one.windows) == list(other.windows)
-    for pair, own in one.windows.items():
-        np.testing.assert_array_equal(own.run, other.windows[pair].run)
-        np.testing.assert_array_equal(own.features, other.windows[pair].features)
+def assert_same(one: Sequence[Record], other: Sequence[Record]) -> None:
+    assert [record.facts for record in one] == [record.facts for record in other]
+    for mine, theirs in zip(one, other, strict=True):
+        assert mine.sha256 == theirs.sha256
+        for name in ("look", "columns", "patience"):
+            np.testing.assert_array_equal(getattr(mine, name), getattr(theirs, name))
 
 
 def write_csv(path: Path, run: Run) -> None:
@@ -76,41 +75,30 @@ def test_logs_give_what_their_runs_give_in_memory(
     monkeypatch.setattr(gathering, "TASK_LOGS", 3)
     monkeypatch.setattr(gathering, "CHUNK", 4)
     sweep = read_sweep([folder])
-    expected = digest_sweep(sweep.runs, RECIPE)
+    expected = records_of_many(sweep.runs)
+    assert sum(record.look.size for record in expected) > 100
     for jobs in (1, 2):
-        found = gather([folder], recipe=RECIPE, jobs=jobs)
-        assert_same(found.digest, expected)
+        found = gather([folder], jobs=jobs)
+        assert_same(found.records, expected)
         assert list(found.left_out) == list(sweep.left_out)
         assert found.findings == sweep.findings
-
-
-def test_runs_serve_the_unusual_grids_of_others(tmp_path: Path) -> None:
-    runs = [
-        *planted_sweep(3, seed=1, stride=1).runs,
-        *planted_sweep(3, seed=2, stride=3).runs,
-    ]
-    for i, run in enumerate(runs):
-        write_csv(tmp_path / f"{i}.csv", run)
-    found = gather([tmp_path], recipe=RECIPE).digest
-    assert found.windows[400, 3].run.tolist() == [0, 1, 2, 3, 4, 5]
-    assert_same(found, digest_sweep(read_sweep([tmp_path]).runs, RECIPE))
 
 
 def test_what_has_not_changed_is_not_read_again(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     cache = Cache(tmp_path / "cache")
-    first = gather([folder], recipe=RECIPE, cache=cache)
+    first = gather([folder], cache=cache)
     seen = read_count(monkeypatch)
-    again = gather([folder], recipe=RECIPE, cache=cache)
-    assert_same(again.digest, first.digest)
+    again = gather([folder], cache=cache)
+    assert_same(again.records, first.records)
     assert (again.left_out, again.findings) == (first.left_out, first.findings)
     # Nothing was learnt of that one.
     assert seen == [folder / "broken.csv"]
 
     def read_after() -> list[str]:
         seen.clear()
-        gather([folder], recipe=RECIPE, cache=cache)
+        gather([folder], cache=cache)
         return sorted(path.name for path in seen if path.name != "broken.csv")
 
     (folder / "0.csv").touch()
@@ -122,7 +110,7 @@ def test_what_has_not_changed_is_not_read_again(
         file.write("width: 8\n")
     assert read_after() == ["1.csv"]
     seen.clear()
-    gather([folder], recipe=Recipe((200,)), cache=cache)
+    gather([folder], rule=LabelRule(threshold=0.9), cache=cache)
     assert len(seen) == 8
     # Whatever is broken in the cache is made anew.
     for path in (tmp_path / "cache").rglob("*"):
@@ -147,22 +135,21 @@ def test_a_copied_or_moved_sweep_is_known(
     history = [{"step": step, "loss": 0.5} for step in range(1, 400)]
     (folder / "output" / "trainer_state.json").write_text(json.dumps({"log_history": history}))
     cache = Cache(tmp_path / "cache")
-    recipe = Recipe((400,), (1,))
-    first = gather([folder], recipe=recipe, cache=cache)
+    first = gather([folder], cache=cache)
     classifier, _ = train_gathered(first, cache=cache)
     assert [path for _, path in first.findings.remarks.values()] == [str(folder / "output")]
     for move in (shutil.copytree, shutil.move):
         elsewhere = tmp_path / move.__name__ / "other"
         elsewhere.parent.mkdir()
         move(folder, elsewhere)
-        expected = gather([elsewhere], recipe=recipe)
+        expected = gather([elsewhere])
         with monkeypatch.context() as patch:
             seen = read_count(patch)
-            patch.setattr(gathering, "train_digest", None)
-            found = gather([elsewhere], recipe=recipe, cache=cache)
+            patch.setattr(gathering, "train_records", None)
+            found = gather([elsewhere], cache=cache)
             again, _ = train_gathered(found, cache=cache)
         assert [path.name for path in seen] == ["broken.csv"]
-        assert_same(found.digest, expected.digest)
+        assert_same(found.records, expected.records)
         assert list(found.left_out) == list(expected.left_out)
         assert str(elsewhere) in found.left_out[0].path
         assert found.findings == expected.findings
@@ -196,22 +183,17 @@ def test_a_cache_that_cannot_be_written_costs_only_time(
     assert len(caplog.records) == 1
 
 
-def test_old_results_and_unfinished_ones_go(tmp_path: Path) -> None:
+def test_old_results_go(tmp_path: Path) -> None:
     cache = Cache(tmp_path)
     cache.put("abc", 1, int)
     old = tmp_path / "grokpredict-0123456789abcdef" / "ab" / "c"
     old.parent.mkdir(parents=True)
     old.write_text("")
-    unfinished = cache.folder / "tmp" / "x"
-    unfinished.write_text("")
     cache.tidy()
     assert old.exists()
-    assert unfinished.exists()
-    for path, age in ((old.parent.parent, 31 * 24 * 3600), (unfinished, 2 * 3600)):
-        os.utime(path, (time.time() - age,) * 2)
+    os.utime(old.parent.parent, (time.time() - 31 * 24 * 3600,) * 2)
     cache.tidy()
     assert not old.parent.parent.exists()
-    assert not unfinished.exists()
     assert cache.get("abc", int) == 1
 
 
@@ -230,15 +212,14 @@ def test_the_folder_is_where_people_look_for_it(
 
 
 def test_the_fits_are_counted(tmp_path: Path) -> None:
-    """Those that are left out for want of validation metrics too."""
     told: list[tuple[int, int]] = []
-    found = gather([write_sweep(tmp_path / "sweep", bundles=3)], recipe=Recipe((400,), (1,)))
+    found = gather([write_sweep(tmp_path / "sweep", bundles=3)])
     train_gathered(found, progress=lambda done, total: told.append((done, total)))
     done, totals = zip(*told, strict=True)
     assert len(set(totals)) == 1
     assert list(done) == sorted(done)
     assert (done[0], done[-1]) == (0, totals[0])
-    assert len(set(done)) > 15
+    assert len(set(done)) == 12  # five folds for thresholds, five for figures, and the whole
 
 
 def test_a_kept_classifier_is_the_one_that_is_trained(
@@ -246,14 +227,13 @@ def test_a_kept_classifier_is_the_one_that_is_trained(
 ) -> None:
     folder = write_sweep(tmp_path / "sweep")
     cache = Cache(tmp_path / "cache")
-    recipe = Recipe((400,), (1,))
-    found = gather([folder], recipe=recipe, cache=cache)
+    found = gather([folder], cache=cache)
     first, report = train_gathered(found, cache=cache)
-    direct, expected = train(read_sweep([folder]), horizons=(400,), strides=(1,))
+    direct, expected = train(read_sweep([folder]))
     assert report == expected
     with monkeypatch.context() as patch:
-        patch.setattr(gathering, "train_digest", None)
-        again, _ = train_gathered(gather([folder], recipe=recipe, cache=cache), cache=cache)
+        patch.setattr(gathering, "train_records", None)
+        again, _ = train_gathered(gather([folder], cache=cache), cache=cache)
         with pytest.raises(TypeError):
             train_gathered(found, budget=3000, cache=cache)
     for name, each in (("a", first), ("b", direct), ("c", again)):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import gzip
 import io
 import os
@@ -17,6 +18,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import grokpredict
 from grokpredict.logs import LogError, read_hparams, read_run, read_sweep
 from grokpredict.logs.content import content_digest
 
@@ -248,3 +250,73 @@ def test_no_standard_input(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "stdin", None)
     with pytest.raises(LogError, match="standard input is closed"):
         read_run("-")
+
+
+# ------------------------------------------------------------- by construction
+
+#: Methods that open a file by its path, or a library's that do.
+OPENERS = {"open", "fdopen", "read_text", "read_bytes", "fromfile", "memmap", "loadtxt", "load"}
+OPENERS |= {"genfromtxt", "connect", "ZipFile", "GzipFile", "ParquetFile", "_loader"}
+
+#: Calls after which such a library may open what they let through, or is given an open file.
+CHECKS = {"opened", "check_regular"}
+
+#: What may open files without a limit: the digest of a log, which takes no memory.
+UNLIMITED = {"content.py"}
+
+#: What only writes.
+WRITES = {"write_bundle"}
+
+
+def opens(node: ast.AST) -> bool:
+    """Whether a part of a module opens a file without the limits."""
+    functions = [inner.func for inner in ast.walk(node) if isinstance(inner, ast.Call)]
+    names = {f.id for f in functions if isinstance(f, ast.Name)}
+    methods = {f.attr for f in functions if isinstance(f, ast.Attribute)}
+    return bool(names & {"open", "open_regular"} or (methods & OPENERS and not names & CHECKS))
+
+
+def unchecked(folder: Path) -> list[str]:
+    """Functions that open what was not let through by the limits, and modules that do."""
+    places = []
+    for path in sorted(folder.rglob("*.py")):
+        if path.name == "source.py" or path.name in UNLIMITED:
+            continue
+        tree = ast.parse(path.read_text())
+        functions = [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)]
+        places += [
+            f"{path.name}: {function.name}"
+            for function in functions
+            if function.name not in WRITES and opens(function)
+        ]
+        outside = [
+            node for node in tree.body if not isinstance(node, ast.FunctionDef | ast.ClassDef)
+        ]
+        places += [f"{path.name}: the module" for node in outside if opens(node)]
+    return places
+
+
+def test_logs_are_opened_within_the_limits_and_nowhere_else() -> None:
+    assert unchecked(Path(grokpredict.__file__).parent / "logs") == []
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "open(path)",
+        "path.open('rb')",
+        "path.read_text()",
+        "np.load(path)",
+        "gzip.open(path)",
+        "sqlite3.connect(path)",
+        "parquet.ParquetFile(path)",
+        "open_regular(path)",
+    ],
+)
+def test_the_check_sees_what_opens_a_file(tmp_path: Path, line: str) -> None:
+    (tmp_path / "novel.py").write_text(f"def read(path):\n    return {line}\n")
+    assert unchecked(tmp_path) == ["novel.py: read"]
+    (tmp_path / "novel.py").write_text(f"DATA = {line}\n")
+    assert unchecked(tmp_path) == ["novel.py: the module"]
+    (tmp_path / "novel.py").write_text("def read(path):\n    return read_text(path)\n")
+    assert unchecked(tmp_path) == []

@@ -71,7 +71,7 @@ def write_jsonl(path: Path, found: Iterable[Mapping[str, Any]]) -> None:
 def renamed(found: Iterable[Mapping[str, Any]], **names: str | None) -> list[dict[str, Any]]:
     """Rows with other names of columns; None leaves one out."""
     return [
-        {names.get(key, key): own for key, own in row.items() if names.get(key, key) is not None}  # type: ignore[misc]
+        {names.get(key, key): own for key, own in row.items() if names.get(key, key) is not None}
         for row in found
     ]
 
@@ -152,7 +152,7 @@ def epochs_that_are_steps_by_name(folder: Path) -> None:
 
 
 @case(
-    Expected(note="is 25 steps", t4=400, steps=(0, 25, 50, 575)),
+    Expected(note=r"25 steps an epoch \(--step-unit 25\)", t4=424, steps=IN_EPOCHS),
     Columns(step="epoch", step_unit="25"),
 )
 def epochs_of_told_size(folder: Path) -> None:
@@ -602,6 +602,27 @@ def header_again_after_a_resume(folder: Path) -> None:
     text = (folder / "log.csv").read_text()
     write_csv(folder / "log.csv", found[400:])
     (folder / "log.csv").write_text(text + (folder / "log.csv").read_text())
+
+
+# --------------------------------------------------------- several values of one step
+
+
+@case(Expected(t4=400))
+def the_later_of_two_evaluations_at_a_step(folder: Path) -> None:
+    """An evaluation that was repeated after a resume: the first of the two had not generalised."""
+    twice: list[dict[str, Any]] = []
+    for row in rows():
+        if row["val_acc"] != "":
+            twice.append({"step": row["step"], "train_loss": "", "val_acc": 1 - row["val_acc"]})
+        twice.append(row)
+    write_csv(folder / "log.csv", twice)
+
+
+@case(Expected(refused=r"which has 3; line 2 of .* has 2"))
+def cells_that_moved_to_the_next_row(folder: Path) -> None:
+    """As many cells as full rows would have."""
+    text = "".join(f"{i},{loss}\n{i},0.5,{i},{loss}\n" for i, loss in enumerate(LOSSES.tolist()))
+    (folder / "log.csv").write_text("step,val_acc,train_loss\n" + text)
 
 
 # -------------------------------------------------------------- names of the metrics

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import math
 from pathlib import Path
@@ -12,7 +13,11 @@ import pytest
 
 from grokpredict.logs import Columns, read_run, read_sweep
 from grokpredict.logs.hparams import run_name
+from grokpredict.logs.plan import EpochLength, planned
+from grokpredict.runs.budget import Budget, budget_of
 from grokpredict.runs.configuration import Configuration
+from grokpredict.runs.curve import Curve
+from grokpredict.runs.run import Run
 
 pytestmark = pytest.mark.filterwarnings(
     "ignore::DeprecationWarning", "ignore::FutureWarning", "ignore::PendingDeprecationWarning"
@@ -241,7 +246,7 @@ def test_the_folders_of_keras_and_of_add_scalars_are_one_run(tmp_path: Path) -> 
     assert "counts epochs" in sweep.left_out[0].reason
     assert not sweep.findings.unread
     (run,) = read_sweep(tmp_path / "keras", Columns(step_unit="5")).runs
-    assert run.loss.steps.tolist() == list(range(0, 100, 5))
+    assert run.loss.steps.tolist() == list(range(4, 100, 5))
     assert set(run.channels["val_acc"].values) == {0.25}
 
 
@@ -253,3 +258,52 @@ def test_without_steps_there_is_no_run(tmp_path: Path) -> None:
             writer.add_scalar("loss", 0.5)
     (left,) = read_sweep(tmp_path).left_out
     assert "no steps were logged" in left.reason
+
+
+@pytest.mark.parametrize(("last_step", "plan"), [(1000, 1000), (1020, 1000), (1021, None)])
+def test_a_plan_may_be_exceeded_by_a_fiftieth(last_step: int, plan: int | None) -> None:
+    """An epoch that is finished, an evaluation at the end; not a run of another length."""
+    assert planned({"max_steps": 1000}, "step", None, last_step).steps == plan
+    length = EpochLength(10, "")
+    assert planned({"epochs": 100}, "step", length, last_step).steps == plan
+
+
+def test_of_a_plan_in_steps_and_one_in_epochs_the_first_end_counts() -> None:
+    both = {"max_steps": 1000, "epochs": 90}
+    assert planned(both, "step", EpochLength(10, ""), 0).steps == 900
+    assert planned(both, "step", EpochLength(20, ""), 0).steps == 1000
+
+
+@pytest.mark.parametrize(
+    ("told", "name"),
+    [
+        ("AdamW", "adamw"),
+        ("torch.optim.AdamW", "adamw"),
+        ("<class 'torch.optim.sgd.SGD'>", "sgd"),
+        ("adamw_torch_fused", "adamw"),
+        ("paged_adamw_32bit", "adamw"),
+        ("FusedAdam", "adam"),
+        ("adam_bnb_8bit", "adam"),
+        ("lion_8bit", "lion"),
+        ("NAdamW", "nadamw"),
+        ("Muon", "muon"),
+        ("adamish", "adamish"),
+    ],
+)
+def test_an_optimiser_has_one_name_however_it_is_dressed(told: str, name: str) -> None:
+    assert Configuration.from_mapping({"optimizer": told}).optimizer == name
+
+
+@pytest.mark.parametrize(
+    ("steps", "stride", "budget"),
+    [(400, 1, 10_000), (10_000, 1, 10_000), (59_900, 100, 59_900), (60_000, 1, 60_000)],
+)
+def test_the_budget_of_a_lone_log_without_a_plan(steps: int, stride: int, budget: int) -> None:
+    """Longer than the default: it was meant to be that long. Shorter: it may not be over."""
+    axis = np.arange(stride - 1, steps, stride)
+    run = Run({"train_loss": Curve(axis, np.ones(axis.size))})
+    assert budget_of(run, None).steps == budget
+    assert "give --budget" in budget_of(run, None).source
+    assert budget_of(run, 77) == Budget(77, "as you asked")
+    planned_run = dataclasses.replace(run, max_steps=500, budget_source="steps")
+    assert budget_of(planned_run, None) == Budget(500, "steps")

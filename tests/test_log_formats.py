@@ -138,7 +138,7 @@ def train(folder: Path, output: Path, *options: str) -> Result:
 
 def test_a_folder_of_all_formats_trains_a_classifier(mixed: Path, tmp_path: Path) -> None:
     output = tmp_path / "mine.npz"
-    result = train(mixed, output, "--horizons", "100")
+    result = train(mixed, output)
     assert result.exit_code == 0, result.stderr
     text = result.stdout
     assert re.search(r"^55 runs found$", text, re.M)
@@ -179,7 +179,7 @@ def test_most_of_a_sweep_unreadable_is_no_classifier(mixed: Path, tmp_path: Path
     shutil.copytree(mixed, folder, symlinks=True)
     for i in range(150):
         (folder / f"{i}.csv").write_text("x,y\n1,2\n3,4\n")
-    result = train(folder, tmp_path / "mine.npz", "--horizons", "100")
+    result = train(folder, tmp_path / "mine.npz")
     assert result.exit_code == 2
     assert "at least a third of a sweep must be usable" in result.stderr
     assert not (tmp_path / "mine.npz").exists()

@@ -10,7 +10,7 @@ import pytest
 
 from grokpredict.logs import read_sweep
 from grokpredict.runs.curve import MAX_STEP
-from grokpredict.training.digest import Recipe, digest_runs
+from grokpredict.training.record import records_of
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 
@@ -40,6 +40,6 @@ def test_damaged_logs_are_read_or_left_out_with_a_reason(
             assert all(left.reason and left.path for left in sweep.left_out), (name, i)
             for run in sweep.runs:
                 assert all(curve.steps[-1] <= MAX_STEP for curve in run.channels.values())
-            digest_runs(list(sweep.runs), Recipe((40,), (1,)))
+            records_of(sweep.runs)
             refused += bool(sweep.left_out)
     assert refused > len(logs)  # the damage is felt

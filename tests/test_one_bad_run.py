@@ -26,7 +26,7 @@ from grokpredict.runs.curve import MAX_STEP, Curve, checked_steps
 from grokpredict.runs.labels import LabelRule
 from grokpredict.runs.sweep import Sweep
 from grokpredict.training import gathering
-from grokpredict.training.digest import Recipe, digest_runs
+from grokpredict.training.record import records_of
 
 pytestmark = pytest.mark.filterwarnings(
     "ignore::DeprecationWarning", "ignore::FutureWarning", "ignore::PendingDeprecationWarning"
@@ -304,20 +304,20 @@ def test_a_fault_of_a_reader_that_nobody_foresaw(
     assert sweep.left_out[0].reason == "it cannot be read: ZeroDivisionError: a fault"
 
 
-def test_a_run_whose_digest_fails_is_left_out_of_a_training(
+def test_a_run_that_cannot_be_recorded_is_left_out_of_a_training(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in ("a", "b", "c"):
         (tmp_path / f"{name}.csv").write_text(GOOD)
 
-    def failing(runs, recipe):  # type: ignore[no-untyped-def]
+    def failing(runs, rule):  # type: ignore[no-untyped-def]
         if any(run.name.endswith("b.csv") for run in runs):
             raise ZeroDivisionError("a fault that nobody foresaw")
-        return digest_runs(runs, recipe)
+        return records_of(runs, rule)
 
-    monkeypatch.setattr(gathering, "digest_runs", failing)
-    gathered = gathering.gather([tmp_path], recipe=Recipe((40,), (1,)))
-    assert [Path(fact.name).name for fact in gathered.digest.facts] == ["a.csv", "c.csv"]
+    monkeypatch.setattr(gathering, "records_of", failing)
+    gathered = gathering.gather([tmp_path])
+    assert [Path(record.facts.name).name for record in gathered.records] == ["a.csv", "c.csv"]
     (left,) = gathered.left_out
     assert left.path.endswith("b.csv")
     assert left.reason == "it cannot be read: ZeroDivisionError: a fault that nobody foresaw"
@@ -386,6 +386,6 @@ def test_a_sweep_of_regressions_saves_their_rule() -> None:
         accuracy = run.channels["val_acc"]
         curves = {"train_loss": run.loss, "val_loss": Curve(accuracy.steps, 1 - accuracy.values)}
         runs.append(replace(run, channels=curves, hparams={**run.hparams, LEVEL: 0.05}))
-    classifier, report = train(Sweep(runs), horizons=(400,), strides=(1,))
+    classifier, report = train(Sweep(runs))
     assert report.counts.generalised > 10
     assert classifier.rule == LabelRule("val_loss", 0.05)

@@ -12,19 +12,17 @@ import grokpredict
 from grokpredict.model.classifier import load_classifier
 from grokpredict.reporting import training_text
 from grokpredict.runs.sweep import Findings
-from grokpredict.training.cross_validation import Figures, GridArea
 from grokpredict.training.ranking import Interval
-from grokpredict.training.table import Counts
-from grokpredict.training.trainer import TrainingReport
+from grokpredict.training.report import Account, Counts, LookFigures, TrainingReport
 
 README = (Path(__file__).parents[1] / "README.md").read_text()
 
 
-def figures(values: dict[str, Any]) -> Figures:
+def figures(values: dict[str, Any]) -> LookFigures:
     intervals = {
         name: Interval(**values[name]) for name in ("auroc", "configuration_auroc", "lead")
     }
-    return Figures(**{**values, **intervals})
+    return LookFigures(**{**values, **intervals})
 
 
 def test_the_training_output_is_that_of_the_built_in_classifier() -> None:
@@ -34,7 +32,9 @@ def test_the_training_output_is_that_of_the_built_in_classifier() -> None:
     report = TrainingReport(
         counts=Counts(**card["counts"]),
         figures=tuple(map(figures, card["figures"])),
-        grids=tuple(GridArea(**area) for area in card["grids"]),
+        accounts=tuple(Account(**account) for account in card["accounts"]),
+        kinds_left_out=card["kinds_left_out"],
+        usual_reads=tuple(card["usual_reads"]),
         calibration=card["calibration"],
     )
     printed = training_text(classifier, report, (), Findings(), 0.05).splitlines()

@@ -18,13 +18,13 @@ from grokpredict.evaluation.gathering import chosen, gather
 from grokpredict.evaluation.ledger import Finished
 from grokpredict.evaluation.replay import replay
 from grokpredict.evaluation.scoring import score
-from grokpredict.features.profile import PROFILED
 from grokpredict.live.lightning import GrokPredictor
-from grokpredict.live.monitor import GrokMonitor, look_model
+from grokpredict.live.monitor import GrokMonitor
 from grokpredict.logs import read_run
+from grokpredict.model.channels import READABLE
 from grokpredict.model.classifier import GrokClassifier
 from grokpredict.model.verdict import Verdict
-from grokpredict.training.table import Runs
+from grokpredict.training.outcomes import Runs
 
 pytestmark = [pytest.mark.filterwarnings(text) for text in LIGHTNING_WARNINGS]
 
@@ -80,7 +80,7 @@ def test_score_on_the_log_says_what_the_callback_said(
     watched: tuple[GrokPredictor, Path], classifier: GrokClassifier
 ) -> None:
     predictor, folder = watched
-    assert [own.reads for own in predictor.verdicts] == [PROFILED, PROFILED]
+    assert [own.reads for own in predictor.verdicts] == [READABLE, READABLE]
     found = score(folder, classifier)
     assert found.budget_source == "the callback, in grokpredict.json"
     assert len(found.looks) == len(predictor.verdicts)
@@ -112,9 +112,12 @@ def test_another_budget_is_asked_of_the_log(
     [
         lambda record: "{",
         lambda record: "[1]",
-        lambda record: json.dumps({**record, "channels": {"train_loss": {"index": [10**9]}}}),
-        lambda record: json.dumps({**record, "channels": {"train_loss": 3}}),
-        lambda record: json.dumps({**record, "channels": {"colour": {"index": []}}}),
+        lambda record: json.dumps({**record, "recording": {"sums": {"index": [10**9]}}}),
+        lambda record: json.dumps({**record, "recording": 3}),
+        lambda record: json.dumps({**record, "recording": {"steps": "many"}}),
+        lambda record: json.dumps(
+            {**record, "recording": {**record["recording"], "losses": [1.0] * 5000}}
+        ),
         lambda record: json.dumps({**record, "budget": -1}),
     ],
 )
@@ -167,9 +170,13 @@ def test_evaluate_says_the_same(
         ),
         np.array([float(BUDGET)]),
     )
-    model, gathered = look_model(classifier), gather(done, classifier.rule)
-    choice = chosen(gathered, lambda reads: model.threshold(reads, 0.05) is not None)
-    found = replay(gathered, choice, model, max_false_abort=0.05, name="it")
+    gathered = gather(done, classifier.rule)
+    choice = chosen(
+        gathered,
+        lambda readable: classifier.reads(readable, 0.05),
+        lambda reads: classifier.threshold(reads, 0.05) is not None,
+    )
+    found = replay(gathered, choice, classifier, max_false_abort=0.05, name="it")
     assert found.horizons == tuple(own.horizon for own in predictor.verdicts)
     for row, verdict in enumerate(predictor.verdicts):
         assert found.probability[row, 0] == pytest.approx(verdict.probability, abs=1e-6)

@@ -25,7 +25,7 @@ HOSTILE = "a\x1b[31m\x9b\u202e\n.csv"
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    hand_made(scores={(False, 1): np.full(100, 0.5)}).save(tmp_path / "c.npz")
+    hand_made({("train_loss", "spectrum"): np.full(100, 0.5)}).save(tmp_path / "c.npz")
     rows = "".join(f"{step},{np.exp(-step / 200)}\n" for step in range(500))
     (tmp_path / "loss.csv").write_text("step,train_loss\n" + rows)
     return tmp_path

@@ -6,43 +6,24 @@ from itertools import permutations
 import numpy as np
 import pytest
 import torch
+from sweep_configs import FIRST_GENERATION as BASE
 from torch import nn
 
 from grokpredict.logs.bundle import read_bundle
 from grokpredict.runs.labels import outcome
 from grokpredict.sweeps import tasks
 from grokpredict.sweeps.config import RunConfig
-from grokpredict.sweeps.families import FAMILIES, SHARD_CONFIGURATIONS, draw_shard
+from grokpredict.sweeps.families import FAMILIES, draw_shard
 from grokpredict.sweeps.generate import generate, write_records
 from grokpredict.sweeps.models import build, laid_out
 from grokpredict.sweeps.optimisers import StackedOptimiser, schedule
-from grokpredict.sweeps.trainer import Record, train_stack
+from grokpredict.sweeps.record import Record
+from grokpredict.sweeps.regimes import SHARD_CONFIGURATIONS
+from grokpredict.sweeps.trainer import train_stack
 
-# Rates are small where two ways of computing are compared: large ones make training chaotic, and
-# the last bit of a sum grows to a difference that says nothing.
-BASE = RunConfig(
-    family="addition",
-    task="add",
-    modulus=11,
-    architecture="mlp",
-    width=16,
-    depth=1,
-    optimizer="adamw",
-    learning_rate=5e-3,
-    weight_decay=0.5,
-    train_fraction=0.6,
-    max_steps=100,
-    seed=3,
-)
 ADDITION = tasks.modular("add", 11)
 
-
-@pytest.fixture(autouse=True)
-def _one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def test_modular_tasks_are_the_operations():
@@ -278,17 +259,20 @@ MIXED = [
     ],
 )
 def test_a_run_of_a_stack_equals_the_run_alone(shape):
-    """Every step of the first hundred, whatever the neighbours do and when they leave."""
-    configs = [replace(c, **shape) for c in MIXED]
+    """Every step of the first hundred, whatever the neighbours do and when they leave.
+
+    In float64: how a processor sums a stack decides the last bit, which in float32 grows too far.
+    """
+    configs = [replace(c, **shape, precision="float64") for c in MIXED]
     configs[1] = replace(configs[1], max_steps=50)  # leaves early: the stack shrinks
     together = train_stack(configs, ADDITION)
     for config, record in zip(configs, together, strict=True):
         alone = train_stack([config], ADDITION)[0]
         assert record.config == config
         assert record.n_steps == alone.n_steps == config.max_steps
-        np.testing.assert_allclose(record.train_loss, alone.train_loss, rtol=2e-3, atol=1e-5)
+        np.testing.assert_allclose(record.train_loss, alone.train_loss, rtol=1e-5)
         for name, values in record.evaluations.items():
-            np.testing.assert_allclose(values, alone.evaluations[name], rtol=5e-3, atol=1e-3)
+            np.testing.assert_allclose(values, alone.evaluations[name], rtol=1e-5)
 
 
 def test_steps_between_evaluations_are_refused():

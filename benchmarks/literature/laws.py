@@ -13,7 +13,7 @@ from runs import EXPERIMENTS
 from grokpredict.runs.curve import FloatArray
 from grokpredict.runs.labels import GeneralisationLaw, fit_generalisation_law, phase_times
 from grokpredict.runs.run import Run
-from grokpredict.sweeps.trainer import EVALUATE_EVERY
+from grokpredict.sweeps.evaluation import EVALUATE_EVERY
 
 RESAMPLES = 2000
 LAW_RESAMPLES = 300  # each takes three nonlinear fits

@@ -19,13 +19,16 @@ _ABANDONED = 3600.0
 
 
 @contextmanager
-def replacing(path: Path) -> Iterator[BinaryIO]:
+def replacing(path: Path, *, private: bool = False) -> Iterator[BinaryIO]:
     """Give a file to write, and put it in the place of ``path`` once all is on the disk.
 
     Parameters
     ----------
     path : Path
         Where to; the folder must exist. A link is followed.
+    private : bool
+        For what is made again when it is lost: readable by the user alone, whatever the umask, and
+        not flushed to the disk, which takes longer than to write it.
 
     Raises
     ------
@@ -42,16 +45,24 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
     _remove_abandoned(target)
     beside = _beside(target)
     try:
-        with beside.open("xb") as file:
+        with open(beside, "xb", opener=_private if private else None) as file:
             yield file
             file.flush()
-            os.fsync(file.fileno())
+            if not private:
+                os.fsync(file.fileno())
         beside.replace(target)
     except BaseException as error:
         beside.unlink(missing_ok=True)
         if isinstance(error, OSError) and error.errno and error.filename is None:
             error.filename = str(path)  # "No space left on device" alone does not say where
         raise
+
+
+def _private(path: str, flags: int) -> int:
+    descriptor = os.open(path, flags, 0o600)
+    if hasattr(os, "fchmod"):  # whatever the umask
+        os.fchmod(descriptor, 0o600)
+    return descriptor
 
 
 def check_replaceable(path: Path) -> None:

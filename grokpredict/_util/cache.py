@@ -11,7 +11,6 @@ import hashlib
 import logging
 import os
 import re
-import secrets
 import shutil
 import stat
 import time
@@ -21,6 +20,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TypeVar
 
+from grokpredict._util.atomic import replacing
 from grokpredict._util.codec import decoded, encoded
 
 _LOG = logging.getLogger(__name__)
@@ -31,8 +31,7 @@ VARIABLE = "GROKPREDICT_CACHE"
 #: What decides a result besides the package itself.
 _LIBRARIES = ("numpy", "scipy", "scikit-learn", "mne")
 
-_HOUR = 3600.0
-_MONTH = 30 * 24 * _HOUR
+_MONTH = 30 * 24 * 3600.0
 
 
 #: Folders of results; nothing else that lies beside one is ever removed.
@@ -93,23 +92,14 @@ class Cache:
         if self.broken:
             return
         target = self._file(key)
-        beside = self.folder / "tmp" / secrets.token_hex(8)
         try:
             self._make_folder()
-            beside.parent.mkdir(exist_ok=True, mode=0o700)
             target.parent.mkdir(exist_ok=True, mode=0o700)
-            with os.fdopen(
-                os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb"
-            ) as file:
-                if hasattr(os, "fchmod"):  # whatever the umask
-                    os.fchmod(file.fileno(), 0o600)
+            with replacing(target, private=True) as file:
                 file.write(encoded(value, kind, key))
-            beside.replace(target)
         except OSError as error:
             self.broken = True
             _LOG.warning("nothing more is cached in %s: %s", self.folder, error.strerror or error)
-            with suppress(OSError):
-                _remove(beside)
 
     def _make_folder(self) -> None:
         if not self.folder.is_dir():
@@ -122,15 +112,12 @@ class Cache:
             )
 
     def tidy(self) -> None:
-        """Remove what killed processes left half written, and results of other versions."""
+        """Remove results of other versions that have not been used for a month."""
         now = time.time()
-        for path, age in (
-            *((path, _HOUR) for path in _entries(self.folder / "tmp")),
-            *((path, _MONTH) for path in _entries(self.folder.parent) if self._is_older(path)),
-        ):
+        for path in filter(self._is_older, _entries(self.folder.parent)):
             try:
-                if now - path.stat().st_mtime > age:
-                    _remove(path)
+                if now - path.stat().st_mtime > _MONTH:
+                    shutil.rmtree(path, ignore_errors=True)
             except OSError:  # another process was faster
                 continue
         if self.folder.is_dir():
@@ -172,10 +159,3 @@ def generation() -> str:
 
 def _entries(folder: Path) -> list[Path]:
     return list(folder.iterdir()) if folder.is_dir() else []
-
-
-def _remove(path: Path) -> None:
-    if path.is_dir():
-        shutil.rmtree(path, ignore_errors=True)
-    else:
-        path.unlink(missing_ok=True)

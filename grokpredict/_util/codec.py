@@ -72,7 +72,7 @@ def decoded(data: bytes, kind: Any, label: str) -> Any:
     return _decode(document["value"], kind, arrays)
 
 
-def _encode(value: Any, kind: Any, arrays: list[np.ndarray[Any, Any]]) -> Any:  # noqa: PLR0911
+def _encode(value: Any, kind: Any, arrays: list[np.ndarray[Any, Any]]) -> Any:  # noqa: PLR0911 - one for each kind of value
     kind = _required(kind, missing=value is None)
     if isinstance(value, np.ndarray):
         arrays.append(value)
@@ -99,7 +99,7 @@ def _encode(value: Any, kind: Any, arrays: list[np.ndarray[Any, Any]]) -> Any:  
     return dict(value) if isinstance(value, Mapping) else value
 
 
-def _decode(tree: Any, kind: Any, arrays: Sequence[np.ndarray[Any, Any]]) -> Any:  # noqa: PLR0911
+def _decode(tree: Any, kind: Any, arrays: Sequence[np.ndarray[Any, Any]]) -> Any:  # noqa: PLR0911 - one for each kind of value
     kind = _required(kind, missing=tree is None)
     if get_origin(kind) is np.ndarray:
         return arrays[tree]

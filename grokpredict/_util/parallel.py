@@ -29,7 +29,7 @@ def results(tasks: Iterable[Any], jobs: int, *, ordered: bool = True) -> Iterato
     found = Parallel(n_jobs=jobs, return_as=kind, pre_dispatch="2*n_jobs")(tasks)
     try:
         # With "yield from", whoever closes this would have joblib warn.
-        for result in found:  # noqa: UP028
+        for result in found:  # noqa: UP028 - see above
             yield result
     finally:
         with warnings.catch_warnings():

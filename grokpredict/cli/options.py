@@ -74,21 +74,6 @@ def one_sentence(command: Callable[Arguments, Answer]) -> Callable[Arguments, An
     return guarded
 
 
-def parse_horizons(ctx: click.Context, param: click.Parameter, value: str | None) -> Any:
-    """Parse ``200,400``."""
-    if value is None:
-        return None
-    try:
-        horizons = tuple(sorted({int(part) for part in value.split(",")}))
-    except ValueError:
-        horizons = ()
-    if not horizons or horizons[0] < 1:
-        raise click.BadParameter(
-            f"must be whole numbers above 0, separated by commas, got {value!r}"
-        )
-    return horizons
-
-
 classifier_option = click.option(
     "--classifier",
     default="default",

@@ -14,7 +14,6 @@ from grokpredict.cli.options import (
     cache_option,
     column_options,
     one_sentence,
-    parse_horizons,
     strict_option,
 )
 from grokpredict.cli.output import Steps, bar, print_json, writable
@@ -36,12 +35,6 @@ if TYPE_CHECKING:
 )
 @click.option("--budget", type=COUNT, help="Step by which a run has to generalise.")
 @click.option(
-    "--horizons",
-    callback=parse_horizons,
-    metavar="N,N,...",
-    help="Steps after which to look.  [default: 200,400,800,1600,3200]",
-)
-@click.option(
     "--max-false-abort",
     type=SHARE,
     default=0.05,
@@ -59,7 +52,6 @@ def train_classifier(
     sweeps: tuple[str, ...],
     output: str,
     budget: int | None,
-    horizons: tuple[int, ...] | None,
     max_false_abort: float,
     jobs: int,
     strict: bool,
@@ -71,7 +63,6 @@ def train_classifier(
     target = writable(output)
     from grokpredict._util.cache import Cache, default_folder
     from grokpredict.logs import by_reason, require_all
-    from grokpredict.training.digest import Recipe
     from grokpredict.training.gathering import gather, train_gathered
 
     folder = None if no_cache else default_folder()
@@ -83,13 +74,12 @@ def train_classifier(
     gathered = gather(
         sweeps,
         columns,
-        Recipe(horizons) if horizons else Recipe(),
         jobs=jobs,
         track=lambda logs, total: bar(logs, total, "reading"),
         cache=cache,
     )
     if strict:
-        require_all(gathered.left_out, len(gathered.digest))
+        require_all(gathered.left_out, len(gathered.records))
     with Steps("fitting") as progress:
         classifier, report = train_gathered(
             gathered, budget=budget, jobs=jobs, cache=cache, progress=progress

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor
 
 from grokpredict.diagnosis.lanczos import Eigenvalue, spectrum_ends
@@ -175,7 +175,7 @@ def _change(
     return Change(first, first + 0.5 * float(d.dot(product(d))), landscape.value(theta + d) - loss)
 
 
-def _like(buffers: object, landscape: Landscape) -> dict[str, Tensor]:
-    own = dict(landscape.module.named_buffers())
-    given = dict(buffers)  # type: ignore[call-overload]
-    return {name: torch.as_tensor(value).to(own[name]) for name, value in given.items()}
+def _like(buffers: Mapping[str, Tensor], landscape: Landscape) -> dict[str, Tensor]:
+    """Return the buffers of a snapshot on the device of the network."""
+    here = dict(landscape.module.named_buffers())
+    return {name: value.to(here[name]) for name, value in buffers.items()}

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import logging
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec
 
 import torch
 from torch import Tensor, nn
@@ -23,6 +26,25 @@ else:
         _Callback = object
 
 _log = logging.getLogger("grokpredict")
+
+P = ParamSpec("P")
+
+
+def _guarded(
+    hook: Callable[Concatenate[TrajectoryProbe, P], None],
+) -> Callable[Concatenate[TrajectoryProbe, P], None]:
+    """Have an error in a hook end the recording, and never the user's training."""
+
+    @functools.wraps(hook)
+    def safe(probe: TrajectoryProbe, /, *args: P.args, **options: P.kwargs) -> None:
+        try:
+            hook(probe, *args, **options)
+        except Exception as error:
+            # A handler of the user's log may raise as well; there is nobody left to tell.
+            with suppress(Exception):
+                probe._fail(error)
+
+    return safe
 
 
 class TrajectoryProbe(_Callback):
@@ -103,86 +125,65 @@ class TrajectoryProbe(_Callback):
 
     def watch(self, module: nn.Module, optimizer: torch.optim.Optimizer) -> TrajectoryProbe:
         """Begin with a network and its optimiser; returns the probe."""
-        try:
-            self._begin(module, optimizer)
-        except Exception as error:  # a failure of ours must never end a user's run
-            self._fail(error)
+        self._begin(module, optimizer)
         return self
 
+    @_guarded
     def before_step(self, loss: Any = None) -> None:
         """Call when the gradients are there; ``loss`` is that of the batch (optional)."""
         recorder = self._active()
-        if recorder is None:
-            return
-        try:
+        if recorder is not None:
             recorder.before_step(loss)
-        except Exception as error:  # a failure of ours must never end a user's run
-            self._fail(error)
 
+    @_guarded
     def after_step(self) -> None:
         """Call when the optimiser has made its step."""
         recorder = self._active()
-        if recorder is None:
-            return
-        try:
+        if recorder is not None:
             recorder.after_step()
-        except Exception as error:  # a failure of ours must never end a user's run
-            self._fail(error)
 
+    @_guarded
     def finish(self) -> None:
         """Keep a snapshot of the end, if snapshots are kept."""
         recorder = self._active()
-        if recorder is None or not self.most_snapshots:
-            return
-        try:
+        if recorder is not None and self.most_snapshots:
             recorder.take_snapshot()
-        except Exception as error:  # a failure of ours must never end a user's run
-            self._fail(error)
 
     # ---------------------------------------------------------------- hooks of Lightning
 
+    @_guarded
     def on_train_start(self, trainer: Any, pl_module: Any) -> None:
         """Begin, or say why not."""
-        try:
-            if trainer.fast_dev_run or not trainer.is_global_zero:
-                self._recorder = None
-                return
-            if len(trainer.optimizers) != 1:
-                raise ValueError(
-                    f"one optimiser is followed, the fit has {len(trainer.optimizers)}"
-                )
-            self._begin(pl_module, trainer.optimizers[0], int(trainer.global_step))
-        except Exception as error:  # a failure of ours must never end a user's run
-            self._fail(error)
+        if trainer.fast_dev_run or not trainer.is_global_zero:
+            self._recorder = None
+            return
+        if len(trainer.optimizers) != 1:
+            raise ValueError(f"one optimiser is followed, the fit has {len(trainer.optimizers)}")
+        self._begin(pl_module, trainer.optimizers[0], int(trainer.global_step))
 
+    @_guarded
     def on_before_backward(self, trainer: Any, pl_module: Any, loss: Any) -> None:
         """Add up the losses of micro-batches: Lightning has divided each by their number."""
         recorder = self._active()
-        if recorder is None or not recorder.due:
-            return
-        try:
+        if recorder is not None and recorder.due:
             loss = loss.detach()
             self._loss = loss if self._loss is None else self._loss + loss
-        except Exception as error:  # a failure of ours must never end a user's run
-            self._fail(error)
 
+    @_guarded
     def on_before_optimizer_step(self, trainer: Any, pl_module: Any, optimizer: Any) -> None:
         """Record parameters and gradients, and tell the loggers."""
         recorder = self._active()
         if recorder is None:
             return
-        try:
-            loss, self._loss = self._loss, None
-            step = recorder.step
-            record = recorder.before_step(loss)
-            self._stepping = True
-            if record is not None and trainer.loggers:
-                columns = dict(zip(ON_DEVICE, record.tolist(), strict=True))
-                metrics = {name: columns[name] for name in ("weight_norm", "grad_norm")}
-                for logger in trainer.loggers:
-                    logger.log_metrics(metrics, step=step)
-        except Exception as error:  # a failure of ours must never end a user's run
-            self._fail(error)
+        loss, self._loss = self._loss, None
+        step = recorder.step
+        record = recorder.before_step(loss)
+        self._stepping = True
+        if record is not None and trainer.loggers:
+            columns = dict(zip(ON_DEVICE, record.tolist(), strict=True))
+            metrics = {name: columns[name] for name in ("weight_norm", "grad_norm")}
+            for logger in trainer.loggers:
+                logger.log_metrics(metrics, step=step)
 
     def on_train_batch_end(
         self, trainer: Any, pl_module: Any, outputs: Any, batch: Any, batch_idx: int
@@ -198,16 +199,21 @@ class TrajectoryProbe(_Callback):
 
     def state_dict(self) -> dict[str, Any]:
         """Return the records in plain Python objects; snapshots are not in a checkpoint."""
-        try:
-            return {} if self._recorder is None else self._recorder.state_dict()
-        except Exception as error:  # the user's checkpoint must be written all the same
-            self._fail(error)
-            return {}
+        # Empty after a failure: the user's checkpoint must be written all the same.
+        state: dict[str, Any] = {}
+        self._save_into(state)
+        return state
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Keep the records for the fit that is about to start."""
         self._restored = dict(state_dict)
 
+    @_guarded
+    def _save_into(self, state: dict[str, Any]) -> None:
+        if self._recorder is not None:
+            state.update(self._recorder.state_dict())
+
+    @_guarded
     def _begin(
         self, module: nn.Module, optimizer: torch.optim.Optimizer, step: int | None = None
     ) -> None:

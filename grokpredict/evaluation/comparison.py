@@ -40,7 +40,6 @@ from grokpredict.evaluation.rivals import (
     fixed_budget,
 )
 from grokpredict.evaluation.tabular import evaluation_columns
-from grokpredict.live.monitor import look_model
 from grokpredict.logs import Columns, Paths, read_sweep
 from grokpredict.model.classifier import GrokClassifier, load_classifier
 from grokpredict.model.thresholds import check_max_false_abort
@@ -275,8 +274,12 @@ def _own_replays(
     list of Replay
         None if it was trained on these runs.
     """
-    model, gathered = look_model(classifier), found.gathered
-    every = chosen(gathered, lambda reads: model.threshold(reads, max_false_abort) is not None)
+    gathered = found.gathered
+    every = chosen(
+        gathered,
+        lambda readable: classifier.reads(readable, max_false_abort),
+        lambda reads: classifier.threshold(reads, max_false_abort) is not None,
+    )
     choices = {"loss alone": alike(gathered, LOSS_ALONE)}
     if any(reads not in (None, LOSS_ALONE) for reads in every.reads):
         choices["all channels"] = every
@@ -286,7 +289,7 @@ def _own_replays(
         replay(
             gathered,
             choice,
-            model,
+            classifier,
             max_false_abort=max_false_abort,
             name=f"this classifier, {name}",
         )

@@ -10,21 +10,14 @@ import numpy as np
 from grokpredict.evaluation.gathering import LOSS_ALONE, Choice, Gathered, alike, chosen, distinct
 from grokpredict.evaluation.ledger import Finished
 from grokpredict.evaluation.replay import Replay, arranged
-from grokpredict.features.configuration import CONTEXT_TERMS, SIZE_TERMS, context_terms
-from grokpredict.features.profile import FIRST_LOOK
 from grokpredict.model.thresholds import abort_threshold, independent_scores
 from grokpredict.runs.curve import FloatArray
-from grokpredict.runs.labels import BoolArray
-from grokpredict.training.cross_validation import FOLDS, folds
-from grokpredict.training.fit import fit_trees
-from grokpredict.training.looks import held_out_probability, lowest_of
+from grokpredict.training.cross_validation import configuration_alone, held_out, lowest_of
+from grokpredict.training.splits import Split, network_splits
 from grokpredict.training.trainer import MIN_RUNS_PER_CLASS
 
 #: Decides the folds.
 _SEED = 0
-
-#: Names of the columns of the configuration alone; P may not fall along those of the budget.
-_CONFIGURATION_COLUMNS = (*CONTEXT_TERMS[: -len(SIZE_TERMS)], "log10_budget")
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,10 +68,11 @@ def cross_fitted(
         return CrossFitted(
             (), reason=f"needs {MIN_RUNS_PER_CLASS} runs of each outcome, has {fewest}"
         )
-    splits = list(folds(done.runs, FOLDS, _SEED))
-    every, loss = chosen(gathered, lambda reads: True), alike(gathered, LOSS_ALONE)
+    splits = network_splits(done.runs, _SEED)
+    every = chosen(gathered, lambda reads: reads, lambda reads: True)
+    loss = alike(gathered, LOSS_ALONE)
     wanted = sorted({LOSS_ALONE, *distinct(every)})
-    scores = held_out_probability(gathered.table, splits, wanted, seed=_SEED, jobs=jobs)
+    scores = held_out(gathered.table, splits, wanted, seed=_SEED, jobs=jobs)
     limits = {
         reads: _thresholds(done, splits, lowest_of(gathered.table, scores[reads]), max_false_abort)
         for reads in wanted
@@ -114,22 +108,19 @@ def _replay(
 def _configuration_alone(
     done: Finished,
     gathered: Gathered,
-    splits: Sequence[tuple[BoolArray, BoolArray]],
+    splits: Sequence[Split],
     max_false_abort: float,
 ) -> Replay | None:
     """Return the looks of a model that reads what is known of a run before its first step."""
-    runs = done.runs
-    terms = context_terms(runs.configurations, FIRST_LOOK, runs.budget)
-    x = np.column_stack([terms[:, : -len(SIZE_TERMS)], np.log10(runs.budget)])
-    known = runs.configured
-    scores = np.full(len(done), np.nan)
-    for fit, held in splits:
-        fitted = fit & known
-        if (held & known).any() and 0 < done.good[fitted].sum() < fitted.sum():
-            trees = fit_trees(
-                x[fitted], done.good[fitted], _CONFIGURATION_COLUMNS, rows_per_run=1, seed=_SEED
-            )
-            scores[held & known] = trees.probability(x[held & known])
+    known = np.array(
+        [
+            configuration.learning_rate is not None or configuration.weight_decay is not None
+            for configuration in done.runs.configurations
+        ],
+        dtype=np.bool_,
+    )
+    among = [(fit & known, out & known) for fit, out in splits]
+    scores = configuration_alone(done.runs, among, seed=_SEED)
     if not np.isfinite(scores).any():
         return None
     run = gathered.table.run
@@ -140,7 +131,7 @@ def _configuration_alone(
 
 def _thresholds(
     done: Finished,
-    splits: Sequence[tuple[BoolArray, BoolArray]],
+    splits: Sequence[Split],
     lowest: FloatArray,
     max_false_abort: float,
 ) -> FloatArray:

@@ -8,23 +8,18 @@ from dataclasses import dataclass
 import numpy as np
 
 from grokpredict.evaluation.ledger import Finished
-from grokpredict.features.profile import (
-    BINS_A_LOOK,
-    LOOKS,
-    N_LEVELS,
-    PROFILED,
-    Bins,
-    looks_before,
-    profiles,
-)
-from grokpredict.live.logged import sums_of
+from grokpredict.features.profile import LOOKS, looks_before
+from grokpredict.features.recording import Recording, compute_signatures
+from grokpredict.live.logged import recording_of
 from grokpredict.live.policy import LOSS, LookPolicy, left_alone
-from grokpredict.model.looks import read_by
-from grokpredict.model.reading import VALIDATION, Reads
+from grokpredict.model.channels import VALIDATION, Reads, read_by
 from grokpredict.runs.curve import IntArray
 from grokpredict.runs.labels import BoolArray, LabelRule
 from grokpredict.runs.run import Run
-from grokpredict.training.looks import LookTable
+from grokpredict.training.table import LookTable
+
+#: Runs that are worked on at once: many spectra in one call cost less.
+CHUNK = 256
 
 #: The loss, and nothing else.
 LOSS_ALONE: Reads = (LOSS,)
@@ -37,7 +32,7 @@ class Gathered:
     Attributes
     ----------
     table : LookTable
-        Their profiles, a row a look.
+        Their columns, a row a look.
     number : ndarray of int, shape (n_looks,)
         Number of each look, which is at ``LOOKS[number]``.
     possible : tuple of Reads, length n_looks
@@ -54,9 +49,7 @@ class Gathered:
     @property
     def looked_at(self) -> BoolArray:
         """Whether there is any look at each run, shape (n_runs,)."""
-        found = np.zeros(self.table.t4.size, dtype=np.bool_)
-        found[self.table.run] = True
-        return found
+        return self.table.looked_at
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,31 +78,34 @@ def gather(done: Finished, rule: LabelRule) -> Gathered:
     rule : LabelRule
         Of the classifier: a run whose latest metric meets it at a look is left alone there.
     """
-    parts, numbers, owner, awaits = [], [], [], []
-    for i, run in enumerate(done.runs.runs):
-        sums = sums_of(run, done.runs.budget[i])
-        channels = {name: own.bins() for name, own in sums.items()}
-        last = min(done.runs.t4[i], done.runs.budget[i], run.last_step + 2)
-        looks = _judged(run, looks_before(last).size, rule)
-        levels = profiles(channels, looks)
-        read = np.isfinite(levels[:, PROFILED.index(LOSS), 0])
-        parts.append(levels[read])
-        numbers.append(np.array(looks, dtype=np.int64)[read])
-        owner.append(np.full(int(read.sum()), i))
-        awaits.append(_bin_of_first_evaluation(channels) < N_LEVELS + BINS_A_LOOK * numbers[-1])
-    empty = np.empty((0, len(PROFILED), N_LEVELS))
-    number = np.concatenate([np.empty(0, dtype=np.int64), *numbers])
-    levels = np.concatenate([empty, *parts])
-    table = LookTable(
-        profiles=levels,
-        step=LOOKS[number],
-        run=np.concatenate([np.empty(0, dtype=np.int64), *owner]),
-        t4=done.runs.t4,
-        budget=done.runs.budget,
-    )
+    runs, t4, budget = done.runs.runs, done.runs.t4, done.runs.budget
+    columns, numbers, awaits = [], [], []
+    for start in range(0, len(runs), CHUNK):
+        recordings = [
+            recording_of(runs[i], budget[i]) for i in range(start, min(start + CHUNK, len(runs)))
+        ]
+        compute_signatures(recordings)
+        for i, recording in enumerate(recordings, start):
+            last = min(t4[i], budget[i], runs[i].last_step + 2)
+            looks = _judged(runs[i], looks_before(last).size, rule)
+            rows = recording.columns(looks, budget[i])
+            read = np.array([LOSS in reads for reads in read_by(rows)], dtype=np.bool_)
+            number = np.array(looks, dtype=np.int64)[read]
+            columns.append(rows[read])
+            numbers.append(number)
+            awaits.append([_evaluated(recording, int(look)) for look in number])
+    table = LookTable.joined(numbers, columns, t4, budget)
     return Gathered(
-        table, number, read_by(levels), np.concatenate([np.empty(0, dtype=np.bool_), *awaits])
+        table,
+        np.concatenate([np.empty(0, dtype=np.int64), *numbers]),
+        read_by(table.columns),
+        np.array([there for of_run in awaits for there in of_run], dtype=np.bool_),
     )
+
+
+def _evaluated(recording: Recording, look: int) -> bool:
+    """Whether there was an evaluation before a look."""
+    return any(recording.n_samples(channel, look) for channel in VALIDATION)
 
 
 def _judged(run: Run, n_looks: int, rule: LabelRule) -> list[int]:
@@ -121,18 +117,17 @@ def _judged(run: Run, n_looks: int, rule: LabelRule) -> list[int]:
     return [i for i, step in enumerate(steps) if left_alone(rule, metric.latest(step)) is None]
 
 
-def _bin_of_first_evaluation(channels: dict[str, Bins]) -> float:
-    bins = (channels[name].index for name in VALIDATION if name in channels)
-    return min((int(index[0]) for index in bins if index.size), default=np.inf)
-
-
-def chosen(gathered: Gathered, stops: Callable[[Reads], bool]) -> Choice:
-    """Return what each look reads: what the first that settles it can read.
+def chosen(
+    gathered: Gathered, choose: Callable[[Reads], Reads], stops: Callable[[Reads], bool]
+) -> Choice:
+    """Return what each look reads: what a model chooses of what the first that settles it can read.
 
     Parameters
     ----------
     gathered : Gathered
         The looks.
+    choose : callable
+        What a model reads of the channels that a look can read.
     stops : callable
         Whether a model has a threshold for some channels.
     """
@@ -144,11 +139,11 @@ def chosen(gathered: Gathered, stops: Callable[[Reads], bool]) -> Choice:
         if gathered.table.run[i] != run:
             run, of_run = int(gathered.table.run[i]), None
         if of_run is None and policy.settles(
-            possible, awaits=bool(gathered.awaits[i]), stops=stops(possible)
+            possible, awaits=bool(gathered.awaits[i]), stops=stops(choose(possible))
         ):
-            of_run = possible
+            of_run = choose(possible)
         settled[i] = of_run is not None
-        wanted = of_run or possible
+        wanted = of_run or choose(possible)
         reads.append(wanted if set(wanted) <= set(possible) else None)
     return Choice(tuple(reads), settled)
 

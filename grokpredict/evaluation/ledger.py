@@ -10,8 +10,8 @@ import numpy as np
 from grokpredict._util.errors import GrokpredictError
 from grokpredict.runs.curve import FloatArray
 from grokpredict.runs.labels import BoolArray
+from grokpredict.training.outcomes import Runs
 from grokpredict.training.ranking import RESAMPLES, Interval
-from grokpredict.training.table import Runs
 
 #: A rule that does not stop a run stops it here.
 NEVER = np.inf

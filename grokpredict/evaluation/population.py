@@ -15,8 +15,8 @@ from grokpredict.features.profile import FIRST_LOOK
 from grokpredict.model.classifier import GrokClassifier
 from grokpredict.runs.labels import BoolArray
 from grokpredict.runs.sweep import Sweep, UnsuitableSweepError
-from grokpredict.training.digest import fingerprint
-from grokpredict.training.table import Unused, known_runs
+from grokpredict.training.outcomes import Unused, known_runs
+from grokpredict.training.record import fingerprint
 from grokpredict.training.trainer import MIN_RUNS_PER_CLASS
 
 
@@ -118,5 +118,7 @@ def _seen(runs: Sequence[Any], classifier: GrokClassifier) -> tuple[str, BoolArr
     if trained_on is None:
         return "unknown", np.zeros(len(runs), dtype=np.bool_)
     fingerprints = set(trained_on)
-    seen = np.array([fingerprint(run) in fingerprints for run in runs], dtype=np.bool_)
+    seen = np.array(
+        [fingerprint(run.configuration_key) in fingerprints for run in runs], dtype=np.bool_
+    )
     return ("some" if seen.any() else "none"), seen

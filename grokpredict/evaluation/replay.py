@@ -8,8 +8,9 @@ import numpy as np
 
 from grokpredict.evaluation.gathering import Choice, Gathered, distinct
 from grokpredict.evaluation.ledger import NEVER, Finished, Rule
-from grokpredict.features.profile import LOOKS, PROFILED
-from grokpredict.model.looks import LookModel
+from grokpredict.features.profile import LOOKS
+from grokpredict.model.channels import READABLE, without
+from grokpredict.model.classifier import GrokClassifier
 from grokpredict.runs.curve import FloatArray
 from grokpredict.runs.labels import BoolArray
 
@@ -89,7 +90,7 @@ class Replay:
 def replay(
     gathered: Gathered,
     choice: Choice,
-    model: LookModel,
+    classifier: GrokClassifier,
     *,
     max_false_abort: float,
     name: str,
@@ -102,7 +103,7 @@ def replay(
         The looks; each is asked about its run's budget.
     choice : Choice
         What they read.
-    model : LookModel
+    classifier : GrokClassifier
         Decides probabilities, thresholds and who is a stranger.
     max_false_abort : float
         Largest share of the runs that would generalise that may be stopped.
@@ -115,21 +116,22 @@ def replay(
         The looks of :func:`~grokpredict.evaluation.scoring.score`, and those after an abort.
     """
     rows = np.array([i for i, reads in enumerate(choice.reads) if reads], dtype=np.int64)
-    read = np.array(
-        [[name in (choice.reads[i] or ()) for name in PROFILED] for i in rows], dtype=np.bool_
-    ).reshape(-1, len(PROFILED))
-    table = gathered.table
-    levels = np.where(read[:, :, None], table.profiles[rows], np.nan)
-    seen = model.look(levels, table.step[rows], table.budget[table.run[rows]])
-    limits = {reads: model.threshold(reads, max_false_abort) or 0.0 for reads in distinct(choice)}
+    unread = np.array(
+        [[channel not in (choice.reads[i] or ()) for channel in READABLE] for i in rows],
+        dtype=np.bool_,
+    ).reshape(-1, len(READABLE))
+    looks = classifier.look(without(gathered.table.columns[rows], unread))
+    limits = {
+        reads: classifier.threshold(reads, max_false_abort) or 0.0 for reads in distinct(choice)
+    }
     by_row = np.array([limits[reads] for i in rows if (reads := choice.reads[i]) is not None])
     return arranged(
         gathered,
         rows,
         name,
-        seen.probability,
+        looks.probability,
         np.where(choice.settled[rows], by_row, 0.0),
-        np.array([reason is not None for reason in seen.stranger], dtype=np.bool_),
+        np.array([reason is not None for reason in looks.unlike], dtype=np.bool_),
     )
 
 

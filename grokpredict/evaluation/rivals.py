@@ -13,12 +13,10 @@ import numpy as np
 from grokpredict.evaluation.ledger import NEVER, Finished, Rule, RuleUnavailableError
 from grokpredict.features.conditioning import SignalSettings, condition
 from grokpredict.features.signal import MIN_SAMPLES, hjorth
-from grokpredict.runs.curve import Curve, FloatArray, IntArray, serves
+from grokpredict.runs.curve import FloatArray, IntArray, serves
 from grokpredict.runs.labels import fit_generalisation_law
 from grokpredict.runs.run import Run, window
-
-#: Patience in evaluations, a fifth more each time.
-PATIENCES: IntArray = np.unique(np.round(1.2 ** np.arange(40)).astype(np.int64))
+from grokpredict.training.patience import PATIENCES, stops_of_patience
 
 #: Steps beyond the law of Notsawo et al. 2023; 1 000 is theirs.
 EXTRA_STEPS = (1_000, 2_000, 4_000, 8_000, 16_000)
@@ -53,32 +51,6 @@ def early_stopping(done: Finished, metric: Literal["val_acc", "val_loss"]) -> Ru
             stops[:, i] = stops_of_patience(curve, PATIENCES, maximise=metric == "val_acc")
     settings = tuple(f"patience {patience}" for patience in PATIENCES)
     return Rule(f"EarlyStopping({metric})", settings, stops)
-
-
-def stops_of_patience(curve: Curve, patiences: IntArray, *, maximise: bool) -> FloatArray:
-    """Return the step at which ``EarlyStopping`` stops a run, infinite where it does not.
-
-    Parameters
-    ----------
-    curve : Curve
-        The metric.
-    patiences : ndarray of int, shape (n_settings,)
-        Evaluations without a new best value.
-    maximise : bool
-        Whether larger is better.
-    """
-    values = curve.values if maximise else -curve.values
-    finite = np.isfinite(values)
-    ended = int(np.argmin(finite)) if not finite.all() else len(curve)
-    values = values[:ended]
-    best = np.r_[-np.inf, np.maximum.accumulate(values)[:-1]] if ended else np.empty(0)
-    index = np.arange(ended)
-    since = index - np.maximum.accumulate(np.where(values > best, index, -1))
-    longest = np.maximum.accumulate(since) if ended else since
-    at = np.searchsorted(longest, patiences)
-    steps = np.r_[curve.steps.astype(float), NEVER]
-    # Where patience does not end, a value that is not finite does; or nothing.
-    return np.asarray(steps[np.where(at < ended, at, ended)])
 
 
 def fixed_budget(done: Finished) -> Rule:

@@ -9,21 +9,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from grokpredict._util.lazy import reporting
-from grokpredict.features.profile import FIRST_LOOK, PROFILED
+from grokpredict.features.profile import FIRST_LOOK
 from grokpredict.live.logged import looks_at
 from grokpredict.logs import Columns, PathLike, read_run
+from grokpredict.model.channels import READABLE
 from grokpredict.model.classifier import GrokClassifier, load_classifier
 from grokpredict.model.verdict import Verdict, summary
-from grokpredict.runs.budget import Budget
+from grokpredict.runs.budget import budget_of
 from grokpredict.runs.run import Run
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
     from grokpredict.reporting import ScoreDisplay
-
-#: Steps by which a run has to generalise where nobody says: those of Notsawo et al. 2023.
-DEFAULT_BUDGET = 10_000
 
 
 @dataclass(frozen=True)
@@ -109,7 +107,7 @@ def score(
         besides. Only for a path.
     budget : int, optional
         Step by which the run has to generalise, by default the steps that it was planned for,
-        else :data:`DEFAULT_BUDGET`.
+        else as :func:`~grokpredict.runs.budget.budget_of` says.
     max_false_abort : float
         Largest share of the runs that would generalise that may be stopped.
 
@@ -129,17 +127,9 @@ def score(
     if not isinstance(run, Run):
         run = read_run(run, columns)
     classifier = load_classifier(classifier)
-    found = _budget_of(run, budget)
+    found = budget_of(run, budget)
     looked_at = _scored(run, classifier, found.steps, max_false_abort)
     return replace(looked_at, budget_source=found.source, notes=run.notes, run=run)
-
-
-def _budget_of(run: Run, budget: int | None) -> Budget:
-    if budget is not None:
-        return Budget(budget, "as you asked")
-    if run.max_steps is not None:
-        return Budget(run.max_steps, run.budget_source or "its plan")
-    return Budget(DEFAULT_BUDGET, "the default, since the log tells none; give --budget")
 
 
 def _scored(run: Run, classifier: GrokClassifier, budget: int, max_false_abort: float) -> Score:
@@ -163,7 +153,7 @@ def _short(verdict: Verdict) -> dict[str, Any]:
         "probability": verdict.probability,
         "threshold": verdict.threshold,
         "reads": list(verdict.reads),
-        "missing": [name for name in PROFILED if name not in verdict.reads],
+        "missing": [name for name in READABLE if name not in verdict.reads],
         "every": verdict.every,
         "verdict": verdict.action,
         "reason": verdict.reason,

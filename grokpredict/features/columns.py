@@ -1,4 +1,4 @@
-"""What a classifier reads of a look: numbers out of the profiles of its channels.
+"""What a classifier reads of a look: numbers out of the profiles of its channels, and its spectrum.
 
 All are differences of levels, times before the look, or levels themselves, so that they mean the
 same at every cadence, step and budget. docs/features.md lists them.
@@ -9,6 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from grokpredict.features.profile import N_LEVELS, PER_OCTAVE, PROFILED
+from grokpredict.features.signal import feature_names
 from grokpredict.runs.curve import FloatArray, IntArray
 
 #: Channels of which the level itself is read. A norm's depends on the size of the network.
@@ -31,6 +32,12 @@ _OF_A_CHANNEL = (
 #: Of two channels, or of one alone.
 _BETWEEN = ("loss_gap", "loss_gap_before", "acc_gap", "over_start", "fitted_for")
 
+#: What the spectral signature of the first losses counts as among the channels.
+SPECTRUM = "spectrum"
+
+#: Of the first losses: their spectral signature, and the steps between two of them.
+SIGNATURE: tuple[str, ...] = (*feature_names(), "log2_stride")
+
 #: The column that grows with the budget. P may not fall along it.
 BUDGET_COLUMN = "budget_left"
 
@@ -38,8 +45,18 @@ COLUMNS: tuple[str, ...] = (
     *(f"{channel}_level" for channel in _LEVELLED),
     *(f"{channel}_{name}" for channel in PROFILED for name in _OF_A_CHANNEL),
     *_BETWEEN,
+    *SIGNATURE,
     BUDGET_COLUMN,
 )
+
+#: What each pair of channels is compared by; the other columns are of the channel that they name.
+_PAIRS = {
+    "loss_gap": ("train_loss", "val_loss"),
+    "loss_gap_before": ("train_loss", "val_loss"),
+    "acc_gap": ("train_acc", "val_acc"),
+    "over_start": ("train_loss", "val_loss"),
+    "fitted_for": ("train_acc",),
+}
 
 #: Levels (see PLACES) at which changes begin and end: now, 1/2, 1, 2 and 4 octaves before.
 _NOW, _LAST, _OCTAVE, _TWO, _FOUR = 0, 2, 4, 8, 16
@@ -53,14 +70,18 @@ _FITTED = 1.9
 _TRAIN_LOSS, _VAL_LOSS, _TRAIN_ACC, _VAL_ACC = range(4)
 
 
-def columns(profiles: FloatArray, look: IntArray | FloatArray, budget: FloatArray) -> FloatArray:
+def columns(
+    levels: FloatArray, signature: FloatArray, step: IntArray | FloatArray, budget: FloatArray
+) -> FloatArray:
     """Return the columns of some looks.
 
     Parameters
     ----------
-    profiles : ndarray, shape (n_looks, n_channels, N_LEVELS)
+    levels : ndarray, shape (n_looks, n_channels, N_LEVELS)
         As :func:`grokpredict.features.profile.profiles`.
-    look, budget : ndarray, shape (n_looks,)
+    signature : ndarray, shape (n_looks, n_numbers)
+        In the order of :data:`SIGNATURE`.
+    step, budget : ndarray, shape (n_looks,)
         Step of each look, and the step by which the run would have to generalise.
 
     Returns
@@ -70,23 +91,40 @@ def columns(profiles: FloatArray, look: IntArray | FloatArray, budget: FloatArra
 
     Examples
     --------
-    >>> flat = np.zeros((1, 5, 24))
-    >>> columns(flat, np.array([400]), np.array([1600.0]))[0, -1].item()
+    >>> flat, none = np.zeros((1, 5, 24)), np.full((1, len(SIGNATURE)), np.nan)
+    >>> columns(flat, none, np.array([400]), np.array([1600.0]))[0, -1].item()
     2.0
     """
-    n = len(profiles)
-    per_channel = np.empty((n, len(PROFILED), len(_OF_A_CHANNEL)))
+    n = len(levels)
+    of_channels = np.empty((n, len(PROFILED), len(_OF_A_CHANNEL)))
     for channel in range(len(PROFILED)):
-        per_channel[:, channel] = _of_a_channel(profiles[:, channel])
-    left = np.log2(np.asarray(budget, dtype=float) / look)
+        of_channels[:, channel] = _of_a_channel(levels[:, channel])
     return np.column_stack(
         [
-            profiles[:, : len(_LEVELLED), _NOW],
-            per_channel.reshape(n, len(PROFILED) * len(_OF_A_CHANNEL)),
-            _between(profiles),
-            left,
+            levels[:, : len(_LEVELLED), _NOW],
+            of_channels.reshape(n, len(PROFILED) * len(_OF_A_CHANNEL)),
+            _between(levels),
+            signature,
+            budget_left(step, budget),
         ]
     )
+
+
+def sources(column: str) -> tuple[str, ...]:
+    """Return the channels without which a column is missing; :data:`SPECTRUM` counts as one.
+
+    >>> sources("val_loss_level"), sources("loss_gap"), sources("log_mobility")
+    (('val_loss',), ('train_loss', 'val_loss'), ('spectrum',))
+    """
+    if column in SIGNATURE:
+        return (SPECTRUM,)
+    of_one = tuple(channel for channel in PROFILED if column.startswith(f"{channel}_"))
+    return _PAIRS.get(column, of_one)
+
+
+def budget_left(step: IntArray | FloatArray, budget: FloatArray) -> FloatArray:
+    """Return :data:`BUDGET_COLUMN`: octaves from the look to the budget."""
+    return np.asarray(np.log2(np.asarray(budget, dtype=float) / step))
 
 
 def _of_a_channel(levels: FloatArray) -> FloatArray:
@@ -100,9 +138,9 @@ def _of_a_channel(levels: FloatArray) -> FloatArray:
     rise = np.where(reached, levels - np.where(reached, least, 0.0), -np.inf).max(axis=1)
     seen = np.isfinite(now)
     bends = np.abs(levels[:, : _ROUGH - 2] - 2 * levels[:, 1 : _ROUGH - 1] + levels[:, 2:_ROUGH])
-    known = np.isfinite(bends)
-    bend = np.where(known, bends, 0.0).sum(axis=1) / np.maximum(known.sum(axis=1), 1)
-    found = np.column_stack(
+    bent = np.isfinite(bends)
+    bend = np.where(bent, bends, 0.0).sum(axis=1) / np.maximum(bent.sum(axis=1), 1)
+    of_channel = np.column_stack(
         [
             now - levels[:, _LAST],
             levels[:, _LAST] - levels[:, _OCTAVE],
@@ -112,12 +150,12 @@ def _of_a_channel(levels: FloatArray) -> FloatArray:
             low.argmin(axis=1) / PER_OCTAVE,
             high.max(axis=1) - now,
             high.argmax(axis=1) / PER_OCTAVE,
-            np.where(known.any(axis=1), np.log10(bend + _SMOOTH), np.nan),
+            np.where(bent.any(axis=1), np.log10(bend + _SMOOTH), np.nan),
             rise,
         ]
     )
-    found[~seen] = np.nan
-    return found
+    of_channel[~seen] = np.nan
+    return of_channel
 
 
 def _between(profiles: FloatArray) -> FloatArray:

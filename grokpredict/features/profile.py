@@ -15,8 +15,8 @@ import numpy as np
 
 from grokpredict.runs.curve import Curve, FloatArray, IntArray
 
-#: Channels with a profile, in the order of its rows. The gradient norm was tried and told nothing
-#: that the others do not (docs/classifier.md).
+#: Channels with a profile, in the order of its rows. The gradient norm was tried and added nothing
+#: to the others (docs/classifier.md).
 PROFILED = ("train_loss", "val_loss", "train_acc", "val_acc", "weight_norm")
 
 #: The first look, in steps; the others are at every factor of sqrt 2.
@@ -119,29 +119,36 @@ class Bins:
         sums.take(curve.steps, curve.values)
         return sums.bins()
 
-    def profile(self, look: int) -> FloatArray | None:
-        """Return the levels that a look sees, the latest first; None if it sees too little.
+    def levels(self, looks: Sequence[int]) -> FloatArray:
+        """Return the levels that looks see, the latest first.
 
         Parameters
         ----------
-        look : int
-            Number of the look, 0 for the one at :data:`FIRST_LOOK`.
+        looks : sequence of int
+            Numbers of looks, 0 for the one at :data:`FIRST_LOOK`.
 
         Returns
         -------
-        ndarray, shape (N_LEVELS,), or None
-            Levels at :data:`PLACES` before the look, by straight lines between the bins that have
+        ndarray, shape (n_looks, N_LEVELS)
+            Levels at :data:`PLACES` before each look, by straight lines between the bins that have
             samples. After the last of them the level holds; before the first it is NaN, but for a
-            bin's width. None if there are fewer than :data:`MIN_SAMPLES` samples or none
-            after the look before.
+            bin's width. NaN throughout where a look sees fewer than :data:`MIN_SAMPLES` samples,
+            or none after the look before.
         """
-        end = N_LEVELS + BINS_A_LOOK * look
-        n = int(np.searchsorted(self.index, end))
-        if not n or self.index[n - 1] < end - BINS_A_LOOK or self.count[:n].sum() < MIN_SAMPLES:
-            return None
-        asked = np.log2(LOOKS[look]) - PLACES
-        levels = np.interp(asked, self.when[:n], self.level[:n])
+        numbers = np.asarray(looks, dtype=np.int64)
+        if not self.index.size:
+            return np.full((numbers.size, N_LEVELS), np.nan)
+        end = N_LEVELS + BINS_A_LOOK * numbers
+        n = np.searchsorted(self.index, end)
+        last = np.maximum(n - 1, 0)
+        enough = np.cumsum(self.count)[last] >= MIN_SAMPLES
+        seen = (n > 0) & (self.index[last] >= end - BINS_A_LOOK) & enough
+        asked = np.log2(LOOKS[numbers])[:, None] - PLACES
+        levels = np.interp(asked, self.when, self.level)
+        # A look does not see the bins after it.
+        levels = np.where(asked > self.when[last][:, None], self.level[last][:, None], levels)
         levels[asked < self.when[0] - 1 / PER_OCTAVE] = np.nan
+        levels[~seen] = np.nan
         return np.asarray(levels)
 
 
@@ -200,7 +207,7 @@ class Sums:
         index = np.flatnonzero(self._count)
         sums = (index, self._count[index], self._when[index], self._level[index])
         names = ("index", "count", "when", "level")
-        return {name: own.tolist() for name, own in zip(names, sums, strict=True)}
+        return {name: array.tolist() for name, array in zip(names, sums, strict=True)}
 
     def restore(self, state: Mapping[str, Sequence[float]]) -> None:
         """Go on from the sums of :meth:`state`."""
@@ -229,13 +236,8 @@ def profiles(channels: Mapping[str, Bins], looks: Sequence[int]) -> FloatArray:
     ndarray, shape (n_looks, n_channels, N_LEVELS)
         Channels as :data:`PROFILED`; NaN throughout where a look sees too little of one.
     """
-    found = np.full((len(looks), len(PROFILED), N_LEVELS), np.nan)
+    levels = np.full((len(looks), len(PROFILED), N_LEVELS), np.nan)
     for row, channel in enumerate(PROFILED):
-        bins = channels.get(channel)
-        if bins is None:
-            continue
-        for place, look in enumerate(looks):
-            levels = bins.profile(int(look))
-            if levels is not None:
-                found[place, row] = levels
-    return found
+        if channel in channels:
+            levels[:, row] = channels[channel].levels(looks)
+    return levels

@@ -1,8 +1,8 @@
-"""Features of the first steps of a training run: arrays in, arrays out, SciPy and MNE only.
+"""The spectral signature of the first losses of a run: arrays in, arrays out, SciPy and MNE only.
 
-The paper's spectral signature (Notsawo et al. 2023, arXiv 2306.13253), which is Hjorth's
-parameters and the spectral energy of the conditioned loss, on the loss and on its logarithm, and
-the shape of the logarithm. docs/features.md lists every feature with formula, unit and source.
+That of Notsawo et al. 2023 (arXiv 2306.13253): Hjorth's parameters and the spectral energy of the
+conditioned loss, on the loss and on its logarithm. docs/features.md lists every number with
+formula, unit and source.
 """
 
 from __future__ import annotations
@@ -21,7 +21,6 @@ from grokpredict.features.conditioning import (
     detrend,
     low_pass,
 )
-from grokpredict.features.shape import FEW, shape_features
 from grokpredict.runs.curve import FloatArray
 
 __all__ = [
@@ -34,7 +33,7 @@ __all__ = [
     "spectrum",
 ]
 
-_SIGNATURE = (
+_NAMES = (
     "loss_activity",
     "loss_mobility",
     "loss_complexity",
@@ -51,26 +50,8 @@ _SIGNATURE = (
     "log_energy_middle",
     "log_energy_high",
 )
-_SHAPE = (
-    "start_level",
-    "end_level",
-    "drop",
-    "slope_half",
-    "slope_quarter",
-    "loglog_slope",
-    "loglog_slope_half",
-    "curvature",
-    "fall_2",
-    "fall_10",
-    "fall_100",
-    "rebound",
-    "up_share",
-    "roughness",
-    "roughness_change",
-    "spike_rate",
-    "spike_size",
-)
-_NAMES = _SIGNATURE + _SHAPE
+#: Samples of which the median magnitude is the loss at the start.
+_FEW = 5
 
 #: Samples that one pass works on: 1 MB, times about two dozen intermediate arrays.
 _CHUNK = 2**17
@@ -230,7 +211,7 @@ def band_energy(
 
 
 def extract(losses: FloatArray, settings: SignalSettings | None = None) -> FloatArray:
-    """Return the features of raw losses.
+    """Return the spectral signature of raw losses.
 
     Parameters
     ----------
@@ -275,14 +256,13 @@ def _rows(losses: FloatArray, settings: SignalSettings) -> FloatArray:
     # Both in one call: half of what one run costs is windows and filters, whatever the rows.
     noise = np.concatenate([floor, np.full_like(floor, log_floor)])
     both = _signature(np.concatenate([relative, log_loss]), noise, settings)
-    found = {f"relative_{name}": values[: len(losses)] for name, values in both.items()}
-    found |= {f"log_{name}": values[len(losses) :] for name, values in both.items()}
-    found |= shape_features(log_loss, log_floor)
-    found["loss_activity"] = found["relative_activity"] + 2 * np.log10(scale)
-    found["loss_energy"] = found["relative_energy"] + 2 * np.log10(scale)
-    found["loss_mobility"] = found["relative_mobility"]
-    found["loss_complexity"] = found["relative_complexity"]
-    return np.stack([found[name] for name in _NAMES], axis=1)
+    features = {f"relative_{name}": values[: len(losses)] for name, values in both.items()}
+    features |= {f"log_{name}": values[len(losses) :] for name, values in both.items()}
+    features["loss_activity"] = features["relative_activity"] + 2 * np.log10(scale)
+    features["loss_energy"] = features["relative_energy"] + 2 * np.log10(scale)
+    features["loss_mobility"] = features["relative_mobility"]
+    features["loss_complexity"] = features["relative_complexity"]
+    return np.stack([features[name] for name in _NAMES], axis=1)
 
 
 def _signature(
@@ -335,7 +315,7 @@ def log10_loss(losses: FloatArray, floor: float) -> FloatArray:
     magnitude of the curve. So zero and slightly negative losses, which rounding makes of tiny
     ones, count as the floor.
     """
-    start = np.median(np.abs(losses[:, :FEW]), axis=1)
+    start = np.median(np.abs(losses[:, :_FEW]), axis=1)
     start = np.where(start > 0, start, loss_scale(losses))
     lowest = np.maximum(floor * start, np.finfo(float).tiny)
     return np.asarray(np.log10(np.maximum(losses, lowest[:, None])))

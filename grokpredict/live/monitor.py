@@ -13,28 +13,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from grokpredict.features.profile import (
-    BINS_A_LOOK,
-    N_LEVELS,
-    PROFILED,
-    Sums,
-    looks_before,
-    profiles,
-)
+from grokpredict.features.profile import PROFILED, looks_before
+from grokpredict.features.recording import ACCURACIES, Recording
 from grokpredict.live.policy import LOSS, LookPolicy, left_alone
+from grokpredict.model.channels import READABLE, VALIDATION, Reads, read_by
 from grokpredict.model.classifier import GrokClassifier, load_classifier
-from grokpredict.model.looks import LookModel, read_by
-from grokpredict.model.reading import VALIDATION, Reads
 from grokpredict.model.thresholds import check_max_false_abort
-from grokpredict.model.verdict import Verdict, judge_look
+from grokpredict.model.verdict import Verdict, judge
 from grokpredict.runs.curve import FloatArray, IntArray
 from grokpredict.runs.labels import PERCENT_ABOVE
 
 #: Of the state in a checkpoint; that of another version is refused.
-STATE_VERSION = 2
-
-#: Accuracies, which may be percentages.
-_ACCURACIES = ("train_acc", "val_acc")
+STATE_VERSION = 3
 
 
 class GrokMonitor:
@@ -81,16 +71,12 @@ class GrokMonitor:
         check_max_false_abort(max_false_abort)
         self.classifier = load_classifier(classifier)
         self.max_false_abort = max_false_abort
-        self._model = look_model(self.classifier)
         self._verdicts: list[Verdict] = []
         self._n_seen = 0
-        self._sums = {name: Sums(name) for name in PROFILED}
-        #: The same of a hundredth of each accuracy, for a run of which they are percentages.
-        self._hundredths = {name: Sums(name) for name in _ACCURACIES}
+        self._recording = Recording()
         self._last = dict.fromkeys(PROFILED, -1)
         self._validation: float | None = None
         self._reads: Reads | None = None
-        self._percent = False
         self.set_budget(budget)
 
     @property
@@ -142,8 +128,11 @@ class GrokMonitor:
     def prepare(self) -> None:
         """Do once what a look does, so that the first is no slower than the others."""
         if self.next_look is not None:
-            levels = np.zeros((len(PROFILED), N_LEVELS))
-            judge_look(self._model, levels, 0, reads=PROFILED, budget=self.budget)
+            recording = Recording()
+            for channel in PROFILED:
+                recording.take(channel, np.arange(400), np.ones(400))
+            row = recording.columns([0], self.budget)[0]
+            judge(self.classifier, row, 0, reads=READABLE, budget=self.budget)
 
     # ---------------------------------------------------------------- what a run tells
 
@@ -190,21 +179,18 @@ class GrokMonitor:
         values : ndarray, shape (n,)
             Accuracies as shares of 1, or all of the run as percentages.
         """
-        if channel not in self._sums:
+        if channel not in PROFILED:
             return
         later = steps > self._last[channel]
         if not later.any():
             return
         steps, values = steps[later], values[later]
         self._last[channel] = int(steps[-1])
-        self._sums[channel].take(steps, values)
-        if channel in self._hundredths:
-            self._hundredths[channel].take(steps, values / 100)
-            self._percent |= bool(np.any(values > PERCENT_ABOVE))
+        self._recording.take(channel, steps, values)
 
-    def recall(self, sums: Mapping[str, Sums]) -> None:
+    def recall(self, recording: Recording) -> None:
         """Take what was kept of a run before, in the place of what was taken so far."""
-        self._sums |= sums
+        self._recording = recording
 
     def saw_validation(self, value: float | None) -> None:
         """Take the latest value of the metric that the classifier's rule names.
@@ -214,7 +200,7 @@ class GrokMonitor:
         right in 1 % of the cases. None means that there is no value.
         """
         self._validation = None if value is None else float(value)
-        self._percent |= value is not None and float(value) > PERCENT_ABOVE
+        self._recording.percent |= value is not None and float(value) > PERCENT_ABOVE
 
     def saw_evaluation(
         self, loss: float | None, accuracy: float | None, step: int | None = None
@@ -241,7 +227,7 @@ class GrokMonitor:
 
     def saw_percentages(self) -> None:
         """Take note that this run's accuracies are percentages."""
-        self._percent = True
+        self._recording.percent = True
 
     def trained_on(self, since: int, step: int) -> None:
         """Take note that the run went on from one of the trainer's steps, at the last look."""
@@ -251,7 +237,7 @@ class GrokMonitor:
     def generalised(self) -> str | None:
         """A sentence, if the latest validation metric shows that the run has generalised."""
         value, rule = self._validation, self.classifier.rule
-        if value is not None and self._percent and rule.metric in _ACCURACIES:
+        if value is not None and self._recording.percent and rule.metric in ACCURACIES:
             value /= 100
         return left_alone(rule, value)
 
@@ -311,27 +297,24 @@ class GrokMonitor:
         return verdicts
 
     @property
-    def sums(self) -> dict[str, Sums]:
-        """What is kept of each channel, accuracies as shares of 1."""
-        return {**self._sums, **self._hundredths} if self._percent else dict(self._sums)
+    def recording(self) -> Recording:
+        """What is kept of the run."""
+        return self._recording
 
     def _judged(self, look: int) -> Verdict:
-        bins = {name: sums.bins() for name, sums in self.sums.items()}
-        levels = profiles(bins, [look])
-        reads = self._reads or read_by(levels)[0]
-        end = N_LEVELS + BINS_A_LOOK * look
-        n_evaluations = max(
-            int(bins[name].count[bins[name].index < end].sum()) for name in VALIDATION
-        )
+        row = self._recording.columns([look], self.budget)[0]
+        (readable,) = read_by(row[None])
+        reads = self._reads or self.classifier.reads(readable, self.max_false_abort)
+        n_evaluations = max(self._recording.n_samples(channel, look) for channel in VALIDATION)
         if self._reads is None and self._policy.settles(
-            reads,
+            readable,
             awaits=n_evaluations > 0,
-            stops=self._model.threshold(reads, self.max_false_abort) is not None,
+            stops=self.classifier.threshold(reads, self.max_false_abort) is not None,
         ):
             self._reads = reads
-        verdict = judge_look(
-            self._model,
-            levels[0],
+        verdict = judge(
+            self.classifier,
+            row,
             look,
             reads=reads if LOSS in reads else (LOSS,),
             budget=self.budget,
@@ -351,10 +334,8 @@ class GrokMonitor:
             "version": STATE_VERSION,
             "n_seen": self._n_seen,
             "budget": self.budget,
-            "sums": {name: sums.state() for name, sums in self._sums.items()},
-            "hundredths": {name: sums.state() for name, sums in self._hundredths.items()},
+            "recording": self._recording.state(),
             "last": dict(self._last),
-            "percent": self._percent,
             "validation": self._validation,
             "reads": None if self._reads is None else list(self._reads),
             "verdicts": [verdict_to_dict(verdict) for verdict in self._verdicts],
@@ -374,12 +355,8 @@ class GrokMonitor:
         self._verdicts = [Verdict(**fields_of) for fields_of in state["verdicts"]]
         if self._verdicts:
             self._policy = LookPolicy(int(state["budget"]))
-        for name, sums in self._sums.items():
-            sums.restore(state["sums"][name])
-        for name, sums in self._hundredths.items():
-            sums.restore(state["hundredths"][name])
+        self._recording.restore(state["recording"])
         self._last = {name: int(state["last"][name]) for name in PROFILED}
-        self._percent = bool(state["percent"])
         self._validation = state["validation"]
         self._reads = None if state["reads"] is None else tuple(state["reads"])
         self._n_seen = int(state["n_seen"])
@@ -392,22 +369,6 @@ def check_state(state: Mapping[str, Any]) -> None:
             "the state of this run in the checkpoint was written by another version of "
             "grokpredict; the run is trained on without looks"
         )
-
-
-def look_model(classifier: GrokClassifier) -> LookModel:
-    """Return the model that takes all looks.
-
-    Raises
-    ------
-    ValueError
-        If the classifier has none, for lack of runs with validation in its training.
-    """
-    if classifier.looks is None:
-        raise ValueError(
-            "this classifier cannot look at a run: too few of its training runs had a validation "
-            "loss or accuracy; train it again on runs that have one"
-        )
-    return classifier.looks
 
 
 def _unsettled(verdict: Verdict) -> Verdict:

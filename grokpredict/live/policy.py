@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from grokpredict.features.profile import LOOKS, looks_before
-from grokpredict.model.reading import VALIDATION, Reads
+from grokpredict.model.channels import VALIDATION, Reads
 from grokpredict.model.verdict import Verdict
 from grokpredict.runs.labels import LabelRule
 

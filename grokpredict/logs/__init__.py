@@ -5,7 +5,8 @@ A format is a module with ``recognises(path)`` and ``read(path, columns)``, list
 is written in ``docs/formats.md``.
 """
 
-from grokpredict.logs.bundle import read_bundle, write_bundle
+from grokpredict.logs.bundle import read_bundle
+from grokpredict.logs.bundle_writer import write_bundle
 from grokpredict.logs.columns import Columns
 from grokpredict.logs.errors import LogError
 from grokpredict.logs.hparams import read_hparams

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from grokpredict.logs.axis import axis_of
+from grokpredict.logs.cells import Numbers, filled
 from grokpredict.logs.columns import Columns, normalised
 from grokpredict.logs.counting import Axis
 from grokpredict.logs.curves import curve_of, from_even_steps, in_shares
@@ -16,7 +17,7 @@ from grokpredict.logs.errors import LogError
 from grokpredict.logs.missing import evaluations_once, without_missing
 from grokpredict.logs.plan import EpochLength, planned, row_length
 from grokpredict.logs.rows import interleaved, runs_of, tidied
-from grokpredict.logs.table import Series, Table, is_nothing, numbers, settings
+from grokpredict.logs.table import Series, Table, numbers, settings
 from grokpredict.logs.wide import Part, wide
 from grokpredict.runs.configuration import Configuration, plain_keys
 from grokpredict.runs.curve import Curve, FloatArray, IntArray
@@ -114,7 +115,7 @@ def _of_part(
         if several is not None:
             return several
     values, repeated = evaluations_once(
-        values, _rows_between_evaluations(configuration, axis.steps[losses])
+        values, _rows_between_evaluations(configuration, axis.steps[losses[:2]])
     )
     curves = {
         channel: _curve(table, axis, *samples, channel, name) for channel, samples in values.items()
@@ -154,21 +155,24 @@ def _rates(table: Table, used: set[str]) -> dict[str, Any]:
         if column in used or not (monitored or normalised(column) in ("lr", "learning_rate")):
             continue
         try:
-            rates = [float(cell) for cell in cells if not is_nothing(cell)]
+            values = (cells if isinstance(cells, Numbers) else filled(cells)).values
         except (TypeError, ValueError, OverflowError):
             continue
-        rates = [rate for rate in rates if np.isfinite(rate) and rate > 0]
-        if rates and "learning_rate" not in logged:
-            logged["learning_rate"] = max(rates)
+        rates = values[np.isfinite(values) & (values > 0)]
+        if rates.size and "learning_rate" not in logged:
+            logged["learning_rate"] = float(rates.max())
         if monitored and "optimizer" not in logged:
             logged["optimizer"] = monitored["optimizer"]
     return logged
 
 
 def _rows_between_evaluations(hparams: Mapping[str, Any], steps: FloatArray) -> int | None:
-    """Return after how many rows the configuration says that evaluations were made."""
+    """Return after how many rows the configuration says that evaluations were made.
+
+    ``steps`` are those of the first two losses.
+    """
     every = row_length({key: value for key, value in plain_keys(hparams).items() if "eval" in key})
-    gaps = np.diff(steps[:2])
+    gaps = np.diff(steps)
     if every is None or not gaps.size or not gaps[0] > 0 or every[1] % gaps[0]:
         return None
     return int(every[1] // gaps[0])
@@ -177,14 +181,14 @@ def _rows_between_evaluations(hparams: Mapping[str, Any], steps: FloatArray) -> 
 def _curve(
     table: Table, axis: Axis, rows: IntArray, values: FloatArray, channel: str, name: str
 ) -> Curve:
-    steps = axis.steps[rows]
+    steps = table.at(rows, axis.steps)
     lost = np.flatnonzero(np.isnan(steps))
     if lost.size:
         raise LogError(
             f"a row with a value must have a step, line {table.line(int(rows[lost[0]]))} "
             f"of {name} has none"
         )
-    back = np.flatnonzero(np.diff(steps) < 0)
+    back = np.flatnonzero(steps[1:] < steps[:-1])
     if back.size:
         row = int(rows[back[0] + 1])
         raise LogError(

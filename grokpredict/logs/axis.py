@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from grokpredict.logs.cells import Numbers, is_nothing
 from grokpredict.logs.columns import (
     CALLS,
     EPOCH_NAMES,
@@ -27,7 +28,7 @@ from grokpredict.logs.plan import (
     epoch_length,
     number,
 )
-from grokpredict.logs.table import Table, is_nothing, is_text, numbers
+from grokpredict.logs.table import Table, is_text, numbers
 from grokpredict.runs.configuration import plain_keys
 from grokpredict.runs.curve import MAX_STEP, FloatArray, IntArray
 
@@ -51,9 +52,15 @@ class _Log:
     def counts(self, column: str) -> FloatArray:
         """Return a column as counts, NaN where a row does not tell."""
         rows, values = numbers(self.table, column, self.name)
+        if rows is self.table.every_row:
+            return values
         counts = np.full(self.table.n_rows, np.nan)
         counts[rows] = values
         return counts
+
+    def of_losses(self, counts: FloatArray) -> FloatArray:
+        """Return the counts in the rows with a loss."""
+        return self.table.at(self.losses, counts)
 
 
 def axis_of(
@@ -96,7 +103,7 @@ def axis_of(
         note = f"{shown} is taken for the optimiser step; name another with --step-column"
         return _counted(log, index, columns.step_unit or "step", note)
     epoch = next((spelled[title] for title in EPOCH_NAMES if title in spelled), None)
-    if epoch is not None and _goes_up(log.counts(epoch)[losses]):
+    if epoch is not None and _goes_up(log.of_losses(log.counts(epoch))):
         return _counted(log, epoch, columns.step_unit or "epoch")
     if CALLS in header:
         return _of_calls(log)
@@ -108,14 +115,15 @@ def _bare(name: str) -> str:
 
 
 def _is_empty(table: Table, column: str) -> bool:
-    return all(map(is_nothing, table.columns[column]))
+    cells = table.columns[column]
+    return not cells.values.size if isinstance(cells, Numbers) else all(map(is_nothing, cells))
 
 
 def _is_step(log: _Log, column: str) -> bool:
     """Say whether an index counts something else than the rows."""
     if is_text(log.table.columns[column]):
         return False
-    counts = log.counts(column)[log.losses]
+    counts = log.of_losses(log.counts(column))
     rows = np.arange(log.table.n_rows, dtype=float)[log.losses]
     return (
         _goes_up(counts)
@@ -125,7 +133,9 @@ def _is_step(log: _Log, column: str) -> bool:
 
 
 def _goes_up(counts: FloatArray) -> bool:
-    return counts.size > 1 and bool(np.all(np.isfinite(counts)) and np.all(np.diff(counts) > 0))
+    return counts.size > 1 and bool(
+        np.all(np.isfinite(counts)) and np.all(counts[1:] > counts[:-1])
+    )
 
 
 def _stepped(log: _Log, column: str, spelled: Mapping[str, str]) -> Axis:
@@ -177,15 +187,19 @@ def _counted(log: _Log, column: str, unit: str, note: str = "") -> Axis:
     """Take a column, converted from its unit."""
     counts = log.counts(column)
     notes = (note,) if note else ()
-    of_losses = counts[log.losses]
-    finite = of_losses[np.isfinite(of_losses)]
+    finite = log.of_losses(counts)
+    if not np.isfinite(finite).all():
+        finite = finite[np.isfinite(finite)]
     if finite.size > 1 and np.all(finite == finite[0]):
         raise LogError(
             f"every loss of {log.name} has the same number, {finite[0]:g}, in column {column!r}: "
             "no steps were logged; name another column with --step-column, or log the step"
         )
     if unit == "epoch":
-        return _of_epochs(log, column, counts)
+        return _of_epochs(log, column, counts, epoch_length(log.hparams))
+    if unit.isdecimal() and normalised(column) in EPOCH_NAMES:
+        length = EpochLength(int(unit), f"--step-unit {unit}")
+        return _of_epochs(log, column, counts, length)
     _check(log, column, counts)
     if unit.isdecimal():
         return Axis(
@@ -201,7 +215,7 @@ def _counted(log: _Log, column: str, unit: str, note: str = "") -> Axis:
 
 def _check(log: _Log, column: str, counts: FloatArray) -> None:
     rows, values = numbers(log.table, column, log.name)
-    bad = np.flatnonzero(~((values >= 0) & (values <= MAX_STEP) & (values == np.floor(values))))
+    bad = np.flatnonzero(~((values >= 0) & (values <= MAX_STEP) & (values == np.trunc(values))))
     if bad.size:
         raise LogError(
             f"a step must be a whole number from 0 up, line {log.table.line(int(rows[bad[0]]))} of "
@@ -209,9 +223,8 @@ def _check(log: _Log, column: str, counts: FloatArray) -> None:
         )
 
 
-def _of_epochs(log: _Log, column: str, epochs: FloatArray) -> Axis:
+def _of_epochs(log: _Log, column: str, epochs: FloatArray, length: EpochLength | None) -> Axis:
     """Take epochs: converted where their length is known, else in epochs if the budget is."""
-    length = epoch_length(log.hparams)
     if length is None:
         return _unconverted(log, column, epochs)
     finite = epochs[np.isfinite(epochs)]
@@ -250,7 +263,7 @@ def _of_calls(log: _Log) -> Axis:
     gaps = np.diff(calls[np.isfinite(calls)])
     if gaps.size and np.all(gaps <= 1):
         return _of_rows(log, "call")
-    apart = np.diff(calls[log.losses])
+    apart = np.diff(log.of_losses(calls))
     usual = float(np.median(apart)) if apart.size else 1.0
     if usual < _CALLS_A_STEP and not (usual == 1 and np.mean(apart == 1) > 0.5):
         raise LogError(

@@ -13,8 +13,9 @@ A file with one run may hold one-dimensional arrays.
 
 A *compact* bundle, for publishing, holds in place of ``train_loss`` an array
 ``train_loss_delta`` of int32: the differences along the steps between the bits that
-:func:`round_mantissa` keeps. A smooth loss shrinks to a third of its size. Numpy alone gets it
-back: ``(np.cumsum(delta, axis=1).astype(np.uint32) << 11).view(np.float32)``.
+:func:`~grokpredict.logs.mantissa.round_mantissa` keeps. A smooth loss shrinks to a third of its
+size. Numpy alone gets it back:
+``(np.cumsum(delta, axis=1).astype(np.uint32) << 11).view(np.float32)``.
 """
 
 from __future__ import annotations
@@ -22,22 +23,22 @@ from __future__ import annotations
 import json
 import os
 import zipfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
-from grokpredict._util.atomic import replacing
 from grokpredict._util.npz import NUMBERS, read_arrays
 from grokpredict._util.opening import unpacked_limit
 from grokpredict.logs.arrays import MAX_RUNS, sweep_of_arrays
 from grokpredict.logs.assembly import make_run
 from grokpredict.logs.columns import Columns
 from grokpredict.logs.curves import in_shares, is_percent
-from grokpredict.logs.errors import LogError
+from grokpredict.logs.errors import LogError, refusing
 from grokpredict.logs.hparams import hparams_beside
+from grokpredict.logs.mantissa import undo_deltas
 from grokpredict.logs.source import opened
 from grokpredict.runs.curve import Curve
 from grokpredict.runs.run import CHANNELS, Run
@@ -45,48 +46,8 @@ from grokpredict.runs.sweep import LeftOut, Sweep
 
 NAME = "bundle"
 
-#: Explicit bits of the mantissa that a bundle keeps: values are right to one part in 2 ** 13.
-MANTISSA_BITS = 12
-
 #: Arrays of a file: those of a bundle, and some that are not read.
 MAX_ARRAYS = 1000
-
-_DROPPED_BITS = 23 - MANTISSA_BITS
-_ZIP_EPOCH = (1980, 1, 1, 0, 0, 0)
-
-
-def round_mantissa(values: ArrayLike, kept: int = MANTISSA_BITS) -> NDArray[np.float32]:
-    """Round to the nearest float32 with so many bits after the leading one.
-
-    Parameters
-    ----------
-    values : array_like
-        Any shape. NaN and infinity stay what they are, what exceeds float32 becomes infinite.
-    kept : int
-        Bits of the mantissa, from 1 to 22.
-
-    Returns
-    -------
-    ndarray of float32, same shape
-        Relative error at most 2 ** -(kept + 1) for values above 1.2e-38. The zero bits at the end
-        are what lets a compressor work on it.
-
-    Examples
-    --------
-    >>> float(round_mantissa(1 / 3))
-    0.33331298828125
-    """
-    with np.errstate(over="ignore"):
-        rounded = np.array(values, dtype=np.float32, order="C")
-    flat = rounded.reshape(-1)
-    finite = np.isfinite(flat)
-    bits = flat.view(np.uint32)[finite]
-    dropped = 23 - kept
-    half = np.uint32((1 << (dropped - 1)) - 1)
-    bits += half + ((bits >> np.uint32(dropped)) & np.uint32(1))
-    bits &= np.uint32(0xFFFFFFFF << dropped & 0xFFFFFFFF)
-    flat[finite] = bits.view(np.float32)
-    return rounded
 
 
 def recognises(path: Path) -> bool:
@@ -107,108 +68,6 @@ def _is_bundle(arrays: Mapping[str, NDArray[Any]]) -> bool:
     return "train_loss" in arrays and any(
         name in arrays for name in ("train_loss_steps", "n_steps", "hparams", "names")
     )
-
-
-def write_bundle(
-    path: str | os.PathLike[str],
-    *,
-    channels: Mapping[str, tuple[ArrayLike, ArrayLike]],
-    n_steps: ArrayLike | None = None,
-    hparams: Sequence[Mapping[str, Any]] | None = None,
-    names: Sequence[str] | None = None,
-    compact: bool = False,
-    bits: int = MANTISSA_BITS,
-) -> None:
-    """Write runs into one compressed file, wholly or not at all.
-
-    Parameters
-    ----------
-    path : path-like
-        Replaced in one go once everything is on disk.
-    channels : mapping of str to (steps, values)
-        Steps of shape (n,), values of shape (n_runs, n), padded with NaN. Values are stored as
-        :func:`round_mantissa` leaves them.
-    n_steps : array_like of int, shape (n_runs,), optional
-        Optimiser steps that each run made. Padding begins at that step for the training loss,
-        which belongs to the update that would follow, and after it for the other channels.
-    hparams : sequence of mapping, optional
-        The configuration of each run; ``max_steps`` in it is the planned budget.
-    names : sequence of str, optional
-        A name for each run.
-    compact : bool
-        Store differences, at no further loss; about a third of the size for smooth losses.
-    bits : int
-        Bits of the mantissa that are kept, at most :data:`MANTISSA_BITS`.
-
-    Raises
-    ------
-    ValueError
-        If a channel is unknown, ``train_loss`` is missing or shapes do not agree.
-    """
-    if not 1 <= bits <= MANTISSA_BITS:
-        raise ValueError(f"bits must be from 1 to {MANTISSA_BITS}, got {bits}")
-    arrays = _members(channels, n_steps, hparams, names, bits)
-    if compact:
-        for name in channels:
-            arrays[f"{name}_delta"] = _deltas(arrays.pop(name))
-    with replacing(Path(path)) as file, zipfile.ZipFile(file, "w") as archive:
-        for name, array in arrays.items():
-            # A fixed date makes equal runs equal files.
-            member = zipfile.ZipInfo(f"{name}.npy", date_time=_ZIP_EPOCH)
-            member.compress_type = zipfile.ZIP_LZMA
-            with archive.open(member, "w", force_zip64=True) as out:
-                np.lib.format.write_array(cast(Any, out), array, allow_pickle=False)
-
-
-def _deltas(rounded: NDArray[np.float32]) -> NDArray[np.int32]:
-    kept = (rounded.view(np.uint32) >> np.uint32(_DROPPED_BITS)).astype(np.int32)
-    deltas: NDArray[np.int32] = np.diff(kept, axis=1, prepend=np.int32(0))
-    return deltas
-
-
-def _undo_deltas(deltas: NDArray[Any]) -> NDArray[np.float32]:
-    kept = np.cumsum(deltas, axis=-1, dtype=np.int64).astype(np.uint32)
-    values: NDArray[np.float32] = (kept << np.uint32(_DROPPED_BITS)).view(np.float32)
-    return values
-
-
-def _members(
-    channels: Mapping[str, tuple[ArrayLike, ArrayLike]],
-    n_steps: ArrayLike | None,
-    hparams: Sequence[Mapping[str, Any]] | None,
-    names: Sequence[str] | None,
-    bits: int,
-) -> dict[str, NDArray[Any]]:
-    if "train_loss" not in channels:
-        raise ValueError("a bundle must hold train_loss, got " + (", ".join(channels) or "nothing"))
-    arrays: dict[str, NDArray[Any]] = {}
-    n_runs = np.asarray(channels["train_loss"][1]).shape[0]
-    for name, (steps, values) in channels.items():
-        if name not in CHANNELS:
-            raise ValueError(f"a channel must be one of {', '.join(CHANNELS)}, got {name!r}")
-        grid, table = np.asarray(steps, dtype=np.int64), np.asarray(values)
-        if grid.ndim != 1 or table.shape != (n_runs, grid.size):
-            raise ValueError(
-                f"{name} must have shape (n_runs, n_steps) = ({n_runs}, {grid.size}), "
-                f"got {table.shape}"
-            )
-        arrays[name] = round_mantissa(table, bits)
-        arrays[f"{name}_steps"] = grid
-    if n_steps is not None:
-        arrays["n_steps"] = np.asarray(n_steps, dtype=np.int64)
-    if hparams is not None:
-        lines = [json.dumps(dict(settings), default=_jsonable) for settings in hparams]
-        arrays["hparams"] = np.array(lines, dtype=np.str_)
-    if names is not None:
-        arrays["names"] = np.array(list(names), dtype=np.str_)
-    for name in ("n_steps", "hparams", "names"):
-        if name in arrays and arrays[name].shape != (n_runs,):
-            raise ValueError(f"{name} must have shape ({n_runs},), got {arrays[name].shape}")
-    return arrays
-
-
-def _jsonable(value: Any) -> Any:
-    return value.item() if isinstance(value, np.generic) else str(value)
 
 
 def read_bundle(path: str | os.PathLike[str]) -> Sweep:
@@ -279,17 +138,15 @@ def _load(path: str | os.PathLike[str]) -> dict[str, NDArray[Any]]:
         if not zipfile.is_zipfile(file):
             raise LogError(f"a bundle must be an .npz file that numpy can read, {path} is not")
         limit = unpacked_limit(os.fstat(file.fileno()).st_size)
-        try:
-            arrays: dict[str, NDArray[Any]] = read_arrays(
+        arrays: dict[str, NDArray[Any]] = {}
+        with refusing(f"{path} cannot be read as an .npz bundle"):
+            arrays |= read_arrays(
                 file, max_bytes=limit, max_members=MAX_ARRAYS, kinds=f"{NUMBERS}U"
             )
-        # numpy, zipfile and the decompressors each raise their own kinds on a damaged file.
-        except Exception as error:
-            raise LogError(f"{path} cannot be read as an .npz bundle: {error}") from error
     for name in CHANNELS:
         deltas = arrays.pop(f"{name}_delta", None)
         if deltas is not None and deltas.dtype.kind == "i" and name not in arrays:
-            arrays[name] = _undo_deltas(deltas)
+            arrays[name] = undo_deltas(deltas)
     return arrays
 
 

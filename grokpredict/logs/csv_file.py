@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-import csv
-import io
-import re
 from collections.abc import Sequence
-from operator import itemgetter
+from itertools import chain
 from pathlib import Path
+from typing import Any
+
+import numpy as np
 
 from grokpredict.logs.assembly import sweep_of_table
+from grokpredict.logs.cells import Gathered, Lines, same
 from grokpredict.logs.columns import STEP_NAMES, Columns, normalised
+from grokpredict.logs.csv_text import blocks_of, breaks_off
 from grokpredict.logs.errors import LogError
-from grokpredict.logs.hparams import hparams_beside, plain_value
-from grokpredict.logs.source import STDIN, read_text, shown, suffix
-from grokpredict.logs.table import Table, is_nothing, is_number
+from grokpredict.logs.hparams import hparams_beside
+from grokpredict.logs.source import STDIN, Text, open_text, shown, suffix
+from grokpredict.logs.table import Table, constant, is_number
 from grokpredict.runs.sweep import Sweep
 
 NAME = "CSV"
@@ -26,23 +28,23 @@ def recognises(path: Path) -> bool:
 
 
 def read(path: Path, columns: Columns) -> Sweep:
-    """Read the one run of a file; see :mod:`grokpredict.logs` for the rules."""
-    return read_parsed(read_text(path), path, columns, shown(path))
+    """Read the runs of a file; see :mod:`grokpredict.logs` for the rules."""
+    return read_parsed(open_text(path), path, columns, shown(path))
 
 
-def read_parsed(text: str, path: Path, columns: Columns, name: str) -> Sweep:
-    """Read a run from the text of a file, with the configuration that lies beside ``path``."""
+def read_parsed(text: Text, path: Path, columns: Columns, name: str) -> Sweep:
+    """Read runs from the text of a file, with the configuration that lies beside ``path``."""
     table, remarks = parse(text, name)
     hparams = {} if path == STDIN else hparams_beside(path)
     return sweep_of_table(table, columns, hparams, name, remarks)
 
 
-def parse(text: str, name: str) -> tuple[Table, list[str]]:
+def parse(text: Text, name: str) -> tuple[Table, list[str]]:
     """Split a text into columns of cells.
 
     Parameters
     ----------
-    text : str
+    text : Text
         With a header, or a single column of numbers without one, which is the loss then.
         Delimiter: the comma, semicolon or tab that the first line has most of.
     name : str
@@ -59,160 +61,98 @@ def parse(text: str, name: str) -> tuple[Table, list[str]]:
     LogError
         If a row has more or fewer cells than the header.
     """
-    first = text.lstrip("\r\n").partition("\n")[0]
-    delimiter = max(",;\t", key=first.count)
-    columns = _split_at_once(text, delimiter, first.count(delimiter) + 1)
-    if columns is None:
-        columns = _split_by_rows(text, delimiter, name)
-    header = [column[0].strip() for column in columns]
-    headless = len(header) == 1 and is_number(header[0])
-    if headless:
+    blocks = iter(blocks_of(text, name))
+    first, lines = next(blocks)
+    header = [column[0].strip() for column in first]
+    if len(header) == 1 and is_number(header[0]):
         header = ["loss"]
     elif all(map(is_number, header)):
+        begin = ",".join(header)
         raise LogError(
             f"a CSV file with several columns must have a header with their names, {name} "
-            f"begins with {first.strip()[:40]!r}"
+            f"begins with {begin[:40]!r}"
         )
-    before = 0 if headless else 1
-    kept, remarks = _whole_rows([column[before:] for column in columns], header, text)
-    cells: dict[str, list[str]] = {}
-    twice = set()
-    for title, column in zip(header, kept[1], strict=True):
-        if title in cells and cells[title] != column:
-            twice.add(title)
-        cells.setdefault(title, column)
-    table = Table(
-        cells,
-        lambda row: _line_of(text, delimiter, int(kept[0][row]) + before),
-        _constants(cells),
-        frozenset(twice),
-    )
-    return table, remarks
+    else:
+        first, lines = [column[1:] for column in first], lines[1:]
+    rows = _Rows(header)
+    for block in chain([(first, lines)], blocks):
+        rows.add(*block)
+    return rows.table(ends_in_line=text.ends_in_line), rows.remarks
 
 
-def _whole_rows(
-    columns: list[list[str]], header: list[str], text: str
-) -> tuple[tuple[Sequence[int], list[list[str]]], list[str]]:
-    """Leave out headers in the middle, and a last row that breaks off in its last number.
+class _Rows:
+    """The rows of a file, gathered block by block, but for those that say nothing new.
 
-    Returns
-    -------
-    kept : (sequence of int, list of list of str)
-        The numbers of the rows that stay, and their cells.
+    Attributes
+    ----------
     remarks : list of str
+        What was left out.
     """
-    rows: Sequence[int] = range(len(columns[0]))
-    remarks = []
-    again: set[int] = set()
-    if header[0] and header[0] in map(str.strip, columns[0]):
-        again = {i for i in rows if [column[i].strip() for column in columns] == header}
-    if again:
-        rows = [i for i in rows if i not in again]
-        remarks.append(
-            "the header is repeated in the middle of the file, as after a resume; where steps are "
-            "repeated, the later rows count"
-        )
-        rows = _resumed(columns, header, rows)
-    if not text.endswith(("\n", "\r")) and len(rows) > 1 and _breaks_off(columns[-1], rows):
-        rows = rows[:-1]
-        remarks.append("its last line breaks off in the last number and is not read")
-    if len(rows) == len(columns[0]):
-        return (rows, columns), remarks
-    return (rows, [[column[i] for i in rows] for column in columns]), remarks
 
+    def __init__(self, header: list[str]) -> None:
+        self.remarks: list[str] = []
+        self._header = header
+        self._columns = [Gathered() for _ in header]
+        self._lines = Lines()
+        self._again = False
+        self._last: tuple[list[list[str]], Sequence[int]] | None = None
 
-def _resumed(columns: list[list[str]], header: list[str], rows: list[int]) -> list[int]:
-    """Drop the rows that a resumed run wrote once more."""
-    at = next((i for i, name in enumerate(header) if normalised(name) in STEP_NAMES), None)
-    if at is None or not all(is_number(columns[at][i]) for i in rows):
-        return rows
-    kept: list[int] = []
-    for i in rows:
-        step = float(columns[at][i])
-        while kept and float(columns[at][kept[-1]]) > step:
-            kept.pop()
-        kept.append(i)
-    return kept
+    def add(self, columns: list[list[str]], lines: Sequence[int]) -> None:
+        """Add the rows of a block."""
+        if self._last is not None:
+            self._keep(*self._last)
+        self._last = columns, lines
 
+    def _keep(self, columns: list[list[str]], lines: Sequence[int]) -> None:
+        name = self._header[0]
+        if name and name in map(str.strip, columns[0]):
+            cells = zip(*columns, strict=True)
+            kept = [i for i, row in enumerate(cells) if [*map(str.strip, row)] != self._header]
+            if len(kept) < len(lines):
+                self._again = True
+                columns = [[column[i] for i in kept] for column in columns]
+                lines = [lines[i] for i in kept]
+        for gathered, column in zip(self._columns, columns, strict=True):
+            gathered.add(column)
+        self._lines.add(lines)
 
-def _breaks_off(column: list[str], rows: Sequence[int]) -> bool:
-    """Say whether the last number of a file without an end of line lacks digits.
-
-    A number that was cut is written in another way than those above it: it is shorter than any,
-    or has no exponent where all have one. ``1.2345678e-05`` cut to ``1.2345678`` is a number too.
-    """
-    last = column[rows[-1]].strip()
-    if is_nothing(last):
-        return False
-    if not is_number(last):
-        return re.match(r"[-+]?[\d.]+[eE]?[-+]?$|[-+]?(n|na|i|in)$", last) is not None
-    others = [column[i].strip() for i in rows[:-1]]
-    others = [cell for cell in others if is_number(cell)]
-    if len(others) < _FEW:
-        return False
-    lacks = sum(_written(cell) == _written(last) for cell in others) == 0
-    return lacks or len(last) < min(map(len, others))
-
-
-#: Numbers above one from which it can be told how a column is written.
-_FEW = 8
-
-
-def _written(cell: str) -> tuple[bool, bool]:
-    return "e" in cell.lower(), "." in cell
-
-
-def _split_at_once(text: str, delimiter: str, n_columns: int) -> list[list[str]] | None:
-    """Return the columns of a text of full rows without quotes; None for another.
-
-    Four times as fast as the csv module.
-    """
-    text = text.replace("\r\n", "\n").strip("\n")
-    if '"' in text or "\r" in text or "\n\n" in text:
-        return None
-    # The end of a row becomes a cell: all rows are full if every so many cells there is one.
-    cells = text.replace("\n", f"{delimiter}\n{delimiter}").split(delimiter)
-    n_ends = text.count("\n")
-    if len(cells) != (n_columns + 1) * (n_ends + 1) - 1:
-        return None
-    if cells[n_columns :: n_columns + 1].count("\n") != n_ends:
-        return None
-    return [cells[i :: n_columns + 1] for i in range(n_columns)]
-
-
-def _split_by_rows(text: str, delimiter: str, name: str) -> list[list[str]]:
-    try:
-        rows = [row for row in csv.reader(io.StringIO(text), delimiter=delimiter) if row]
-    except csv.Error as error:
-        raise LogError(f"{name} cannot be read as CSV: {error}") from error
-    n_columns = len(rows[0])
-    if len(rows) > 1 and len(rows[-1]) < n_columns and not text.endswith("\n"):
-        rows.pop()  # a run that was killed in the middle of a line
-    for number, row in enumerate(rows):
-        if len(row) != n_columns:
-            raise LogError(
-                f"every row must have as many cells as the header, which has {n_columns}; "
-                f"line {_line_of(text, delimiter, number)} of {name} has {len(row)}"
+    def table(self, *, ends_in_line: bool) -> Table:
+        """Return all rows, without a last one that breaks off in its last number."""
+        cut = False
+        if self._last is not None:
+            columns, lines = self._last
+            cut = not ends_in_line and len(lines) > 1 and breaks_off(columns[-1])
+            if cut:
+                columns, lines = [column[:-1] for column in columns], lines[:-1]
+            self._keep(columns, lines)
+        whole = [gathered.column() for gathered in self._columns]
+        cells: dict[str, Sequence[Any]] = {}
+        twice = set()
+        for title, column in zip(self._header, whole, strict=True):
+            if title in cells and not same(cells[title], column):
+                twice.add(title)
+            cells.setdefault(title, column)
+        table = Table(cells, self._lines.__getitem__, constant(cells), frozenset(twice))
+        if self._again:
+            self.remarks.append(
+                "the header is repeated in the middle of the file, as after a resume; where steps "
+                "are repeated, the later rows count"
             )
-    return [list(map(itemgetter(i), rows)) for i in range(n_columns)]
+            table = _resumed(table)
+        if cut:
+            self.remarks.append("its last line breaks off in the last number and is not read")
+        return table
 
 
-def _constants(cells: dict[str, list[str]]) -> dict[str, object]:
-    constants = {}
-    for title, column in cells.items():
-        if len(column) > 1 and column[0] and column.count(column[0]) == len(column):
-            constants[title] = plain_value(column[0])
-    return constants
-
-
-def _line_of(text: str, delimiter: str, row: int) -> int:
-    reader = csv.reader(io.StringIO(text), delimiter=delimiter)
-    seen = -1
-    try:
-        for cells in reader:
-            seen += bool(cells)
-            if seen == row:
-                break
-    except csv.Error:  # a cell longer than csv takes; the number of the row has to do
-        return row + 1
-    return reader.line_num
+def _resumed(table: Table) -> Table:
+    """Drop the rows that a resumed run wrote once more."""
+    title = next((name for name in table.columns if normalised(name) in STEP_NAMES), None)
+    if title is None or not all(map(is_number, table.columns[title])):
+        return table
+    kept: list[int] = []
+    steps = [float(cell) for cell in table.columns[title]]
+    for row, step in enumerate(steps):
+        while kept and steps[kept[-1]] > step:
+            kept.pop()
+        kept.append(row)
+    return table if len(kept) == table.n_rows else table.rows(np.array(kept))

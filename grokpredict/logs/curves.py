@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import cast
 
 import numpy as np
 
@@ -19,8 +20,8 @@ def curve_of(steps: FloatArray | IntArray, values: FloatArray, channel: str) -> 
     Several losses of one optimiser step are those of its micro-batches and are averaged; of
     several evaluations the last one counts.
     """
-    if steps.size < 2 or np.all(np.diff(steps) > 0):
-        return Curve(checked_counts(steps), values)
+    if steps.size < 2 or np.all(steps[1:] > steps[:-1]):
+        return Curve(cast(IntArray, steps), values)  # whole numbers, which the curve checks
     unique, start, counts = np.unique(checked_counts(steps), return_index=True, return_counts=True)
     if channel == "train_loss":
         return Curve(unique, np.add.reduceat(values, start) / counts)

@@ -6,7 +6,7 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import yaml
 
@@ -59,15 +59,18 @@ NESTED = ("hparams", "hyperparameters", "hyper_parameters", "config", "args", "p
 DEEPEST = 50
 
 
-# libyaml reads ten thousand files in a second, the Python parser in ten; both are safe.
-_Safe: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+if TYPE_CHECKING:
+    from yaml import SafeLoader as _Safe
+else:
+    # libyaml reads ten thousand files in a second, the Python parser in ten; both are safe.
+    _Safe = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
-class _PlainLoader(_Safe):  # type: ignore[misc]
-    """Safe loading that keeps what stands under an unknown tag and drops the tag.
+class _PlainLoader(_Safe):
+    """Safe loading that keeps what has an unknown tag and drops the tag.
 
     ``save_hyperparameters`` writes enums, paths and classes as ``!!python/...`` tags. Refusing
-    them would lose the learning rate that stands on the next line.
+    them would lose the learning rate that is on the next line.
     """
 
 
@@ -111,10 +114,8 @@ def read_hparams(path: str | Path) -> dict[str, Any]:
         raise
     # PyYAML raises its own kinds and, on odd keys and dates, Python's.
     except (yaml.YAMLError, RecursionError, ValueError, TypeError, AttributeError) as error:
-        told_where = " ".join(str(error).split())
-        raise LogError(
-            f"hyperparameters must be YAML or JSON, {path} is not: {told_where}"
-        ) from error
+        reason = " ".join(str(error).split())
+        raise LogError(f"hyperparameters must be YAML or JSON, {path} is not: {reason}") from error
     if settings is None:
         return {}
     if not isinstance(settings, Mapping):
@@ -172,8 +173,8 @@ def unnested(sections: Mapping[str, Any]) -> dict[str, Any]:
 
     Parameters
     ----------
-    told : mapping
-        What stands in a section keeps its name if no other section has that name too, and is
+    sections : mapping
+        What is in a section keeps its name if no other section has that name too, and is
         called ``section.name`` otherwise; ``section/name`` and ``section.name`` are taken apart
         likewise, as loggers write a section so. What the section of the optimiser says goes before
         what others say, and its class is ``optimizer``.

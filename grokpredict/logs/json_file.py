@@ -13,7 +13,7 @@ from grokpredict.logs.assembly import sweep_of_table
 from grokpredict.logs.columns import Columns, split_of
 from grokpredict.logs.errors import LogError
 from grokpredict.logs.hparams import BESIDE, hparams_beside, unnested
-from grokpredict.logs.json_lines import flat, table_of
+from grokpredict.logs.json_lines import Rows, flat
 from grokpredict.logs.source import STDIN, read_text, shown, suffix
 from grokpredict.runs.sweep import LeftOut, Sweep
 
@@ -87,8 +87,9 @@ def read_parsed(text: str, path: Path, columns: Columns, name: str) -> Sweep:
 def _read(run: _Found, columns: Columns, hparams: Mapping[str, Any], name: str, text: str) -> Sweep:
     if run.rows is None:
         return sweep_of_arrays(run.arrays, columns, hparams, name)
-    lines = range(1, len(run.rows) + 1)
-    return sweep_of_table(table_of(run.rows, lines, text), columns, hparams, name)
+    rows = Rows()
+    rows.add(run.rows, range(1, len(run.rows) + 1), text)
+    return sweep_of_table(rows.table(), columns, hparams, name)
 
 
 def _runs(

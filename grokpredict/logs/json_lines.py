@@ -10,10 +10,11 @@ from typing import Any
 
 from grokpredict.logs.arrays import sweep_of_arrays
 from grokpredict.logs.assembly import sweep_of_table
+from grokpredict.logs.cells import Gathered, Lines
 from grokpredict.logs.columns import CHANNEL_NAMES, Columns, normalised
 from grokpredict.logs.errors import LogError
 from grokpredict.logs.hparams import hparams_beside, unnested
-from grokpredict.logs.source import STDIN, read_text, shown, suffix
+from grokpredict.logs.source import STDIN, Text, open_text, shown, suffix
 from grokpredict.logs.table import Table, constant
 from grokpredict.runs.sweep import Sweep
 
@@ -26,31 +27,30 @@ def recognises(path: Path) -> bool:
 
 
 def read(path: Path, columns: Columns) -> Sweep:
-    """Read the one run of a file; see :mod:`grokpredict.logs` for the rules."""
-    return read_parsed(read_text(path), path, columns, shown(path))
+    """Read the runs of a file; see :mod:`grokpredict.logs` for the rules."""
+    return read_parsed(open_text(path), path, columns, shown(path))
 
 
-def read_parsed(text: str, path: Path, columns: Columns, name: str) -> Sweep:
-    """Read a run from the text of a file, with the configuration that lies beside ``path``."""
+def read_parsed(text: Text, path: Path, columns: Columns, name: str) -> Sweep:
+    """Read runs from the text of a file, with the configuration that lies beside ``path``."""
     hparams = {} if path == STDIN else hparams_beside(path)
-    metadata, rows, lines = parse(text, columns, name)
-    if len(rows) == 1 and any(_is_list(value) for value in rows[0].values()):
-        return sweep_of_arrays(rows[0], columns, hparams | metadata, name)
-    return sweep_of_table(table_of(rows, lines, text), columns, hparams | metadata, name)
+    metadata, table = parse(text, columns, name)
+    if table.n_rows == 1 and any(_is_list(cells[0]) for cells in table.columns.values()):
+        row = {key: cells[0] for key, cells in table.columns.items()}
+        return sweep_of_arrays(row, columns, hparams | metadata, name)
+    return sweep_of_table(table, columns, hparams | metadata, name)
 
 
 def _is_list(value: Any) -> bool:
     return isinstance(value, list) and len(value) > 1
 
 
-def parse(
-    text: str, columns: Columns, name: str
-) -> tuple[dict[str, Any], list[dict[str, Any]], list[int]]:
+def parse(text: Text, columns: Columns, name: str) -> tuple[dict[str, Any], Table]:
     """Split a text into its metadata and rows.
 
     Parameters
     ----------
-    text : str
+    text : Text
         One JSON object a line; blank lines are skipped. Objects before the first one that holds
         a known channel are metadata.
     columns : Columns
@@ -61,39 +61,48 @@ def parse(
     Returns
     -------
     metadata : dict
-    rows : list of dict
-    lines : list of int
-        The line of each row.
+    table : Table
 
     Raises
     ------
     LogError
         If a line is not a JSON object. An unfinished last line is dropped.
     """
-    numbered = [(i, line) for i, line in enumerate(text.split("\n"), 1) if line.strip()]
-    rows = _objects(numbered, name, whole=text.endswith("\n"))
-    given = {columns.loss, columns.val_acc} - {None}
-
-    def is_row(row: Mapping[str, Any]) -> bool:
-        cells = flat(row)
-        if any(key in given or normalised(key) in CHANNEL_NAMES for key in cells):
-            return True
-        # One metric a row: {"metric": "train_loss", "value": 1.0}.
-        return "value" in cells and any(
-            isinstance(value, str) and normalised(value) in CHANNEL_NAMES
-            for value in cells.values()
-        )
-
-    start = next((i for i, row in enumerate(rows) if is_row(row)), len(rows))
     metadata: dict[str, Any] = {}
-    for row in rows[:start]:
-        metadata.update(unnested(row))
-    if start == len(rows):
+    gathered = Rows()
+    line = 0
+    for block in text:
+        lines = enumerate(block.split("\n"), line + 1)
+        numbered = [(number, content) for number, content in lines if content.strip()]
+        line += block.count("\n")
+        if not numbered:
+            continue
+        known = bool(metadata) or gathered.size > 0
+        rows = _objects(numbered, name, whole=text.ends_in_line, alone=not known)
+        if not gathered.size:
+            start = next((i for i, row in enumerate(rows) if _is_row(row, columns)), len(rows))
+            for row in rows[:start]:
+                metadata.update(unnested(row))
+            rows, numbered = rows[start:], numbered[start:]
+        gathered.add(rows, [number for number, _ in numbered[: len(rows)]], block)
+    if not gathered.size:
         raise LogError(
             f"a run must have rows with the training loss, {name} has none; "
             "name its column with --loss-column"
         )
-    return metadata, rows[start:], [number for number, _ in numbered[start:]]
+    return metadata, gathered.table()
+
+
+def _is_row(row: Mapping[str, Any], columns: Columns) -> bool:
+    """Say whether an object tells of a channel, and not of the configuration."""
+    given = {columns.loss, columns.val_acc} - {None}
+    cells = flat(row)
+    if any(key in given or normalised(key) in CHANNEL_NAMES for key in cells):
+        return True
+    # One metric a row: {"metric": "train_loss", "value": 1.0}.
+    return "value" in cells and any(
+        isinstance(value, str) and normalised(value) in CHANNEL_NAMES for value in cells.values()
+    )
 
 
 def flat(row: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -109,21 +118,46 @@ def flat(row: Mapping[str, Any]) -> Mapping[str, Any]:
     return cells
 
 
-def table_of(rows: Sequence[Mapping[str, Any]], lines: Sequence[int], text: str) -> Table:
-    """Return rows as columns; names that one object has twice are marked."""
-    flats = [flat(row) for row in rows]
-    counts: Counter[str] = Counter()
-    for row in flats:
-        counts.update(row.keys())
-    # Python keeps the last value of a name that an object has twice.
-    twice = [
-        key
-        for key, number in counts.items()
-        if normalised(key) in CHANNEL_NAMES and _written(text, key) > number
-    ]
-    cells = {key: [row.get(key) for row in flats] for key in counts}
-    constants = constant(cells)
-    return Table(cells, lines.__getitem__, constants, frozenset(twice) & _doubled(text, twice))
+class Rows:
+    """Objects as columns, gathered block by block; names that one object has twice are marked.
+
+    Attributes
+    ----------
+    size : int
+        Rows so far.
+    """
+
+    def __init__(self) -> None:
+        self.size = 0
+        self._columns: dict[str, Gathered] = {}
+        self._lines = Lines()
+        self._twice: set[str] = set()
+
+    def add(self, rows: Sequence[Mapping[str, Any]], lines: Sequence[int], text: str) -> None:
+        """Add the objects of a block, with their lines and its text."""
+        flats = [flat(row) for row in rows]
+        counts: Counter[str] = Counter()
+        for row in flats:
+            counts.update(row.keys())
+        # Python keeps the last value of a name that an object has twice.
+        suspects = [
+            key
+            for key, number in counts.items()
+            if normalised(key) in CHANNEL_NAMES and _written(text, key) > number
+        ]
+        self._twice |= _doubled(text, suspects)
+        for key in counts:
+            if key not in self._columns:
+                self._columns[key] = Gathered(self.size)
+        for key, gathered in self._columns.items():
+            gathered.add([row.get(key) for row in flats])
+        self._lines.add(lines)
+        self.size += len(rows)
+
+    def table(self) -> Table:
+        """Return all rows."""
+        cells = {key: gathered.column() for key, gathered in self._columns.items()}
+        return Table(cells, self._lines.__getitem__, constant(cells), frozenset(self._twice))
 
 
 def _written(text: str, key: str) -> int:
@@ -150,7 +184,10 @@ def _doubled(text: str, keys: Sequence[str]) -> set[str]:
     return doubled
 
 
-def _objects(numbered: list[tuple[int, str]], name: str, *, whole: bool) -> list[dict[str, Any]]:
+def _objects(
+    numbered: list[tuple[int, str]], name: str, *, whole: bool, alone: bool
+) -> list[dict[str, Any]]:
+    """Return the objects of some lines; ``alone`` if none came before them."""
     try:
         # One call for the whole file is three times as fast as one a line.
         rows = json.loads("[" + ",".join(line for _, line in numbered) + "]")
@@ -163,7 +200,7 @@ def _objects(numbered: list[tuple[int, str]], name: str, *, whole: bool) -> list
         try:
             row = json.loads(line)
         except (ValueError, RecursionError) as error:
-            if number == numbered[-1][0] and not whole and rows:
+            if number == numbered[-1][0] and not whole and (rows or not alone):
                 break  # a run that was killed in the middle of a line
             raise LogError(
                 f"every line must be a JSON object, line {number} of {name} is not JSON"

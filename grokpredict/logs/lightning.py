@@ -7,7 +7,7 @@ from pathlib import Path
 
 from grokpredict.logs import csv_file
 from grokpredict.logs.columns import Columns
-from grokpredict.logs.source import read_text
+from grokpredict.logs.source import open_text
 from grokpredict.logs.watched import read_record, watched, with_metric
 from grokpredict.runs.sweep import Sweep
 
@@ -37,8 +37,8 @@ def read(path: Path, columns: Columns) -> Sweep:
     ``log_every_n_steps=50`` the first one is 49. What the callback wrote beside it is read too.
     """
     metrics = path / METRICS
-    text, record = read_text(metrics), read_record(path)
-    columns = with_metric(columns, record, text.partition("\n")[0])
+    text, record = open_text(metrics), read_record(path)
+    columns = with_metric(columns, record, text.first_line())
     sweep = csv_file.read_parsed(text, metrics, columns, str(path))
     if len(sweep.runs) != 1:
         return sweep

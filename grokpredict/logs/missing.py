@@ -9,8 +9,8 @@ import numpy as np
 
 from grokpredict.runs.curve import FloatArray, IntArray
 
-#: The rows in which a channel tells something, and what.
-Told = tuple[IntArray, FloatArray]
+#: The rows in which a channel has a value, and the values.
+Samples = tuple[IntArray, FloatArray]
 
 #: A channel with fewer values is not searched for repetitions, and is left at least as many.
 FEWEST = 20
@@ -18,12 +18,12 @@ FEWEST = 20
 VALIDATION = ("val_acc", "val_loss")
 
 
-def without_missing(samples: Mapping[str, Told], n_rows: int) -> dict[str, Told]:
+def without_missing(samples: Mapping[str, Samples], n_rows: int) -> dict[str, Samples]:
     """Drop the NaNs that mean "nothing was measured here".
 
     Parameters
     ----------
-    told : mapping of str to (rows, values)
+    samples : mapping of str to (rows, values)
         By channel.
     n_rows : int
         Of the log.
@@ -73,20 +73,20 @@ def _diverged(rows: IntArray, has: Mapping[str, np.ndarray]) -> np.ndarray:
 
 
 def evaluations_once(
-    samples: Mapping[str, Told], every: int | None
-) -> tuple[dict[str, Told], tuple[str, ...]]:
+    samples: Mapping[str, Samples], every: int | None
+) -> tuple[dict[str, Samples], tuple[str, ...]]:
     """Count an evaluation once that is repeated on every row until the next one.
 
     Parameters
     ----------
-    told : mapping of str to (rows, values)
+    samples : mapping of str to (rows, values)
         By channel.
     every : int, optional
         After how many rows the configuration says that evaluations were made.
 
     Returns
     -------
-    told : dict
+    samples : dict
         Of validation channels that are there in almost every row of the loss and only ever change
         every k rows, one row in k is kept.
     notes : tuple of str

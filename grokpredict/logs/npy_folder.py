@@ -10,7 +10,7 @@ import numpy as np
 
 from grokpredict.logs.arrays import has_loss, sweep_of_arrays
 from grokpredict.logs.columns import CHANNEL_NAMES, Columns, normalised, split_of
-from grokpredict.logs.errors import LogError
+from grokpredict.logs.errors import LogError, refusing
 from grokpredict.logs.hparams import hparams_beside
 from grokpredict.logs.source import opened
 from grokpredict.runs.run import Run
@@ -79,11 +79,5 @@ def _is_axis(name: str) -> bool:
 
 
 def _load(file: Path) -> np.ndarray[Any, Any]:
-    try:
-        with opened(file) as raw:
-            return np.asarray(np.load(raw, allow_pickle=False))
-    except LogError:
-        raise
-    # numpy raises its own kinds on a damaged header.
-    except Exception as error:
-        raise LogError(f"{file} cannot be read as a .npy file of numbers: {error}") from error
+    with refusing(f"{file} cannot be read as a .npy file of numbers"), opened(file) as raw:
+        return np.asarray(np.load(raw, allow_pickle=False))

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from grokpredict._util.opening import unpacked_limit
 from grokpredict.logs.assembly import sweep_of_table
+from grokpredict.logs.cells import Gathered
 from grokpredict.logs.columns import Columns
-from grokpredict.logs.errors import LogError
+from grokpredict.logs.errors import LogError, refusing
 from grokpredict.logs.hparams import hparams_beside
 from grokpredict.logs.needed import needed
 from grokpredict.logs.source import opened, too_large
@@ -20,6 +22,9 @@ NAME = "Parquet"
 
 _BYTES_OF_NUMBER = 8
 
+#: Rows that are turned into Python's numbers at a time.
+_ROWS = 100_000
+
 
 def recognises(path: Path) -> bool:
     """Say whether a file in a sweep folder is one of these, by its name."""
@@ -27,33 +32,34 @@ def recognises(path: Path) -> bool:
 
 
 def read(path: Path, columns: Columns) -> Sweep:
-    """Read the one run of a file. A null is nothing, a NaN is a value."""
-    parquet = needed("pyarrow.parquet", "parquet")
-    with opened(path) as raw:
-        try:
-            with parquet.ParquetFile(raw) as file:
-                schema = list(file.schema_arrow)
-                plain = {field.name: field.type for field in schema if _is_plain(field.type)}
-                names = [field.name for field in schema]
-                if any(names.count(name) > 1 for name in plain):
-                    raise LogError(f"a column must be there once, {path} has one twice")
-                size = _unpacked(file.metadata, len(plain))
-            texts = [name for name, kind in plain.items() if _is_text(kind)]
-            limit = unpacked_limit(os.fstat(raw.fileno()).st_size)
-            if size > limit:
-                raise too_large(path, size, limit)
-            raw.seek(0)
-            # A text that is repeated in every row is kept once.
-            with parquet.ParquetFile(raw, read_dictionary=texts) as file:
-                rows = file.read(columns=list(plain))
-        except LogError:
-            raise
-        # Arrow has its own kinds of error, which are not all of one family.
-        except Exception as error:
-            raise LogError(f"{path} cannot be read as Parquet: {error}") from error
-    cells: dict[str, list[Any]] = {name: _values(rows[name]) for name in plain}
+    """Read the runs of a file. A null is nothing, a NaN is a value."""
+    cells = _cells(path)
     table = Table(cells, lambda row: row + 1, constant(cells))
     return sweep_of_table(table, columns, hparams_beside(path), str(path))
+
+
+def _cells(path: Path) -> dict[str, Sequence[Any]]:
+    parquet = needed("pyarrow.parquet", "parquet")
+    with refusing(f"{path} cannot be read as Parquet"), opened(path) as raw:
+        with parquet.ParquetFile(raw) as file:
+            schema = list(file.schema_arrow)
+            plain = {field.name: field.type for field in schema if _is_plain(field.type)}
+            names = [field.name for field in schema]
+            if any(names.count(name) > 1 for name in plain):
+                raise LogError(f"a column must be there once, {path} has one twice")
+            size = _unpacked(file.metadata, len(plain))
+        texts = [name for name, kind in plain.items() if _is_text(kind)]
+        limit = unpacked_limit(os.fstat(raw.fileno()).st_size)
+        if size > limit:
+            raise too_large(path, size, limit)
+        raw.seek(0)
+        gathered = {name: Gathered() for name in plain}
+        # A text that is repeated in every row is kept once.
+        with parquet.ParquetFile(raw, read_dictionary=texts) as file:
+            for batch in file.iter_batches(_ROWS, columns=list(plain)):
+                for name, column in gathered.items():
+                    column.add(_values(batch[name]))
+    return {name: column.column() for name, column in gathered.items()}
 
 
 def _unpacked(metadata: Any, n_columns: int) -> int:
@@ -63,16 +69,13 @@ def _unpacked(metadata: Any, n_columns: int) -> int:
     return max(int(packed), _BYTES_OF_NUMBER * int(metadata.num_rows) * n_columns)
 
 
-def _values(column: Any) -> list[Any]:
-    """Return the values of a column; equal texts are one."""
+def _values(column: Any) -> Sequence[Any]:
+    """Return the values of a part of a column; equal texts are one."""
     types = needed("pyarrow.types", "parquet")
     if not types.is_dictionary(column.type):
         return list(column.to_pylist())
-    values: list[Any] = []
-    for chunk in column.chunks:
-        texts = chunk.dictionary.to_pylist()
-        values.extend(None if i is None else texts[i] for i in chunk.indices.to_pylist())
-    return values
+    texts = column.dictionary.to_pylist()
+    return [None if i is None else texts[i] for i in column.indices.to_pylist()]
 
 
 def _is_text(kind: Any) -> bool:

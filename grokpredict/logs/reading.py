@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain, islice
 from pathlib import Path
+from typing import Any
 
 from grokpredict._util.parallel import results
 from grokpredict.logs import csv_file, json_file, json_lines
@@ -16,8 +17,8 @@ from grokpredict.logs.errors import LogError
 from grokpredict.logs.formats import Format, format_of
 from grokpredict.logs.search import Search
 from grokpredict.logs.selection import named, split_name
-from grokpredict.logs.source import STDIN, read_text, shown, suffix
-from grokpredict.runs.labels import outcome
+from grokpredict.logs.source import STDIN, Text, open_text, shown, suffix
+from grokpredict.runs.labels import Outcome, outcome
 from grokpredict.runs.run import Run
 from grokpredict.runs.sweep import Findings, LeftOut, Sweep
 
@@ -200,15 +201,18 @@ def read_log(path: Path, columns: Columns) -> Sweep:
     try:
         form, sweep = _read(path, columns)
         for run in sweep.runs:
-            # What every use of a run needs fails now, and not in the middle of a sweep.
-            outcome(run)
-            run.configuration_key  # noqa: B018
+            _needed_later(run)
     except ValueError as error:  # LogError is one
         return Sweep([], [LeftOut(shown(path), str(error))])
-    except Exception as error:
+    except Exception as error:  # of whatever kind: the others must still be read
         return Sweep([], [LeftOut(shown(path), unexpected(error))])
     by_format = Findings(formats={form.NAME: len(sweep.runs)})
     return replace(sweep, findings=sweep.findings + by_format)
+
+
+def _needed_later(run: Run) -> tuple[Outcome | None, str]:
+    """Return what every use of a run needs: it fails now, and not in the middle of a sweep."""
+    return outcome(run), run.configuration_key
 
 
 def unexpected(error: Exception) -> str:
@@ -222,16 +226,23 @@ def _read(path: Path, columns: Columns) -> tuple[Format, Sweep]:
     if form not in (None, csv_file, json_lines, json_file):
         return form, form.read(path, columns)
     # The name says little (".log", ".txt", standard input); the first character says all.
-    text = read_text(path)
-    if not text.lstrip().startswith(("{", "[")):
-        return csv_file, csv_file.read_parsed(text, path, columns, shown(path))
+    text, name = open_text(path), shown(path)
+    if not text.begins_with("{", "["):
+        return csv_file, csv_file.read_parsed(text, path, columns, name)
+    if suffix(path) != ".json" and _document(text.first_line()) is not None:
+        return json_lines, json_lines.read_parsed(text, path, columns, name)
+    whole = text.whole()
+    if suffix(path) == ".json" or json_file.holds_runs(_document(whole), columns):
+        return json_file, json_file.read_parsed(whole, path, columns, name)
+    return json_lines, json_lines.read_parsed(Text([whole], name), path, columns, name)
+
+
+def _document(text: str) -> Any:
+    """Return what a JSON text says; None if it is not JSON."""
     try:
-        document = json.loads(text)
+        return json.loads(text)
     except (ValueError, RecursionError):
-        document = None
-    if suffix(path) == ".json" or json_file.holds_runs(document, columns):
-        return json_file, json_file.read_parsed(text, path, columns, shown(path))
-    return json_lines, json_lines.read_parsed(text, path, columns, shown(path))
+        return None
 
 
 def _read_chunk(paths: Sequence[Path], columns: Columns) -> list[tuple[Path, Sweep]]:

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from grokpredict.logs.cells import is_nothing
 from grokpredict.logs.columns import (
     CALLS,
     CHANNEL_NAMES,
@@ -25,7 +26,8 @@ from grokpredict.logs.columns import (
     split_of,
 )
 from grokpredict.logs.errors import LogError
-from grokpredict.logs.table import Table, is_nothing, is_text
+from grokpredict.logs.hparams import plain_value
+from grokpredict.logs.table import Table, is_text
 from grokpredict.logs.wide import Part
 from grokpredict.runs.configuration import CONFIGURATION_NAMES
 from grokpredict.runs.run import REPETITION_KEYS
@@ -196,8 +198,8 @@ def interleaved(
     LogError
         If a column tells them apart whose name does not say that it names runs.
     """
-    steps_of_losses = steps[losses]
-    if not np.any(np.diff(steps_of_losses) <= 0):
+    steps_of_losses = table.at(losses, steps)
+    if not np.any(steps_of_losses[1:] <= steps_of_losses[:-1]):
         return None
     candidates = [title for title in table.columns if _may_name_runs(table, title, losses)]
     named = [title for title in candidates if normalised(title) in _RUN_NAMES | CONFIGURATION_NAMES]
@@ -255,4 +257,8 @@ def _grouped(table: Table, keys: Sequence[str], columns: Columns) -> list[Part]:
 
 
 def _plain(values: Mapping[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in values.items() if not is_nothing(value)}
+    return {
+        key: plain_value(value) if isinstance(value, str) else value
+        for key, value in values.items()
+        if not is_nothing(value)
+    }

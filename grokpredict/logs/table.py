@@ -4,17 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import compress
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 
+from grokpredict.logs.cells import Numbers, filled, is_nothing
 from grokpredict.logs.columns import COUNTERS, normalised
 from grokpredict.logs.errors import LogError
+from grokpredict.logs.hparams import plain_value
 from grokpredict.runs.curve import FloatArray, IntArray
-
-#: Words that people and libraries write where there is no value.
-NOTHING = frozenset({"", "na", "n/a", "null", "none", "nil", "-", "--", "<na>", "#n/a"})
 
 
 @dataclass(frozen=True)
@@ -24,7 +23,8 @@ class Table:
     Attributes
     ----------
     columns : mapping of str to sequence
-        All equally long. None and :data:`NOTHING` mean that the row does not tell.
+        All equally long. None and :data:`~grokpredict.logs.cells.NOTHING` mean that the row does
+        not tell.
     line : callable
         From the number of a row to that of its line in the file, for messages.
     constants : mapping
@@ -43,12 +43,29 @@ class Table:
         """Rows of the log, without its header."""
         return len(next(iter(self.columns.values()))) if self.columns else 0
 
+    @cached_property
+    def every_row(self) -> IntArray:
+        """The numbers of all rows: one array for all columns that are full."""
+        return np.arange(self.n_rows)
+
+    def at(self, rows: IntArray, of_rows: FloatArray) -> FloatArray:
+        """Return what an array with an entry for each row has at some; no copy for all of them."""
+        return of_rows if rows is self.every_row else of_rows[rows]
+
     def rows(self, chosen: IntArray) -> Table:
         """Return the table with some of its rows."""
         index = chosen.tolist()
-        cells = {name: [column[i] for i in index] for name, column in self.columns.items()}
+        cells = {
+            name: column.chosen(chosen)
+            if isinstance(column, Numbers)
+            else [column[i] for i in index]
+            for name, column in self.columns.items()
+        }
         return replace(
-            self, columns=cells, line=lambda row: self.line(index[row]), constants=constant(cells)
+            self,
+            columns=cells,
+            line=lambda row: self.line(int(chosen[row])),
+            constants=constant(cells),
         )
 
     def without(self, names: Collection[str]) -> Table:
@@ -76,10 +93,17 @@ class Series:
 def constant(cells: Mapping[str, Sequence[Any]]) -> dict[str, Any]:
     """Return what the columns say that say the same in every row, of which there are several."""
     return {
-        key: column[0]
+        key: plain_value(column[0]) if isinstance(column[0], str) else column[0]
         for key, column in cells.items()
-        if len(column) > 1 and column[0] is not None and column.count(column[0]) == len(column)
+        if len(column) > 1 and column[0] is not None and is_constant(column)
     }
+
+
+def is_constant(column: Sequence[Any]) -> bool:
+    """Say whether all cells of a column are the same."""
+    if isinstance(column, Numbers):
+        return column.constant()
+    return column.count(column[0]) == len(column)
 
 
 def settings(constants: Mapping[str, Any], used: Collection[str | None]) -> dict[str, Any]:
@@ -89,11 +113,6 @@ def settings(constants: Mapping[str, Any], used: Collection[str | None]) -> dict
         for key, value in constants.items()
         if key not in used and normalised(key) not in COUNTERS and not is_nothing(value)
     }
-
-
-def is_nothing(cell: Any) -> bool:
-    """Say whether a cell tells nothing; NaN is not decided here."""
-    return cell is None or (isinstance(cell, str) and cell.strip().lower() in NOTHING)
 
 
 def numbers(table: Table, column: str, name: str) -> tuple[IntArray, FloatArray]:
@@ -111,24 +130,14 @@ def numbers(table: Table, column: str, name: str) -> tuple[IntArray, FloatArray]
         )
     cells = table.columns[column]
     try:
-        values = np.fromiter(map(float, cells), dtype=np.float64, count=len(cells))
-        return np.arange(len(cells)), values
-    except (TypeError, ValueError, OverflowError):
-        pass  # sparse rows, or text
-    # Most cells of a sparse column are empty, which is seen at once.
-    present = [not (cell is None or cell == "" or is_nothing(cell)) for cell in cells]
-    rows = np.flatnonzero(present)
-    try:
-        values = np.fromiter(
-            map(float, compress(cells, present)), dtype=np.float64, count=rows.size
-        )
+        given = cells if isinstance(cells, Numbers) else filled(cells)
     except (TypeError, ValueError, OverflowError) as error:
-        row = next(row for row in rows.tolist() if not is_number(cells[row]))
+        row, cell = next((i, c) for i, c in enumerate(cells) if not (is_nothing(c) or is_number(c)))
         raise LogError(
             f"column {column!r} must hold numbers, line {table.line(row)} of {name} has "
-            f"{_short(cells[row])}"
+            f"{_short(cell)}"
         ) from error
-    return rows, values
+    return table.every_row if given.rows is None else given.rows, given.values
 
 
 def is_number(cell: Any) -> bool:
@@ -142,6 +151,8 @@ def is_number(cell: Any) -> bool:
 
 def is_text(column: Iterable[Any]) -> bool:
     """Say whether the first cell of a column that tells something is no number."""
+    if isinstance(column, Numbers):
+        return False
     first = next((cell for cell in column if not is_nothing(cell)), None)
     return isinstance(first, str) and not is_number(first)
 

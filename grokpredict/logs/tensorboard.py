@@ -11,7 +11,7 @@ import numpy as np
 
 from grokpredict.logs.assembly import sweep_of_series, sweep_of_table
 from grokpredict.logs.columns import Columns, normalised, split_of
-from grokpredict.logs.errors import LogError
+from grokpredict.logs.errors import LogError, refusing
 from grokpredict.logs.hparams import hparams_beside, unnested
 from grokpredict.logs.needed import needed
 from grokpredict.logs.source import check_regular
@@ -153,13 +153,10 @@ class _Events:
         """Add what is in a file, up to where it breaks off; ``before`` goes before the names."""
         check_regular(file)
         self._before = before
-        try:
+        with refusing(f"the events in {file} cannot be read"):
             for event in self._loader(str(file)).Load():
                 for value in event.summary.value:
                     self._take(event.step, value)
-        # The record reader and protobuf each raise their own kinds on a damaged file.
-        except Exception as error:
-            raise LogError(f"the events in {file} cannot be read: {error}") from error
 
     def _take(self, step: int, value: Any) -> None:
         plugin = value.metadata.plugin_data

@@ -16,7 +16,7 @@ from typing import Any
 
 from grokpredict.logs.assembly import sweep_of_table
 from grokpredict.logs.columns import Columns
-from grokpredict.logs.errors import LogError
+from grokpredict.logs.errors import LogError, refusing
 from grokpredict.logs.hparams import hparams_beside, unnested
 from grokpredict.logs.needed import needed
 from grokpredict.logs.source import opened
@@ -47,7 +47,7 @@ def read(path: Path, columns: Columns) -> Sweep:
     schema = needed("wandb.proto.wandb_internal_pb2", "wandb")
     hparams: dict[str, Any] = {}
     rows: list[dict[str, Any]] = []
-    try:
+    with refusing(f"{path} holds a record that W&B cannot decode"):
         for data in _records(_content(path), path):
             record = schema.Record.FromString(data)
             kind = record.WhichOneof("record_type")
@@ -57,11 +57,6 @@ def read(path: Path, columns: Columns) -> Sweep:
                 hparams.update(_values(record.run.config.update))
             elif kind == "config":
                 hparams.update(_values(record.config.update))
-    except LogError:
-        raise
-    # protobuf and json each raise their own kinds on a record that does not decode.
-    except Exception as error:
-        raise LogError(f"{path} holds a record that W&B cannot decode: {error}") from error
     header = dict.fromkeys(key for row in rows for key in row)
     cells = {key: [row.get(key) for row in rows] for key in header}
     table = Table(cells, lambda row: row + 1, constant(cells))

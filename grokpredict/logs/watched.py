@@ -41,26 +41,23 @@ def with_metric(columns: Columns, record: dict[str, Any], header: str) -> Column
 
 def watched(run: Run, record: dict[str, Any]) -> Run:
     """Return a run with what the callback saw of it, and its budget; as it is if it saw none."""
-    budget, channels = record.get("budget"), record.get("channels")
-    if type(budget) is not int or not 0 < budget <= MAX_STEP or not _are_sums(channels):
+    budget, recording = record.get("budget"), record.get("recording")
+    if type(budget) is not int or not 0 < budget <= MAX_STEP:
+        return run
+    if not isinstance(recording, dict) or not recording or not _are_numbers(recording):
         return run
     return replace(
         run,
         max_steps=budget,
         budget_source=f"the callback, in {NAME}",
-        watched=Watched(budget, channels),
+        watched=Watched(budget, recording),
     )
 
 
-def _are_sums(channels: Any) -> bool:
-    if not isinstance(channels, dict) or not channels:
-        return False
-    return all(
-        isinstance(sums, dict)
-        and all(
-            isinstance(values, list)
-            and all(type(own) in (int, float) and math.isfinite(own) for own in values)
-            for values in sums.values()
-        )
-        for sums in channels.values()
-    )
+def _are_numbers(value: Any) -> bool:
+    """Whether all that a JSON value holds are finite numbers, or nothing."""
+    if isinstance(value, dict):
+        return all(map(_are_numbers, value.values()))
+    if isinstance(value, list):
+        return all(map(_are_numbers, value))
+    return value is None or (isinstance(value, int | float) and math.isfinite(value))

@@ -24,7 +24,7 @@ from grokpredict._util.opening import in_words, open_regular
 MAGIC = "grokpredict-classifier"
 
 #: Rises whenever the meaning of the file, or of a feature that keeps its name, changes.
-PROTOCOL = 4
+PROTOCOL = 5
 
 #: A classifier unpacks to one or two million bytes; what claims more than this is none.
 MAX_BYTES = 32 * 2**20
@@ -34,10 +34,8 @@ MAX_MEMBERS = 256
 MAX_HEADER = 16 * 2**20
 MAX_DEPTH = 20
 
-#: Pairs of horizon and stride, and what these may be.
-MAX_WINDOWS = 1000
-MAX_SAMPLES = 1_000_000
-MAX_STEP = 10**12
+#: Combinations of channels that have a threshold.
+MAX_READS = 64
 
 Arrays = Mapping[str, NDArray[np.generic]]
 
@@ -114,6 +112,16 @@ def read_archive(path: Path) -> tuple[dict[str, Any], dict[str, NDArray[np.gener
     return header, members
 
 
+def within(arrays: Arrays, part: str) -> dict[str, NDArray[np.generic]]:
+    """Return the arrays of a part of a file by their names in it."""
+    prefix = f"{part}."
+    return {
+        name.removeprefix(prefix): array
+        for name, array in arrays.items()
+        if name.startswith(prefix)
+    }
+
+
 def _text(header: NDArray[np.generic]) -> bytes:
     if header.dtype != np.uint8 or header.size > MAX_HEADER:
         raise ValueError(f"its header must be text of at most {in_words(MAX_HEADER)}")
@@ -121,20 +129,10 @@ def _text(header: NDArray[np.generic]) -> bytes:
 
 
 def _check_header(header: Mapping[str, Any]) -> None:
-    """Refuse numbers that a classifier would compute with for hours, and texts without end."""
+    """Refuse what a classifier would compute with for hours."""
     _check_depth(header)
-    for key in ("grids", "readers"):
-        if len(header.get(key, ())) > MAX_WINDOWS:
-            raise ValueError(f"{key} may have {MAX_WINDOWS} entries")
-    if any(len(reader["strides"]) > MAX_WINDOWS for reader in header.get("readers", ())):
-        raise ValueError(f"a reader may have {MAX_WINDOWS} strides")
-    for horizon, stride in header.get("grids", ()):
-        if not 0 < int(stride) <= int(horizon) <= MAX_STEP:
-            raise ValueError(f"a horizon must lie between its stride and step {MAX_STEP}")
-        if int(horizon) // int(stride) > MAX_SAMPLES:
-            raise ValueError(f"a window may hold {MAX_SAMPLES} samples")
-    if not 0 < int(header.get("budget", 1)) <= MAX_STEP:
-        raise ValueError(f"a budget must be a step from 1 to {MAX_STEP}")
+    if len(header["reads"]) > MAX_READS:
+        raise ValueError(f"thresholds may be for {MAX_READS} combinations of channels")
 
 
 def _check_depth(header: Mapping[str, Any]) -> None:

@@ -9,7 +9,7 @@ from grokpredict.runs.curve import FloatArray, IntArray
 #: Confidence with which the bound on lost runs holds over draws of the calibration runs.
 CONFIDENCE = 0.95
 
-#: Share of the lowest scores by which it is told how much those of one network are alike.
+#: Tail fraction used to estimate the correlation within a network.
 _TAIL = 0.1
 
 
@@ -60,7 +60,7 @@ def abort_threshold(lowest_scores: FloatArray, max_false_abort: float) -> float 
 def independent_scores(
     lowest_scores: FloatArray, configuration: IntArray, network: IntArray
 ) -> FloatArray:
-    """Return what calibration scores are worth: as many as would be, were they independent.
+    """Thin clustered scores to their effective sample size.
 
     Parameters
     ----------
@@ -92,9 +92,9 @@ def independent_scores(
     >>> independent_scores(np.array([0.3, 0.2, 0.9]), np.array([0, 0, 1]), np.array([0, 0, 1]))
     array([0.2, 0.9])
     """
-    _, first, own = np.unique(configuration, return_index=True, return_inverse=True)
+    _, first, number = np.unique(configuration, return_index=True, return_inverse=True)
     scores = np.full(first.size, np.inf)
-    np.minimum.at(scores, own, lowest_scores)
+    np.minimum.at(scores, number, lowest_scores)
     effect = _design_effect(scores, network[first])
     scores.sort()
     places = np.arange(max(1, int(scores.size / effect))) * effect
@@ -107,11 +107,11 @@ def _design_effect(scores: FloatArray, cluster: IntArray) -> float:
     n, k = scores.size, sizes.size
     if k < 2 or k == n:
         return 1.0
-    _, own = np.unique(cluster, return_inverse=True)
+    _, number = np.unique(cluster, return_inverse=True)
     tail = (scores <= np.quantile(scores, _TAIL)).astype(float)
-    means = np.bincount(own, tail) / sizes
+    means = np.bincount(number, tail) / sizes
     between = float(np.sum(sizes * (means - tail.mean()) ** 2)) / (k - 1)
-    within = float(np.sum((tail - means[own]) ** 2)) / (n - k)
+    within = float(np.sum((tail - means[number]) ** 2)) / (n - k)
     usual = (n - np.sum(sizes**2) / n) / (k - 1)
     spread = between + (usual - 1) * within
     correlation = max(0.0, (between - within) / spread) if spread > 0 else 0.0

@@ -77,13 +77,13 @@ class Trees:
 
     def arrays(self) -> dict[str, NDArray[np.generic]]:
         """Return the fields by name, in the smallest type that holds them exactly."""
-        found: dict[str, NDArray[np.generic]] = {}
+        arrays: dict[str, NDArray[np.generic]] = {}
         for field in fields(self):
             array = getattr(self, field.name)
             if array.dtype.kind in "iu":
                 array = array.astype(np.min_scalar_type(int(array.max(initial=0))))
-            found[field.name] = array
-        return found
+            arrays[field.name] = array
+        return arrays
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, NDArray[np.generic]], n_features: int) -> Trees:
@@ -100,7 +100,7 @@ class Trees:
         # Before they are made eight times as large.
         if arrays["root"].size > MAX_TREES or arrays["feature"].size > MAX_NODES:
             raise ValueError(f"there may be {MAX_TREES} trees with {MAX_NODES} nodes in all")
-        for name in (own.name for own in fields(cls)):
+        for name in (field.name for field in fields(cls)):
             if arrays[name].size > arrays["feature"].size:
                 raise ValueError("the node arrays of the trees must be equally long")
         trees = cls(
@@ -118,14 +118,14 @@ class Trees:
 
     def _check(self, n_features: int) -> None:
         nodes = self.feature.size
-        own = np.arange(nodes)
+        node = np.arange(nodes)
         per_node = (self.feature, self.threshold, self.left, self.right, self.missing_left)
         if any(array.shape != (nodes,) for array in (*per_node, self.value)) or not nodes:
             raise ValueError("the node arrays of the trees must be equally long")
         if self.baseline.shape != (1,) or self.root.ndim != 1 or not self.root.size:
             raise ValueError("trees must have one baseline and at least one root")
-        leaf = (self.left == own) & (self.right == own)
-        inner = (self.left > own) & (self.right > own)
+        leaf = (self.left == node) & (self.right == node)
+        inner = (self.left > node) & (self.right > node)
         inside = (self.left < nodes) & (self.right < nodes)
         if not np.all((leaf | inner) & inside) or np.any((self.root < 0) | (self.root >= nodes)):
             raise ValueError("children of a tree's node must lie behind it")

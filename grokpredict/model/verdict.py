@@ -7,18 +7,14 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 import numpy as np
-from numpy.typing import ArrayLike
 
 from grokpredict._util.lazy import reporting
 from grokpredict.features.columns import COLUMNS
-from grokpredict.features.metrics import Evaluations
-from grokpredict.features.profile import LOOKS, PROFILED
+from grokpredict.features.profile import LOOKS
+from grokpredict.model.channels import READABLE, VALIDATION, Reads, may_stop, only, read_by
 from grokpredict.model.classifier import GrokClassifier
-from grokpredict.model.forecast import Steps, generalisation_steps, look_steps
-from grokpredict.model.looks import LookModel, only
-from grokpredict.model.reading import VALIDATION, Reads
+from grokpredict.model.forecast import Steps, generalisation_steps
 from grokpredict.model.thresholds import calibration_runs_needed
-from grokpredict.runs.configuration import Configuration
 from grokpredict.runs.curve import FloatArray
 
 Action = Literal["continue", "abort", "abstain"]
@@ -51,7 +47,7 @@ class Verdict:
         If the run generalises by ``budget``, the steps by which it does with the probabilities
         1/2, 1/4 and 3/4.
     reads : tuple of str
-        Channels that the look read, where :func:`judge_look` took it.
+        Channels that the look read, where it was judged.
     every : int or None
         Steps between two evaluations on average, where the look read validation.
     """
@@ -80,28 +76,27 @@ class Verdict:
         return str(reporting().verdict_html(self))
 
 
-def judge_look(
-    model: LookModel,
-    levels: FloatArray,
+def judge(
+    classifier: GrokClassifier,
+    columns: FloatArray,
     look: int,
     *,
     reads: Reads,
     budget: int,
     max_false_abort: float = 0.05,
 ) -> Verdict:
-    """Decide on one look at whatever channels a run has.
+    """Decide on one look at a run.
 
     Parameters
     ----------
-    model : LookModel
-        Of the classifier.
-    levels : ndarray, shape (n_channels, N_LEVELS)
-        The profiles at this look.
+    classifier : GrokClassifier
+        Fitted on runs like this one.
+    columns : ndarray, shape (n_columns,)
+        Of :meth:`grokpredict.features.recording.Recording.columns`, at this look and budget.
     look : int
         Number of the look, which is at ``LOOKS[look]``, before the budget.
     reads : tuple of str
-        Channels to read, the same at all looks at a run: those of
-        :func:`~grokpredict.model.looks.read_by` at its first.
+        Channels to read, the same at all looks at a run.
     budget : int
         Step by which the run would have to generalise.
     max_false_abort : float
@@ -113,30 +108,41 @@ def judge_look(
         Continue, with the reason, where a channel is missing at this look, where nothing that is
         read tells of validation, or where too few good runs set the threshold. Abstain where the
         run is unlike the training runs.
+
+    Raises
+    ------
+    ValueError
+        If the budget does not lie beyond the look.
     """
     step = int(LOOKS[look])
-    missing = [name for name in reads if np.isnan(levels[PROFILED.index(name), 0])]
+    (there,) = read_by(columns[None])
+    missing = [channel for channel in reads if channel not in there]
     if missing or not reads:
         what = " and ".join(missing) or "any channel"
         reason = (
-            f"no sample of {what} since step {int(LOOKS[look - 1])}; look skipped"
+            f"No sample of {what} since step {int(LOOKS[look - 1])}; look skipped."
             if look
-            else f"too few samples of {what} by step {step}; look skipped"
+            else f"Too few samples of {what} by step {step}; look skipped."
         )
         return Verdict("continue", reason, step, budget, reads=reads)
-    seen = model.look(only(levels[None], reads), LOOKS[[look]], np.array([float(budget)]))
-    chance = float(seen.probability[0])
-    limit = model.threshold(reads, max_false_abort)
-    action, reason = _decide_look(model, seen.stranger[0], chance, limit, step, reads, budget)
-    row = zip(COLUMNS, seen.columns[0].tolist(), strict=True)
+    looks = classifier.look(only(columns[None], reads))
+    chance = float(looks.probability[0])
+    limit = classifier.threshold(reads, max_false_abort)
+    action, reason = _decide(
+        chance,
+        limit,
+        unlike=looks.unlike[0],
+        look=f"After {step} steps, P(generalises by {budget})",
+        reads=reads,
+        max_false_abort=max_false_abort,
+        n_calibration=classifier.n_calibration(reads),
+    )
     even, early, median, late = (None,) * 4
     if action != "abstain":
-        even, early, median, late = _whole_steps(look_steps(model, seen, step, budget))
+        steps = generalisation_steps(classifier, looks, LOOKS[[look]])
+        even, early, median, late = _whole_steps(steps)
+    row = zip(COLUMNS, looks.columns[0].tolist(), strict=True)
     return Verdict(
-        even_step=even,
-        median_step=median,
-        early_step=early,
-        late_step=late,
         action=action,
         reason=reason,
         horizon=step,
@@ -144,35 +150,12 @@ def judge_look(
         probability=chance,
         threshold=limit,
         features={name: value for name, value in row if np.isfinite(value)},
+        even_step=even,
+        median_step=median,
+        early_step=early,
+        late_step=late,
         reads=reads,
     )
-
-
-def _decide_look(
-    model: LookModel,
-    stranger: str | None,
-    chance: float,
-    limit: float | None,
-    step: int,
-    reads: Reads,
-    budget: int,
-) -> tuple[Action, str]:
-    """Return the action and its reason."""
-    if stranger is not None:
-        return "abstain", f"{stranger[0].upper()}{stranger[1:]}."
-    says = f"After {step} steps, P(generalises by {budget}) = {100 * chance:.1f} %"
-    if limit is None:
-        if not set(reads) & set(VALIDATION):
-            why = (
-                "nothing is stopped without a validation loss or accuracy; log one, or calibrate "
-                "on finished runs of your own"
-            )
-        else:
-            why = f"nothing is stopped: {model.n_calibration(reads)} good runs set the threshold"
-        return "continue", f"{says}; {why}."
-    if chance < limit:
-        return "abort", f"{says}, below the abort threshold of {100 * limit:.1f} %."
-    return "continue", f"{says}; the abort threshold is {100 * limit:.1f} %."
 
 
 def summary(verdict: Verdict) -> str:
@@ -194,97 +177,15 @@ def summary(verdict: Verdict) -> str:
 def read_and_missing(verdict: Verdict) -> str:
     """Return which channels a look read, and which the run did not have.
 
-    >>> reads = ("train_loss", "val_loss", "val_acc")
-    >>> read_and_missing(Verdict("continue", "", 800, 6000, reads=reads, every=100))
-    'read: train_loss, val_loss, val_acc (every 100 steps); missing: train_acc, weight_norm'
+    >>> reads = ("train_loss", "val_loss", "val_acc", "spectrum")
+    >>> print(read_and_missing(Verdict("continue", "", 800, 6000, reads=reads, every=100)))
+    read: train_loss, spectrum, val_loss, val_acc (every 100 steps); missing: train_acc, weight_norm
     """
     names = sorted(verdict.reads, key=lambda name: name in VALIDATION)
     cadence = f" (every {verdict.every} steps)" if verdict.every else ""
-    missing = [name for name in PROFILED if name not in verdict.reads]
+    missing = [name for name in READABLE if name not in verdict.reads]
     text = f"read: {', '.join(names) or 'nothing'}{cadence}"
     return f"{text}; missing: {', '.join(missing)}" if missing else text
-
-
-def judge(
-    classifier: GrokClassifier,
-    losses: ArrayLike,
-    *,
-    horizon: int,
-    stride: int = 1,
-    configuration: Configuration | None = None,
-    budget: int,
-    max_false_abort: float = 0.05,
-    evaluations: Evaluations | None = None,
-) -> Verdict:
-    """Look at one run and decide.
-
-    Parameters
-    ----------
-    classifier : GrokClassifier
-        Fitted on runs like this one.
-    losses : array, shape (horizon // stride,)
-        Training loss of the first ``horizon`` steps, every ``stride`` steps.
-    horizon, stride : int
-        One of the classifier's, see :meth:`GrokClassifier.horizons_on`.
-    configuration : Configuration, optional
-        What is known of the configuration.
-    budget : int
-        Step by which the run would have to generalise, beyond the horizon.
-    max_false_abort : float
-        Largest share of the generalising runs that may be lost, with 95 % confidence.
-    evaluations : Evaluations, optional
-        Validation metrics so far, read where the classifier knows them and they
-        :meth:`~grokpredict.features.metrics.Evaluations.serve`.
-
-    Returns
-    -------
-    Verdict
-        Abstain if the loss is not finite or the run is unlike the training runs. Continue, with
-        the reason, if there are too few calibration runs to ever abort.
-
-    Raises
-    ------
-    UnsuitableRunError
-        If the classifier does not know the horizon or the grid.
-    ValueError
-        If the shape, the budget or ``max_false_abort`` is impossible.
-    """
-    looks = classifier.look(
-        np.asarray(losses, dtype=float)[None],
-        horizon=horizon,
-        stride=stride,
-        configurations=[configuration],
-        budget=budget,
-        evaluations=[evaluations],
-    )
-    reader = classifier.readers[looks.reader[0]]
-    threshold = reader.threshold(stride, max_false_abort)
-    chance = float(looks.probability[0])
-    action, reason = _decide(
-        chance,
-        threshold,
-        stranger=looks.stranger[0],
-        look=f"After {horizon} steps, P(generalises by {budget})",
-        max_false_abort=max_false_abort,
-        n_calibration=reader.n_calibration(stride),
-    )
-    even, early, median, late = (None,) * 4
-    if action != "abstain":
-        even, early, median, late = _whole_steps(generalisation_steps(classifier, looks))
-    row = zip(classifier.feature_names, looks.features[0].tolist(), strict=True)
-    return Verdict(
-        action=action,
-        reason=reason,
-        horizon=horizon,
-        budget=budget,
-        probability=chance if np.isfinite(chance) else None,
-        threshold=threshold,
-        features={name: value for name, value in row if np.isfinite(value)},
-        even_step=even,
-        median_step=median,
-        early_step=early,
-        late_step=late,
-    )
 
 
 def _whole_steps(steps: Steps) -> tuple[int | None, ...]:
@@ -297,20 +198,18 @@ def _decide(
     chance: float,
     threshold: float | None,
     *,
-    stranger: str | None,
+    unlike: str | None,
     look: str,
+    reads: Reads,
     max_false_abort: float,
     n_calibration: int,
 ) -> tuple[Action, str]:
     """Return the action and its reason."""
-    if stranger is not None:
-        return "abstain", stranger
+    if unlike is not None:
+        return "abstain", f"{unlike[0].upper()}{unlike[1:]}."
     if threshold is None:
-        needed = calibration_runs_needed(max_false_abort)
-        return "continue", (
-            f"{look} = {_percent(chance, 1)}. Never aborts at max_false_abort {max_false_abort:g}: "
-            f"{n_calibration} of the {needed} good runs that the classifier needs for it."
-        )
+        why = _why_never(reads, max_false_abort, n_calibration)
+        return "continue", f"{look} = {_percent(chance, 1)}{why}"
     # As many digits as it takes to see on which side of the threshold the probability is.
     digits = next((d for d in range(1, 6) if _differ(chance, threshold, d)), 6)
     probability, limit = _percent(chance, digits), _percent(threshold, digits)
@@ -320,6 +219,19 @@ def _decide(
             f"(set to lose at most {100 * max_false_abort:.4g} % of good runs)."
         )
     return "continue", f"{look} = {probability}; the abort threshold is {limit}."
+
+
+def _why_never(reads: Reads, max_false_abort: float, n_calibration: int) -> str:
+    if not n_calibration and not may_stop(reads):
+        return (
+            "; nothing is stopped without a validation loss or accuracy; log one, or calibrate on "
+            "finished runs of your own."
+        )
+    needed = calibration_runs_needed(max_false_abort)
+    return (
+        f". Never aborts at max_false_abort {max_false_abort:g}: "
+        f"{n_calibration} of the {needed} good runs that the classifier needs for it."
+    )
 
 
 def _percent(share: float, digits: int) -> str:

@@ -109,12 +109,11 @@ def verdict_html(verdict: Verdict) -> str:
 
 def classifier_html(classifier: GrokClassifier) -> str:
     """Return what a classifier reads, and what its thresholds rest on."""
-    rows = []
-    if classifier.looks is not None:
-        for reads in classifier.looks.calibrations:
-            number = classifier.looks.n_calibration(reads)
-            limit = classifier.looks.threshold(reads, 0.05)
-            rows.append((", ".join(reads), number, probability(limit)))
+    rows = [
+        (", ".join(reads), classifier.n_calibration(reads),
+         probability(classifier.threshold(reads, 0.05)))
+        for reads in classifier.calibrations
+    ]  # fmt: skip
     return _card(
         "GrokClassifier",
         "Stops runs under a bound on the good runs lost; a bound of 5 % needs "

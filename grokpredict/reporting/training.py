@@ -7,14 +7,14 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from grokpredict.logs import by_reason, notes, sentence
-from grokpredict.model.reading import in_words
+from grokpredict.model.channels import READABLE, Reads
 from grokpredict.model.thresholds import CONFIDENCE, calibration_runs_needed
 from grokpredict.reporting.rendering import (
     MISSING,
     budgets,
     page,
-    probability,
     round_percent,
+    share,
     table,
     tally,
     with_interval,
@@ -23,14 +23,22 @@ from grokpredict.runs.sweep import Findings, LeftOut
 
 if TYPE_CHECKING:
     from grokpredict.model.classifier import GrokClassifier
-    from grokpredict.training.cross_validation import Figures, GridArea
-    from grokpredict.training.trainer import TrainingReport
+    from grokpredict.training.report import LookFigures, TrainingReport
 
 #: Columns of one channel that are shown, the most frequent first.
 SHOWN_COLUMNS = 4
 
 #: Reasons for leaving out that are shown, the most frequent first.
 SHOWN_REASONS = 10
+
+#: Combinations of channels whose threshold is shown; --json has the number of runs behind all.
+SHOWN_READS: tuple[Reads, ...] = (
+    ("train_loss", "val_acc"),
+    ("train_loss", "val_loss"),
+    ("train_loss", "val_loss", "val_acc"),
+    ("train_loss", "val_loss", "train_acc", "val_acc"),
+    READABLE,
+)
 
 #: A larger bound than this is not offered to somebody who has too few calibration runs.
 LARGEST_OFFER = 0.25
@@ -43,18 +51,39 @@ def training_text(
     findings: Findings,
     max_false_abort: float,
 ) -> str:
-    """Return what was read, how good the classifier is, and what its thresholds rest on."""
+    """Return what came out, what was read, how good it is, and what the thresholds rest on."""
     return page(
         (
+            [conclusion(classifier, report, max_false_abort)],
             _runs(report),
             _formats(findings),
             _columns(findings),
             notes(findings),
             _reasons(left_out),
             _figures(report),
-            _grids(report),
-            _thresholds(classifier, max_false_abort),
+            _accounts(report),
+            _thresholds(classifier, report, max_false_abort),
         )
+    )
+
+
+def conclusion(classifier: GrokClassifier, report: TrainingReport, max_false_abort: float) -> str:
+    """Say in one sentence or two whether the classifier may stop a run, and what is missing."""
+    good = report.counts.generalised
+    if not report.usual_reads:
+        return (
+            "This classifier never stops a run: no run logs a validation loss or accuracy often "
+            "enough to be read (six evaluations by a look). Evaluate more often."
+        )
+    reads = classifier.reads(report.usual_reads, max_false_abort)
+    if classifier.threshold(reads, max_false_abort) is None:
+        why = _why_never(classifier.n_calibration(reads), max_false_abort)
+        return f"This classifier {why}"
+    return (
+        f"This classifier may stop runs: {classifier.n_calibration(reads)} independent good "
+        f"configurations, of {good} good runs, set its threshold "
+        f"({calibration_runs_needed(max_false_abort)} needed to lose at most "
+        f"{round_percent(max_false_abort)})."
     )
 
 
@@ -65,11 +94,10 @@ def _runs(report: TrainingReport) -> Iterator[str]:
     yield f"{counts.not_generalised:>8}  did not: used"
     yield from tally(
         (
-            (counts.in_window, "generalised before the first look: not used"),
-            (counts.diverged, "diverged, their loss is not finite: not used"),
+            (counts.early, "generalised before the first look: not used"),
             (counts.censored, "ended before their budget, outcome unknown (censored): not used"),
             (counts.no_metric, "have no validation metric: not used"),
-            (counts.unfit, "are too short, or on a step grid that allows no look: not used"),
+            (counts.too_few_samples, "have too few losses for a look: not used"),
             (counts.left_out, "could not be read"),
         )
     )
@@ -117,76 +145,79 @@ def _reasons(left_out: Sequence[LeftOut]) -> Iterator[str]:
 
 
 def _figures(report: TrainingReport) -> Iterator[str]:
+    if not report.figures:
+        return
     unseen = "networks" if report.counts.networks else "configurations"
     yield f"AUROC on {unseen} that were not trained on, with 95 % intervals"
-    titles = (">horizon", "reads", ">runs", ">good", "AUROC", "configuration only", "lead")
-    rows = [_figure_cells(figures) for figures in report.figures]
-    yield from table((*titles, "unseen task types"), rows)
+    titles = (">look at", "reads", ">runs", ">good", "AUROC", "configuration only", "lead")
+    yield from table(titles, [_figure_cells(figures) for figures in report.figures])
 
 
-def _figure_cells(figures: Figures) -> tuple[object, ...]:
+def _figure_cells(figures: LookFigures) -> tuple[object, ...]:
     return (
-        figures.horizon,
-        in_words(figures.reads),
+        figures.step,
+        figures.reads,
         figures.n_runs,
         figures.n_generalised,
         with_interval(figures.auroc),
         with_interval(figures.configuration_auroc),
         with_interval(figures.lead, sign="+"),
-        probability(figures.family_median),
     )
 
 
-def _grids(report: TrainingReport) -> Iterator[str]:
-    """Yield a table of step grids and horizons, unless the runs allow for one grid only."""
-    strides = sorted({area.stride for area in report.grids})
-    horizons = sorted({area.horizon for area in report.grids})
-    areas = {(area.stride, area.horizon): area for area in report.grids}
-    if len(strides) < 2:
-        return
-    yield "AUROC by the steps between two logged losses: loss / loss + configuration"
-    rows = [(f"every {s}", *(_area(areas.get((s, h))) for h in horizons)) for s in strides]
-    yield from table(("steps", *(f">after {horizon}" for horizon in horizons)), rows)
+def _accounts(report: TrainingReport) -> Iterator[str]:
+    unseen = "kinds of task" if report.kinds_left_out else "networks"
+    yield f"On {unseen} left out, with settings chosen on the others to lose at most 5 %"
+    rows = [
+        (
+            account.name,
+            f"{account.lost} of {account.n_generalised}",
+            share(account.mean_lost),
+            MISSING if account.worst is None else f"{share(account.worst)} {account.worst_family}",
+            share(account.saved),
+        )
+        for account in report.accounts
+    ]
+    yield from table(("rule", ">good runs lost", ">mean", "worst kind of task", ">saved"), rows)
 
 
-def _area(area: GridArea | None) -> str:
-    if area is None:
-        return MISSING
-    return f"{probability(area.loss)} / {probability(area.with_configuration)}"
-
-
-def _thresholds(classifier: GrokClassifier, max_false_abort: float) -> Iterator[str]:
+def _thresholds(
+    classifier: GrokClassifier, report: TrainingReport, max_false_abort: float
+) -> Iterator[str]:
+    where = ", and as many in expectation in each kind of task" if report.kinds_left_out else ""
     yield (
-        f"Abort thresholds: with {CONFIDENCE:.0%} confidence".replace("%", " %")
-        + f" at most {round_percent(max_false_abort)} of the good runs are lost"
+        f"Abort thresholds: with {round_percent(CONFIDENCE)} confidence at most "
+        f"{round_percent(max_false_abort)} of the good runs are lost{where}"
     )
     rows = []
-    for stride in classifier.strides:
-        for reader in classifier.readers:
-            limit = reader.threshold(stride, max_false_abort)
-            number = reader.n_calibration(stride)
-            rows.append(
-                (
-                    f"every {stride}",
-                    in_words(reader.reads),
-                    f"{limit:.4f}, from {number} independent good configurations"
-                    if limit is not None
-                    else _why_never(number, max_false_abort),
-                )
+    for reads in SHOWN_READS:
+        limit = classifier.threshold(reads, max_false_abort)
+        number = classifier.n_calibration(reads)
+        if not number:
+            continue  # no good run logs all of them
+        rows.append(
+            (
+                ", ".join(reads),
+                f"{limit:.4f}, from {number} independent good configurations"
+                if limit is not None
+                else _why_never(number, max_false_abort),
             )
-    yield from table(("steps", "reads", "P below"), rows)
+        )
+    rows.append(("no validation metric", "never stops"))
+    yield from table(("reads", "P below"), rows)
 
 
 def _why_never(n_calibration: int, max_false_abort: float) -> str:
     """Say what is missing for a threshold.
 
     >>> _why_never(40, 0.05)
-    'never stops: 40 of 59 good runs. Add 19, or allow 8 %.'
+    'never stops a run: 40 of 59 good runs. Add 19, or allow 8 %.'
     >>> _why_never(2, 0.05)
-    'never stops: 2 of 59 good runs. Add 57.'
+    'never stops a run: 2 of 59 good runs. Add 57.'
     """
     needed = calibration_runs_needed(max_false_abort)
-    text = f"never stops: {n_calibration} of {needed} good runs. Add {needed - n_calibration}"
+    missing = needed - n_calibration
+    text = f"never stops a run: {n_calibration} of {needed} good runs. Add {missing}"
     # The smallest whole percentage that so many runs are enough for.
     offer = math.ceil(100 * (1 - (1 - CONFIDENCE) ** (1 / max(n_calibration, 1)))) / 100
     return f"{text}, or allow {round_percent(offer)}." if offer <= LARGEST_OFFER else f"{text}."

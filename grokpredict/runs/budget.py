@@ -13,6 +13,7 @@ from typing import Protocol
 import numpy as np
 
 from grokpredict.runs.labels import NEVER_ENDS, Outcome
+from grokpredict.runs.run import Run
 
 
 @dataclass(frozen=True)
@@ -171,3 +172,28 @@ def relative(names: Sequence[str]) -> list[str]:
 def _above(name: str) -> list[str]:
     file = PurePath(re.sub(r"\[[^/]*\]$", "", name))
     return [str(folder) for folder in (file, *file.parents)]
+
+
+#: Steps by which a run has to generalise where nobody says: those of Notsawo et al. 2023.
+DEFAULT_BUDGET = 10_000
+
+
+def budget_of(run: Run, asked: int | None) -> Budget:
+    """Return the budget of a run that is looked at alone, which may not be over yet.
+
+    Parameters
+    ----------
+    run : Run
+    asked : int or None
+        What the user asked for; else the plan of the run counts, else :data:`DEFAULT_BUDGET`. A
+        run that is longer than that shows that it was meant to be: all its steps are the budget.
+        One that is shorter may go on, and its last step is not taken for the end.
+    """
+    if asked is not None:
+        return Budget(asked, "as you asked")
+    if run.max_steps is not None:
+        return Budget(run.max_steps, run.budget_source or "its plan")
+    recorded = int(run.loss.steps[-1] - run.loss.steps[0]) + run.loss.stride
+    if recorded > DEFAULT_BUDGET:
+        return Budget(recorded, "the steps of the log, which tells no plan; give --budget")
+    return Budget(DEFAULT_BUDGET, "the default, since the log tells none; give --budget")

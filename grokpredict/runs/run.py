@@ -109,7 +109,7 @@ class Run:
         settings = {k: v for k, v in self.hparams.items() if str(k).lower() not in REPETITION_KEYS}
         # Not of the name: a sweep that was moved is the same sweep.
         text = json.dumps(_with_text_keys(settings), sort_keys=True, default=str).encode()
-        return hashlib.sha256(text if settings else self.loss.values.tobytes()).hexdigest()[:16]
+        return hashlib.sha256(text if settings else self.loss.values.data).hexdigest()[:16]
 
     @property
     def diverged(self) -> bool:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 
 @dataclass(frozen=True)
@@ -14,9 +15,9 @@ class Watched:
     ----------
     budget : int
         Step by which the run had to generalise.
-    channels : mapping of str to mapping of str to sequence of float
-        For each channel the sums of its bins, as :meth:`grokpredict.features.profile.Sums.state`.
+    recording : mapping
+        As :meth:`grokpredict.features.recording.Recording.state`.
     """
 
     budget: int
-    channels: Mapping[str, Mapping[str, Sequence[float]]]
+    recording: Mapping[str, Any]

@@ -17,12 +17,9 @@ from numpy.random import Generator
 from grokpredict.sweeps import draws, regimes, tasks
 from grokpredict.sweeps.config import RunConfig
 from grokpredict.sweeps.kinds import REGIMES
-from grokpredict.sweeps.regimes import Regime
+from grokpredict.sweeps.regimes import SHARD_CONFIGURATIONS, SHARD_RUNS, Regime
+from grokpredict.sweeps.sources import LIU, OMNIGROK, POWER
 
-#: Runs of a shard, and how many of them have a configuration of their own: the others repeat
-#: one with another seed, which shows how much of an outcome is luck.
-SHARD_RUNS = 24
-SHARD_CONFIGURATIONS = 20
 #: Every tenth configuration runs to three times its usual budget: how many "never" were "not yet"?
 LONG_EVERY, LONG_FACTOR = 10, 3
 
@@ -85,53 +82,47 @@ def _group(config: RunConfig) -> tasks.Dataset:
     return tasks.composition(config.modulus)
 
 
-_POWER = "Power et al. 2022, arXiv 2201.02177"
-_OMNIGROK = "Liu, Michaud, Tegmark 2023, arXiv 2210.01117"
-_PHASES = "Liu et al. 2022, arXiv 2205.10343"
+def _composition(n: int) -> Family:
+    """Return the family of S_n."""
+    return Family(
+        f"s{n}",
+        f"composition in S{n}; {POWER}",
+        _group,
+        draws.composition(n),
+        draws.composition_rates,
+        seldom=True,
+    )
+
 
 _EVERY: tuple[Family | Regime, ...] = (
     Family(
         "addition",
-        f"a + b mod p; {_POWER}",
+        f"a + b mod p; {POWER}",
         _pairs,
         draws.modular("add"),
         draws.dropout,
         seldom=True,
     ),
-    Family("subtraction", f"a - b mod p; {_POWER}", _pairs, draws.modular("subtract"), seldom=True),
+    Family("subtraction", f"a - b mod p; {POWER}", _pairs, draws.modular("subtract"), seldom=True),
     Family(
         "multiplication",
-        f"a b mod p; {_POWER}",
+        f"a b mod p; {POWER}",
         _pairs,
         draws.modular("multiply"),
         draws.dropout,
         seldom=True,
     ),
-    Family("division", f"a / b mod p; {_POWER}", _pairs, draws.modular("divide"), seldom=True),
+    Family("division", f"a / b mod p; {POWER}", _pairs, draws.modular("divide"), seldom=True),
     Family(
         "quadratic",
-        f"a^2 + ab + b^2 mod p; {_POWER}",
+        f"a^2 + ab + b^2 mod p; {POWER}",
         _pairs,
         draws.modular("quadratic"),
         draws.quadratic_rates,
         seldom=True,
     ),
-    Family(
-        "s4",
-        f"composition in S4; {_POWER}",
-        _group,
-        draws.composition(4),
-        draws.composition_rates,
-        seldom=True,
-    ),
-    Family(
-        "s5",
-        f"composition in S5; {_POWER}",
-        _group,
-        draws.composition(5),
-        draws.composition_rates,
-        seldom=True,
-    ),
+    _composition(4),
+    _composition(5),
     Family(
         "parity",
         "parity of k of n bits; Barak et al. 2022, arXiv 2207.08799",
@@ -141,21 +132,21 @@ _EVERY: tuple[Family | Regime, ...] = (
     ),
     Family(
         "teacher-student",
-        f"regression on a random network; {_OMNIGROK}",
+        f"regression on a random network; {OMNIGROK}",
         lambda c: tasks.teacher_student(c.bits, c.teacher_width, 5, c.samples, c.data_seed),
         draws.teacher,
         draws.large_start,
     ),
     Family(
         "images",
-        f"digits, squared error, large initial weights; {_OMNIGROK}",
+        f"digits, squared error, large initial weights; {OMNIGROK}",
         lambda c: tasks.digits(),
         draws.images("squared_error"),
         draws.large_start,
     ),
     Family(
         "images-ce",
-        f"digits, cross entropy, large initial weights; {_OMNIGROK}",
+        f"digits, cross entropy, large initial weights; {OMNIGROK}",
         lambda c: tasks.digits(),
         draws.images("cross_entropy"),
         draws.large_start,
@@ -168,7 +159,7 @@ _EVERY: tuple[Family | Regime, ...] = (
         draws.noisy,
         seldom=True,
     ),
-    Family("easy", f"a + b mod p, comprehension; {_PHASES}", _pairs, draws.easy, draws.easy_rates),
+    Family("easy", f"a + b mod p, comprehension; {LIU}", _pairs, draws.easy, draws.easy_rates),
     Family(
         "random-labels",
         "nothing to generalise, confusion; Zhang et al. 2017, arXiv 1611.03530",
@@ -177,14 +168,7 @@ _EVERY: tuple[Family | Regime, ...] = (
         draws.confused_rates,
     ),
     # New families come last: whose turn it is among the architectures must not change.
-    Family(
-        "s3",
-        f"composition in S3; {_POWER}",
-        _group,
-        draws.composition(3),
-        draws.composition_rates,
-        seldom=True,
-    ),
+    _composition(3),
     Family(
         "dihedral",
         "composition in a dihedral group; Chughtai et al. 2023, arXiv 2302.03025",

@@ -14,16 +14,13 @@ from tqdm import tqdm
 
 from grokpredict._util.atomic import check_replaceable
 from grokpredict._util.parallel import results
-from grokpredict.logs.bundle import MANTISSA_BITS, write_bundle
+from grokpredict.logs.bundle_writer import write_bundle
+from grokpredict.logs.mantissa import MANTISSA_BITS
 from grokpredict.sweeps.evaluation import EVALUATE_EVERY
-from grokpredict.sweeps.families import FAMILIES, SHARD_RUNS, draw_shard
-from grokpredict.sweeps.trainer import (
-    DENSE_STEPS,
-    EVALUATED,
-    REGRESSION_LEVEL,
-    Record,
-    train_stack,
-)
+from grokpredict.sweeps.families import FAMILIES, draw_shard
+from grokpredict.sweeps.record import DENSE_STEPS, EVALUATED, REGRESSION_LEVEL, Record
+from grokpredict.sweeps.regimes import SHARD_RUNS
+from grokpredict.sweeps.trainer import train_stack
 
 #: Bits of the mantissa that are stored, by generation; benchmarks/bench_storage.py says why.
 BITS = {1: MANTISSA_BITS, 2: 10}

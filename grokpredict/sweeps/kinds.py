@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from grokpredict.sweeps import samples, tables
+from grokpredict.sweeps.config import RunConfig
 from grokpredict.sweeps.regimes import Regime
+from grokpredict.sweeps.sources import BOOLEAN, DOSHI, LIU, NOTSAWO, OMNIGROK, POWER
+from grokpredict.sweeps.tasks import Dataset
 from grokpredict.sweeps.token_kinds import (
     MATRICES,
     SMALL_GROUPS,
@@ -36,72 +41,57 @@ from grokpredict.sweeps.vector_kinds import (
     xor_clusters,
 )
 
-_POWER = "Power et al. 2022, arXiv 2201.02177"
-_LIU = "Liu et al. 2022, arXiv 2205.10343"
-_NOTSAWO = "Notsawo et al. 2023, arXiv 2306.13253"
-_DOSHI = "Doshi et al. 2024, arXiv 2406.03495"
-_CHUGHTAI = "Chughtai, Chan, Nanda 2023, arXiv 2302.03025"
-_BOOLEAN = "Bhattamishra et al. 2022, arXiv 2211.12316"
-_OMNIGROK = "Liu, Michaud, Tegmark 2023, arXiv 2210.01117"
-
 #: Learning rate times budget where a task is easy.
 SLOW = (0.1, 6.0)
 ADAMW = (("adamw", 0.85), ("adam", 0.05), ("muon", 0.04), ("lion", 0.06))
 
+
+def _public(name: str, formula: str, *operations: str) -> Regime:
+    """Return the family of the run that most people publish, on one of some operations."""
+    return Regime(
+        f"public-{name}",
+        f"{formula}; {POWER}",
+        pairs_data,
+        public(*operations),
+        public_rates,
+        ADAMW,
+    )
+
+
+def _by(make: Callable[[int, int, int, int], Dataset]) -> Callable[[RunConfig], Dataset]:
+    """Return what makes a data set of some inputs, relevant ones, samples and a seed."""
+    return lambda c: make(c.bits, c.sparsity, c.samples, c.data_seed)
+
+
+def _group_data(config: RunConfig) -> Dataset:
+    return tables.group(config.operation, config.modulus)
+
+
 REGIMES: tuple[Regime, ...] = (
-    Regime(
-        "public-addition",
-        f"a + b mod p as most public code trains it; {_POWER}",
-        pairs_data,
-        public("add"),
-        public_rates,
-        ADAMW,
-    ),
-    Regime(
-        "public-subtraction",
-        f"a - b mod p likewise; {_POWER}",
-        pairs_data,
-        public("subtract"),
-        public_rates,
-        ADAMW,
-    ),
-    Regime(
-        "public-multiplication",
-        f"a b mod p likewise; {_POWER}",
-        pairs_data,
-        public("multiply"),
-        public_rates,
-        ADAMW,
-    ),
-    Regime(
-        "public-division",
-        f"a / b mod p likewise; {_POWER}",
-        pairs_data,
-        public("divide"),
-        public_rates,
-        ADAMW,
-    ),
-    Regime(
-        "public-polynomials",
-        f"a^2 + b^2, (a + b)^2, ab + a + b mod p; {_POWER}",
-        pairs_data,
-        public("squares", "square_of_sum", "shifted_product"),
-        public_rates,
-        ADAMW,
+    _public("addition", "a + b mod p as most public code trains it", "add"),
+    _public("subtraction", "a - b mod p likewise", "subtract"),
+    _public("multiplication", "a b mod p likewise", "multiply"),
+    _public("division", "a / b mod p likewise", "divide"),
+    _public(
+        "polynomials",
+        "a^2 + b^2, (a + b)^2, ab + a + b mod p",
+        "squares",
+        "square_of_sum",
+        "shifted_product",
     ),
     Regime(
         "unordered-addition",
-        f"a + b mod p, p (p + 1) / 2 pairs; {_NOTSAWO}",
+        f"a + b mod p, p (p + 1) / 2 pairs; {NOTSAWO}",
         pairs_data,
         arithmetic("add", unordered=True, more=1.3),
     ),
     Regime(
         "unordered-products",
-        f"symmetric polynomials mod p, unordered; {_NOTSAWO}",
+        f"symmetric polynomials mod p, unordered; {NOTSAWO}",
         pairs_data,
         arithmetic("multiply", "squares", "shifted_product", unordered=True, more=1.3),
     ),
-    Regime("embedded", f"MLPs on concatenated embeddings; {_LIU}", pairs_data, embedded),
+    Regime("embedded", f"MLPs on concatenated embeddings; {LIU}", pairs_data, embedded),
     Regime(
         "quadratic-network",
         "squares as activation; Gromov 2023, arXiv 2301.02679",
@@ -117,13 +107,13 @@ REGIMES: tuple[Regime, ...] = (
     ),
     Regime(
         "polynomials",
-        f"2a + 3b, a^2 + b^2, a^3 + ab ... mod p; {_DOSHI}",
+        f"2a + 3b, a^2 + b^2, a^3 + ab ... mod p; {DOSHI}",
         pairs_data,
-        arithmetic("weighted", "squares", "square_of_sum", "cubic", more=1.1),
+        arithmetic("weighted", "squares", "square_of_sum", "cubic", more=1.2),
     ),
     Regime(
         "three-operands",
-        f"a + b + c, a - b + c, a + bc mod p; {_DOSHI}",
+        f"a + b + c, a - b + c, a + bc mod p; {DOSHI}",
         lambda c: tables.triples(c.operation, c.modulus),
         three_operands,
     ),
@@ -147,20 +137,20 @@ REGIMES: tuple[Regime, ...] = (
     ),
     Regime(
         "bitwise",
-        f"xor, and, or of numbers of n bits, in the manner of {_POWER}",
+        f"xor, and, or of numbers of n bits, in the manner of {POWER}",
         pairs_data,
         bitwise,
     ),
     Regime(
         "small-groups",
-        f"quaternions and other small groups; {_CHUGHTAI}",
-        lambda c: tables.group(c.operation, c.modulus),
+        "quaternions and other small groups; Chughtai, Chan, Nanda 2023, arXiv 2302.03025",
+        _group_data,
         groups(SMALL_GROUPS),
     ),
     Regime(
         "matrices",
         "matrices over F_2 and F_3; Stander et al. 2023, arXiv 2312.06581",
-        lambda c: tables.group(c.operation, c.modulus),
+        _group_data,
         groups(MATRICES),
     ),
     Regime(
@@ -172,7 +162,7 @@ REGIMES: tuple[Regime, ...] = (
     ),
     Regime(
         "majority",
-        f"majority of k of n bits; {_BOOLEAN}",
+        f"majority of k of n bits; {BOOLEAN}",
         boolean_data,
         boolean("majority"),
         large_start,
@@ -180,29 +170,30 @@ REGIMES: tuple[Regime, ...] = (
     ),
     Regime(
         "dnf",
-        f"random disjunctive normal forms; {_BOOLEAN}",
+        f"random disjunctive normal forms; {BOOLEAN}",
         boolean_data,
         boolean("dnf"),
         large_start,
+        pace=(0.3, 12.0),
     ),
     Regime(
         "sparse-parity",
-        "parity of 2 to 4 of n bits; Barak et al. 2022, arXiv 2207.08799",
+        "parity of 2 or 3 of n bits; Barak et al. 2022, arXiv 2207.08799",
         boolean_data,
         boolean("parity"),
-        pace=SLOW,
+        pace=(2.0, 60.0),
     ),
     Regime(
         "staircase",
         "x1 + x1 x2 + ...; Abbe et al. 2022, arXiv 2202.08658",
-        lambda c: samples.staircase(c.bits, c.sparsity, c.samples, c.data_seed),
+        _by(samples.staircase),
         regression("staircase", 0.08, 0.6),
         pace=SLOW,
     ),
     Regime(
         "sparse-regression",
         "linear in k inputs; Lyu et al. 2023, arXiv 2311.18817",
-        lambda c: samples.sparse_linear(c.bits, c.sparsity, c.samples, c.data_seed),
+        _by(samples.sparse_linear),
         regression("sparse_linear", 0.02, 0.12),
         large_start,
         pace=SLOW,
@@ -210,16 +201,17 @@ REGIMES: tuple[Regime, ...] = (
     Regime(
         "products",
         "sums of products; in the manner of Kumar et al., arXiv 2310.06110",
-        lambda c: samples.products(c.bits, c.sparsity, c.samples, c.data_seed),
+        _by(samples.products),
         regression("products", 0.2, 0.85),
         large_start,
+        pace=(1.0, 30.0),
     ),
     Regime(
         "linear-teacher",
         "linear networks; Levi et al. 2023, arXiv 2310.16441",
         lambda c: samples.linear_teacher(c.bits, c.samples, c.data_seed),
         linear_teacher,
-        small_rates,
+        small_rates(1.0, 1000.0),
         pace=SLOW,
     ),
     Regime(
@@ -227,12 +219,12 @@ REGIMES: tuple[Regime, ...] = (
         "edge of separability; Beck et al. 2024, arXiv 2410.04489",
         lambda c: samples.constant_label(c.bits, c.samples, c.data_seed),
         constant_label,
-        small_rates,
-        pace=SLOW,
+        small_rates(1.0, 60.0),
+        pace=(0.5, 10.0),
     ),
     Regime(
         "omnigrok-teacher",
-        f"5-100-100-5, a teacher as large; {_OMNIGROK}",
+        f"5-100-100-5, a teacher as large; {OMNIGROK}",
         lambda c: samples.omnigrok_teacher(c.samples, c.data_seed),
         omnigrok_teacher,
         large_start,
@@ -240,21 +232,21 @@ REGIMES: tuple[Regime, ...] = (
     ),
     Regime(
         "tables",
-        f"scikit-learn's tables, large initial weights as in {_OMNIGROK}",
+        f"scikit-learn's tables, large initial weights as in {OMNIGROK}",
         lambda c: samples.table(c.operation),
         tabular,
         large_start,
-        pace=SLOW,
+        pace=(0.03, 3.0),
     ),
     Regime(
         "markov",
-        f"LSTM or GRU on two Markov chains, IMDb in kind; {_OMNIGROK}",
+        f"LSTM or GRU on two Markov chains, IMDb in kind; {OMNIGROK}",
         lambda c: tables.words(c.samples, c.bits, c.modulus, c.sparsity / 100, c.data_seed),
         markov,
     ),
     Regime(
         "graphs",
-        f"graph convolutions, QM9 in kind; {_OMNIGROK}",
+        f"graph convolutions, QM9 in kind; {OMNIGROK}",
         lambda c: samples.graphs(
             c.bits, c.sparsity, c.samples, c.data_seed, regression=c.operation == "energy"
         ),

@@ -23,8 +23,11 @@ from grokpredict.sweeps.tasks import Dataset
 Drawn = dict[str, Any]
 #: Draws what the runs of one shard share, given its number.
 Structure = Callable[[Generator, int], Drawn]
+#: Draws what a configuration changes in :func:`draw_run`'s ranges, given its budget.
+Varied = Callable[[Generator, int], Drawn]
 
-#: Runs of a shard, and how many of them have a configuration of their own.
+#: Runs of a shard, and how many of them have a configuration of their own: the others repeat
+#: one with another seed, which shows how much of an outcome is luck.
 SHARD_RUNS = 24
 SHARD_CONFIGURATIONS = 20
 #: Budgets are log-uniform between these; costly networks get no more than SECONDS of one core.
@@ -58,7 +61,7 @@ class Regime:
     source: str
     data: Callable[[RunConfig], Dataset]
     structure: Structure
-    varied: Callable[[Generator, int], Drawn] = lambda rng, budget: {}
+    varied: Varied = lambda rng, budget: {}
     optimisers: tuple[tuple[str, float], ...] = (
         ("adamw", 0.5), ("muon", 0.1), ("lion", 0.12), ("adam", 0.08), ("rmsprop", 0.08),
         ("sgd", 0.12),
@@ -73,6 +76,7 @@ def draw_shard(regime: Regime, shard: int, seed: int) -> list[RunConfig]:
     centre = structure.pop("train_fraction")
     spread = structure.pop("spread", 1.2)
     most = structure.pop("most_steps", MOST_STEPS)
+    least_share = structure.pop("least_share", 0.0)
     seconds = structure.pop("seconds", SECONDS)
     habits = draw_habits(rng, regime, structure)
     probe = RunConfig(
@@ -80,7 +84,8 @@ def draw_shard(regime: Regime, shard: int, seed: int) -> list[RunConfig]:
         train_fraction=centre, max_steps=0, seed=0,
     )  # fmt: skip
     most = min(most, seconds / seconds_per_step(probe, regime.data(probe)))
-    usual = log_uniform(rng, LEAST_STEPS, max(most, 2 * LEAST_STEPS))
+    most = max(most, 2 * LEAST_STEPS)
+    usual = log_uniform(rng, max(LEAST_STEPS, least_share * most), most)
     drawn: list[Drawn] = []
     for _ in range(SHARD_CONFIGURATIONS):
         budget = on_grid(np.clip(usual * log_uniform(rng, 0.6, 1.7), LEAST_STEPS, MOST_STEPS))

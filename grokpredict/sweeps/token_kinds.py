@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from numpy.random import Generator
 
 from grokpredict.sweeps import tables
@@ -28,25 +30,29 @@ def pairs_data(config: RunConfig) -> Dataset:
     return tables.pairs(config.operation, config.modulus, unordered=config.unordered)
 
 
-def _prime(rng: Generator, shard: int) -> int:
+def _prime(
+    rng: Generator, shard: int, weights: Sequence[float] = (0.15, 0.2, 0.25, 0.25, 0.15)
+) -> int:
     """Draw a modulus; one shard in twelve has a large one, on which runs are short."""
     if shard % 12 == 10:
         return int(rng.choice((37, 43, 59)))
-    return int(rng.choice(PRIMES, p=(0.15, 0.2, 0.25, 0.25, 0.15)))
+    return int(rng.choice(PRIMES, p=weights))
 
 
 def public(*operations: str, more: float = 1.0) -> Structure:
     """Return what draws the run that most people publish, on one of some operations."""
 
     def structure(rng: Generator, shard: int) -> Drawn:
-        p = _prime(rng, shard)
+        p = _prime(rng, shard, (0.35, 0.35, 0.2, 0.05, 0.05))
         return {
             "task": "pairs",
             "operation": str(rng.choice(operations)),
             "modulus": p,
             **transformer(rng, layer_norm=0.25),
+            "width": int(rng.choice([16, 24, 32], p=[0.55, 0.35, 0.1])),
             "batch_size": 0,
-            "train_fraction": min(more * needed(rng, p, 0.82, 1.25), 0.93),
+            "train_fraction": min(more * needed(rng, p, 0.7, 1.1), 0.93),
+            "least_share": 0.5,
             "seconds": 5.0,  # in these, generalisation comes late
         }
 
@@ -60,8 +66,8 @@ def public_rates(rng: Generator, budget: int) -> Drawn:
     return {
         "optimizer": "adamw",
         "momentum": 0.9,
-        "learning_rate": log_uniform(rng, 5e-4, 5e-3),
-        "weight_decay": log_uniform(rng, 0.1, 2.0),
+        "learning_rate": log_uniform(rng, 3e-4, 3e-3),
+        "weight_decay": log_uniform(rng, 0.1, 3.0),
         "beta2": float(rng.choice([0.98, 0.999])),
     }
 

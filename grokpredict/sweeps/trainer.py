@@ -5,73 +5,20 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F  # noqa: N812 (PyTorch's own name for it)
 
-from grokpredict.runs.labels import LabelRule
 from grokpredict.sweeps.config import RunConfig
 from grokpredict.sweeps.evaluation import EVALUATE_EVERY, evaluation_steps
 from grokpredict.sweeps.models import build, laid_out
 from grokpredict.sweeps.optimisers import StackedOptimiser, schedule
+from grokpredict.sweeps.record import DENSE_STEPS, SETTLED, Curves, Record, label_rule
+from grokpredict.sweeps.split import Split
 from grokpredict.sweeps.tasks import Dataset
 
-#: By generation: the training loss is kept at every step up to here, then like everything at
-#: evaluations.
-DENSE_STEPS = {1: 3200, 2: 1600}
-#: At most so many samples of the training and of the validation set are evaluated.
-EVALUATE_SAMPLES = 1024
-#: By generation: a run whose last so many evaluations meet the threshold has generalised for good.
-SETTLED = {1: 8, 2: 4}
-#: Mean squared error at or under which a regression on targets of variance 1 has generalised.
-REGRESSION_LEVEL = 0.05
-
 PRECISIONS = {"float32": torch.float32, "float64": torch.float64}
-EVALUATED = ("train_acc", "val_loss", "val_acc", "weight_norm", "grad_norm")
-
-
-@dataclass(frozen=True, eq=False)
-class Record:
-    """One finished run of the generator.
-
-    Attributes
-    ----------
-    config : RunConfig
-        As it was asked for.
-    train_size, n_parameters : int
-        Samples trained on and trainable parameters.
-    n_steps : int
-        Updates made: the budget, or fewer when the run generalised for good or diverged.
-    train_loss : ndarray, shape (n_dense,)
-        At every step up to :data:`DENSE_STEPS` of them.
-    steps : ndarray of int, shape (n_evaluations,)
-        Where it was evaluated, the last time at ``n_steps``.
-    evaluations : dict of str to ndarray, shape (n_evaluations,)
-        ``train_loss`` and :data:`EVALUATED` at ``steps``, each before the update; NaN where there
-        was none.
-    """
-
-    config: RunConfig
-    train_size: int
-    n_parameters: int
-    n_steps: int
-    train_loss: NDArray[np.float32]
-    steps: NDArray[np.int64]
-    evaluations: dict[str, NDArray[np.float32]]
-
-    def hparams(self) -> dict[str, object]:
-        """Return the configuration with what follows from it, ready for JSON."""
-        derived: dict[str, object] = {
-            "train_size": self.train_size,
-            "n_parameters": self.n_parameters,
-            "batch_size": self.config.batch_size or self.train_size,
-            "full_batch": self.config.batch_size == 0,
-        }
-        return {**self.config.to_dict(), **derived}
 
 
 def train_stack(
@@ -136,33 +83,24 @@ class _Stack:
         self, configs: list[RunConfig], data: Dataset, device: torch.device, end: int
     ) -> None:
         data = laid_out(configs[0], data)
-        self.configs, self.data, self.device = configs, data, device
+        self.configs, self.device = configs, device
         self.dtype = PRECISIONS[configs[0].precision]
         generation = configs[0].generation
         self.dense_steps, self.settled = DENSE_STEPS[generation], SETTLED[generation]
-        self.grid = evaluation_steps(end, [c.max_steps for c in configs], thinning=generation > 1)
+        budgets = [c.max_steps for c in configs]
+        self.grid = evaluation_steps(end, budgets, thinning=generation > 1)
         self.positions = list(range(len(configs)))
         self.records: dict[int, Record] = {}
         self.model = build(configs[0], data)
-        self.loss = configs[0].loss
-        self.batch_size = configs[0].batch_size
-        self.rule = LabelRule("val_loss", REGRESSION_LEVEL) if data.is_regression else LabelRule()
-        self.passes = [torch.empty(0, dtype=torch.long) for _ in configs]
+        self.loss, self.batch_size = configs[0].loss, configs[0].batch_size
+        self.is_regression, self.n_outputs = data.is_regression, data.n_outputs
+        self.rule = label_rule(regression=data.is_regression)
         self.generators = [torch.Generator().manual_seed(c.seed) for c in configs]
-        self.inputs = self._tensor(data.inputs)
-        self.targets = self._tensor(data.targets)
-        self._split()
+        self.split = Split(configs, data, self.generators, device, self.dtype)
         self._initialise()
         # Written in place at each step and read once a chunk: no host-device copy in between.
         self.chunk = torch.empty(EVALUATE_EVERY, len(configs), device=device)
-        self.dense: list[list[NDArray[np.float32]]] = [[] for _ in configs]
-        self.evaluations: list[dict[str, list[float]]] = [
-            {name: [] for name in ("train_loss", *EVALUATED)} for _ in configs
-        ]
-
-    def _tensor(self, values: NDArray[np.int64] | NDArray[np.float32]) -> Tensor:
-        tensor = torch.as_tensor(values, device=self.device)
-        return tensor.to(self.dtype) if tensor.is_floating_point() else tensor
+        self.curves = [Curves() for _ in configs]
 
     def train_to(self, end: int) -> None:
         """Train all runs to their end, or to ``end`` where that comes first."""
@@ -173,31 +111,6 @@ class _Stack:
             if not self.configs:
                 break
             self.advance(start)
-
-    def _split(self) -> None:
-        """Draw each run's training set, its wrong labels and the samples that are evaluated."""
-        total = len(self.inputs)
-        train, val, noisy = [], [], []
-        for config, generator in zip(self.configs, self.generators, strict=True):
-            shuffled = torch.randperm(total, generator=generator)
-            size = min(max(round(config.train_fraction * total), 1), total - 1)
-            train.append(shuffled[:size])
-            val.append(shuffled[size:][:EVALUATE_SAMPLES])
-            noisy.append(self._noisy_targets(config, train[-1], generator))
-        self.sizes = [len(t) for t in train]
-        self.train, self.train_mask = (x.to(self.device) for x in _pad(train))
-        self.val, self.val_mask = (x.to(self.device) for x in _pad(val))
-        self.train_targets = torch.stack(noisy).to(self.device)
-
-    def _noisy_targets(
-        self, config: RunConfig, train: Tensor, generator: torch.Generator
-    ) -> Tensor:
-        targets = self._tensor(self.data.targets).cpu()
-        if config.label_noise:
-            wrong = train[: round(config.label_noise * len(train))]
-            targets = targets.clone()
-            targets[wrong] = torch.randint(self.data.n_outputs, (len(wrong),), generator=generator)
-        return targets
 
     def _initialise(self) -> None:
         drawn = [
@@ -223,15 +136,8 @@ class _Stack:
         clips = [c.clip_norm or math.inf for c in self.configs]
         self.clips = torch.tensor(clips, device=self.device).unsqueeze(1)
         self.clipped = any(c.clip_norm for c in self.configs)
-        self.rows = torch.arange(len(self.flat), device=self.device).unsqueeze(1)
         if not self.batch_size:
-            self.batch = self._samples(self.train), self._labels(self.train)
-
-    def _samples(self, index: Tensor) -> Tensor:
-        return self.inputs[index]
-
-    def _labels(self, index: Tensor) -> Tensor:
-        return self.train_targets[self.rows, index]
+            self.batch = self.split.samples(self.split.train)
 
     def _dropout(self, x: Tensor) -> Tensor:
         """Zero units of each run by its own generator, so that a run alone drops the same ones."""
@@ -242,34 +148,29 @@ class _Stack:
             rate = self.keep_rates[row]
             if rate < 1:
                 # Nothing is drawn for padding, or the run's later draws would depend on it.
-                own = masks[row, : self.batch_size or self.sizes[row]]
-                own.bernoulli_(rate, generator=generator).div_(rate)
+                units = masks[row, : self.batch_size or self.split.sizes[row]]
+                units.bernoulli_(rate, generator=generator).div_(rate)
         return x * masks.to(self.device)
 
     def _losses(self, outputs: Tensor, targets: Tensor) -> Tensor:
         """Loss of each sample, (n_runs, batch)."""
         if self.loss == "cross_entropy":
-            each = F.cross_entropy(outputs.flatten(0, 1), targets.flatten(), reduction="none")
-            return each.view(targets.shape)
-        if not self.data.is_regression:
-            targets = F.one_hot(targets, self.data.n_outputs).to(outputs.dtype)
+            losses = F.cross_entropy(outputs.flatten(0, 1), targets.flatten(), reduction="none")
+            return losses.view(targets.shape)
+        if not self.is_regression:
+            targets = F.one_hot(targets, self.n_outputs).to(outputs.dtype)
         return (outputs - targets).square().mean(dim=2)
 
     def advance(self, start: int) -> None:
         """Make the updates up to the next evaluation, from step ``start`` on."""
         n_steps = EVALUATE_EVERY
         rates = schedule(self.configs, torch.arange(start, start + n_steps, device=self.device))
-        draws = self._draw_batches(n_steps) if self.batch_size else None
+        draws = self.split.draw_batches(n_steps, self.generators) if self.batch_size else None
+        share = self.split.train_mask if draws is None else 1.0 / self.batch_size
         for t in range(n_steps):
-            if draws is not None:
-                index = draws[:, t]
-                inputs, targets = self._samples(index), self._labels(index)
-            else:
-                inputs, targets = self.batch
+            inputs, targets = self.batch if draws is None else self.split.samples(draws[:, t])
             outputs = self.model(self.params, inputs, self._dropout)
-            each = self._losses(outputs, targets)
-            share = self.train_mask if draws is None else 1.0 / self.batch_size
-            losses = (each * share).sum(dim=1)
+            losses = (self._losses(outputs, targets) * share).sum(dim=1)
             grads = torch.autograd.grad(losses.sum(), list(self.params.values()))
             self.chunk[t] = losses.detach()
             flat = torch.cat([g.reshape(len(self.flat), -1) for g in grads], dim=1)
@@ -277,106 +178,69 @@ class _Stack:
         self._keep_losses(start)
 
     def _update(self, grads: Tensor, rates: Tensor, step: int) -> None:
-        first = step in self.grid
-        if first or self.clipped:
+        evaluated = step in self.grid
+        if evaluated or self.clipped:
             norms = grads.norm(dim=1, keepdim=True)
             if self.clipped:
                 grads.mul_((self.clips / norms.clamp(min=1e-12)).clamp(max=1.0))
-            if first:
+            if evaluated:
                 for row, norm in enumerate(norms.squeeze(1).tolist()):
-                    self.evaluations[row]["grad_norm"].append(norm)
+                    self.curves[row].evaluations["grad_norm"].append(norm)
         with torch.no_grad():
             self.optimiser.step(self.flat, grads, rates, step)
 
-    def _draw_batches(self, n_steps: int) -> Tensor:
-        """Sample indices (n_runs, n_steps, batch): one shuffled pass after another."""
-        draws = []
-        for row, generator in enumerate(self.generators):
-            need = n_steps * self.batch_size
-            parts, have = [self.passes[row]], len(self.passes[row])
-            while have < need:
-                parts.append(torch.randperm(self.sizes[row], generator=generator))
-                have += self.sizes[row]
-            stream = torch.cat(parts)
-            draws.append((stream[:need].view(n_steps, self.batch_size), stream[need:]))
-        self.passes = [rest for _, rest in draws]
-        drawn = torch.stack([d for d, _ in draws]).to(self.device)
-        return self.train[self.rows.unsqueeze(2), drawn]
-
     def _keep_losses(self, start: int) -> None:
         losses = self.chunk.cpu().numpy()
-        for row in range(len(self.configs)):
+        for row, curves in enumerate(self.curves):
             if start in self.grid:
-                self.evaluations[row]["train_loss"].append(float(losses[0, row]))
+                curves.evaluations["train_loss"].append(float(losses[0, row]))
             if start < self.dense_steps:
-                self.dense[row].append(losses[:, row].copy())
+                curves.dense.append(losses[:, row].copy())
 
     @torch.no_grad()
     def evaluate(self, step: int) -> None:
         """Measure accuracies, validation loss and weight norm before the update of ``step``."""
-        train = self.train[:, :EVALUATE_SAMPLES]
-        train_mask = self.train_mask[:, :EVALUATE_SAMPLES]
+        split = self.split
         measured = {"weight_norm": self.flat.norm(dim=1)}
-        outputs = self.model(self.params, self._samples(self.val), _no_dropout)
-        losses = self._losses(outputs, self.targets[self.val])
-        measured["val_loss"] = (losses * self.val_mask).sum(dim=1)
-        if not self.data.is_regression:
-            right = (outputs.argmax(dim=2) == self.targets[self.val]).float()
-            measured["val_acc"] = (right * self.val_mask).sum(dim=1)
-            outputs = self.model(self.params, self._samples(train), _no_dropout)
-            right = (outputs.argmax(dim=2) == self._labels(train)).float()
-            share = train_mask / train_mask.sum(dim=1, keepdim=True)
+        outputs = self.model(self.params, split.inputs[split.val], _no_dropout)
+        losses = self._losses(outputs, split.targets[split.val])
+        measured["val_loss"] = (losses * split.val_mask).sum(dim=1)
+        if not self.is_regression:
+            right = (outputs.argmax(dim=2) == split.targets[split.val]).float()
+            measured["val_acc"] = (right * split.val_mask).sum(dim=1)
+            index, share = split.evaluated()
+            inputs, labels = split.samples(index)
+            outputs = self.model(self.params, inputs, _no_dropout)
+            right = (outputs.argmax(dim=2) == labels).float()
             measured["train_acc"] = (right * share).sum(dim=1)
         for name, values in measured.items():
-            for row, value in enumerate(values.tolist()):
-                self.evaluations[row][name].append(value)
+            for curves, value in zip(self.curves, values.tolist(), strict=True):
+                curves.evaluations[name].append(value)
 
     def retire(self, step: int, end: int) -> None:
         """Write out the runs that are over, and go on with the rest as a smaller stack."""
         kept = []
-        for row, config in enumerate(self.configs):
-            if step >= min(config.max_steps, end) or self._over(row):
-                self._finish(row, step)
-            else:
+        for row, (config, curves) in enumerate(zip(self.configs, self.curves, strict=True)):
+            if step < min(config.max_steps, end) and not curves.is_decided(self.rule, self.settled):
                 kept.append(row)
+                continue
+            self.records[self.positions[row]] = curves.record(
+                config,
+                train_size=self.split.sizes[row],
+                n_parameters=self.flat.shape[1],
+                n_steps=step,
+                grid=sorted(self.grid),
+            )
         if len(kept) < len(self.configs):
             self._shrink(kept)
 
-    def _over(self, row: int) -> bool:
-        losses = self.evaluations[row]["train_loss"]
-        if losses and not math.isfinite(losses[-1]):
-            return True
-        metric = self.evaluations[row][self.rule.metric][-self.settled :]
-        return len(metric) == self.settled and bool(self.rule.met(np.array(metric)).all())
-
-    def _finish(self, row: int, step: int) -> None:
-        dense = self.dense[row]
-        width = max(len(values) for values in self.evaluations[row].values())
-        padded = {
-            name: np.array(values + [math.nan] * (width - len(values)), dtype=np.float32)
-            for name, values in self.evaluations[row].items()
-        }
-        self.records[self.positions[row]] = Record(
-            self.configs[row],
-            self.sizes[row],
-            self.flat.shape[1],
-            step,
-            np.concatenate(dense) if dense else np.empty(0, dtype=np.float32),
-            np.array(sorted(self.grid), dtype=np.int64)[:width],
-            padded,
-        )
-
     def _shrink(self, kept: list[int]) -> None:
-        index = torch.tensor(kept, dtype=torch.long, device=self.device)
-        for name in (
-            "configs", "positions", "generators", "sizes", "dense", "evaluations", "passes",
-        ):  # fmt: skip
+        for name in ("configs", "positions", "generators", "curves"):
             setattr(self, name, [getattr(self, name)[row] for row in kept])
         if not kept:
             return
-        self.train, self.train_mask = _trim(self.train[index], self.train_mask[index])
-        self.val, self.val_mask = _trim(self.val[index], self.val_mask[index])
-        self.train_targets = self.train_targets[index]
+        index = torch.tensor(kept, dtype=torch.long, device=self.device)
+        self.split.keep(kept)
         self.flat = self.flat[index]
         self.optimiser.keep(index, self.configs)
         self.chunk = self.chunk[:, : len(kept)].contiguous()
@@ -385,20 +249,3 @@ class _Stack:
 
 def _no_dropout(x: Tensor) -> Tensor:
     return x
-
-
-def _pad(rows: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
-    """Stack index rows of unequal length; the mask averages over each row's real entries."""
-    width = max(len(r) for r in rows)
-    index = torch.zeros(len(rows), width, dtype=torch.long)
-    mask = torch.zeros(len(rows), width)
-    for i, row in enumerate(rows):
-        index[i, : len(row)] = row
-        mask[i, : len(row)] = 1.0 / len(row)
-    return index, mask
-
-
-def _trim(index: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
-    """Drop columns that are padding in every row."""
-    width = int((mask > 0).sum(dim=1).max())
-    return index[:, :width].contiguous(), mask[:, :width].contiguous()

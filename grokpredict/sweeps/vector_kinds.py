@@ -7,7 +7,7 @@ from numpy.random import Generator
 from grokpredict.sweeps import samples
 from grokpredict.sweeps.config import RunConfig
 from grokpredict.sweeps.draws import log_uniform
-from grokpredict.sweeps.regimes import Drawn, Structure, batches, mlp
+from grokpredict.sweeps.regimes import Drawn, Structure, Varied, batches, mlp
 from grokpredict.sweeps.tasks import Dataset
 
 
@@ -23,13 +23,14 @@ def boolean(function: str) -> Structure:
     """Return what draws an MLP on a Boolean function."""
 
     def structure(rng: Generator, shard: int) -> Drawn:
-        n_bits = int(rng.integers(8, 21) if function == "dnf" else rng.integers(12, 41))
+        bits = {"majority": (12, 41), "parity": (8, 21), "dnf": (8, 21)}[function]
+        n_bits = int(rng.integers(*bits))
         k = {
             "majority": int(rng.choice([3, 5, 7, 9])),
-            "parity": int(rng.choice([2, 3, 4], p=[0.3, 0.5, 0.2])),
+            "parity": int(rng.choice([2, 3], p=[0.5, 0.5])),
             "dnf": int(rng.integers(2, 5)),
         }[function]
-        fractions = {"majority": (0.03, 0.2), "parity": (0.05, 0.3), "dnf": (0.2, 0.85)}[function]
+        fractions = {"majority": (0.03, 0.2), "parity": (0.08, 0.6), "dnf": (0.07, 0.3)}[function]
         return {
             "task": "boolean",
             "operation": function,
@@ -49,7 +50,7 @@ def regression(task: str, low: float, high: float) -> Structure:
     def structure(rng: Generator, shard: int) -> Drawn:
         drawn = {
             "task": task,
-            "bits": int(rng.integers(6, 16) if task == "products" else rng.integers(8, 31)),
+            "bits": int(rng.integers(4, 10) if task == "products" else rng.integers(8, 31)),
             "sparsity": int(rng.integers(1, 3 if task == "products" else 5))
             + (task == "staircase"),
             "samples": 1500,
@@ -79,30 +80,43 @@ def linear_teacher(rng: Generator, shard: int) -> Drawn:
 
 
 def constant_label(rng: Generator, shard: int) -> Drawn:
-    """Draw a logistic regression, or a small MLP, near two samples a dimension."""
+    """Draw a logistic regression near two samples a dimension, or a small MLP near one."""
     dim = int(rng.integers(20, 101))
+    drawn = vectors(rng, shard)
+    depth = int(rng.choice([0, 1]))
+    ratios = (0.5, 1.5) if depth else (1.2, 2.6)
     return {
         "task": "constant_label",
         "bits": dim,
         "samples": 1500,
-        **vectors(rng, shard),
-        "depth": int(rng.choice([0, 1], p=[0.7, 0.3])),
+        **drawn,
+        "depth": depth,
         "loss": "cross_entropy",
         "bias": True,
-        "train_fraction": dim / 1500 * log_uniform(rng, 1.0, 2.8),
+        "train_fraction": dim / 1500 * log_uniform(rng, *ratios),
     }
 
 
-def small_rates(rng: Generator, budget: int) -> Drawn:
-    """Draw gradient descent with a small rate and little decay, or leave it at the usual."""
-    if rng.random() < 0.3:
-        return {}
-    return {
-        "optimizer": "sgd",
-        "momentum": 0.0,
-        "learning_rate": min(log_uniform(rng, 1.0, 1000.0) / budget, 0.5),
-        "weight_decay": 0.0 if rng.random() < 0.4 else log_uniform(rng, 1e-5, 1e-2),
-    }
+def small_rates(low: float, high: float) -> Varied:
+    """Return what draws gradient descent with a small rate and little decay for most runs.
+
+    Parameters
+    ----------
+    low, high : float
+        Bounds of the learning rate times the budget.
+    """
+
+    def varied(rng: Generator, budget: int) -> Drawn:
+        if rng.random() < 0.3:
+            return {}
+        return {
+            "optimizer": "sgd",
+            "momentum": 0.0,
+            "learning_rate": min(log_uniform(rng, low, high) / budget, 0.5),
+            "weight_decay": 0.0 if rng.random() < 0.4 else log_uniform(rng, 1e-5, 1e-2),
+        }
+
+    return varied
 
 
 def large_start(rng: Generator, budget: int) -> Drawn:
@@ -132,7 +146,7 @@ def tabular(rng: Generator, shard: int) -> Drawn:
         shard % 7
     ]
     fractions = {
-        "wine": (0.12, 0.7), "breast_cancer": (0.03, 0.5), "iris": (0.1, 0.7),
+        "wine": (0.08, 0.4), "breast_cancer": (0.03, 0.3), "iris": (0.06, 0.5),
         "digits": (0.05, 0.4), "diabetes": (0.1, 0.8),
     }[name]  # fmt: skip
     return {

@@ -1,6 +1,6 @@
 """From finished runs to a classifier and a report on how far to trust it."""
 
 from grokpredict.training.gathering import train
-from grokpredict.training.trainer import TrainingReport
+from grokpredict.training.report import TrainingReport
 
 __all__ = ["TrainingReport", "train"]

@@ -9,13 +9,12 @@ from sklearn.ensemble import HistGradientBoostingClassifier
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]  # it has no stubs
 
 from grokpredict.features.columns import BUDGET_COLUMN
-from grokpredict.features.configuration import GROWING_TERMS
 from grokpredict.model.trees import Trees
 from grokpredict.runs.curve import FloatArray
 from grokpredict.runs.labels import BoolArray
 
 #: Columns along which P may not fall.
-_GROWING = {*GROWING_TERMS, BUDGET_COLUMN}
+_GROWING = {BUDGET_COLUMN, "log10_budget", "log10_lr_wd_budget", "log10_lr_budget"}
 
 N_TREES = 150
 LEARNING_RATE = 0.06
@@ -115,18 +114,18 @@ def exported(model: HistGradientBoostingClassifier, x: FloatArray) -> Trees:
     import sklearn
 
     nodes = [predictors[0].nodes for predictors in model._predictors]
-    sizes = np.array([len(own) for own in nodes])
+    sizes = np.array([len(tree) for tree in nodes])
     root = np.cumsum(sizes) - sizes
     flat = np.concatenate(nodes)
     shift = np.repeat(root, sizes)
-    own = np.arange(len(flat))
+    node = np.arange(len(flat))
     leaf = flat["is_leaf"].astype(bool)
     trees = Trees(
         root=root.astype(np.int64),
         feature=np.where(leaf, 0, flat["feature_idx"]).astype(np.int64),
         threshold=np.where(leaf, 0.0, flat["num_threshold"]).astype(np.float64),
-        left=np.where(leaf, own, flat["left"].astype(np.int64) + shift),
-        right=np.where(leaf, own, flat["right"].astype(np.int64) + shift),
+        left=np.where(leaf, node, flat["left"].astype(np.int64) + shift),
+        right=np.where(leaf, node, flat["right"].astype(np.int64) + shift),
         missing_left=(flat["missing_go_to_left"].astype(bool) & ~leaf),
         value=np.where(leaf, flat["value"], 0.0).astype(np.float64),
         baseline=np.asarray(model._baseline_prediction, dtype=np.float64).ravel(),

@@ -6,20 +6,23 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
+
 from grokpredict._util.cache import Cache, key_of
 from grokpredict._util.parallel import results
 from grokpredict.logs import Columns, Paths
 from grokpredict.logs.content import content_digest
 from grokpredict.logs.reading import find, read_log, unexpected
 from grokpredict.logs.source import STDIN
-from grokpredict.model.classifier import DEFAULT_HORIZONS, GrokClassifier
+from grokpredict.model.classifier import GrokClassifier
 from grokpredict.runs.budget import relative
 from grokpredict.runs.labels import LabelRule
 from grokpredict.runs.run import Run
 from grokpredict.runs.sweep import Findings, LeftOut, Sweep
-from grokpredict.training.digest import CHUNK, Digest, Facts, Recipe, digest_runs, join, wider
-from grokpredict.training.table import Progress, digest_sweep
-from grokpredict.training.trainer import TrainingReport, train_digest
+from grokpredict.training.cross_validation import Progress
+from grokpredict.training.record import CHUNK, Facts, Record, records_of
+from grokpredict.training.report import TrainingReport
+from grokpredict.training.trainer import train_records
 
 #: Logs, and bytes of them, that one task takes: enough that starting it costs nothing beside it.
 TASK_LOGS = 32
@@ -31,24 +34,21 @@ Track = Callable[[Iterable[Path], int], Iterable[Path]]
 
 @dataclass(frozen=True, eq=False)
 class Gathered:
-    """What was found under some paths.
+    """What was read under some paths.
 
     Attributes
     ----------
-    digest : Digest
-        Of the runs.
+    records : tuple of Record
+        What is kept of the runs.
     left_out : tuple of LeftOut
         Runs that could not be read.
     findings : Findings
         What was met on the way.
-    recipe : Recipe
-        By which the digest was made.
     """
 
-    digest: Digest
+    records: tuple[Record, ...]
     left_out: tuple[LeftOut, ...]
     findings: Findings
-    recipe: Recipe
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,7 +62,7 @@ class Trained:
 def gather(
     paths: Paths,
     columns: Columns | None = None,
-    recipe: Recipe | None = None,
+    rule: LabelRule | None = None,
     *,
     jobs: int = 1,
     track: Track | None = None,
@@ -76,8 +76,8 @@ def gather(
         As for :func:`grokpredict.logs.read_sweep`.
     columns : Columns, optional
         Names of columns that are not to be recognised but taken.
-    recipe : Recipe, optional
-        Horizons, step grids and label rule.
+    rule : LabelRule, optional
+        When a run counts as generalised. By default as each run says.
     jobs : int
         Processes, as joblib counts them. Of the curves, only those of the logs that a process has
         in hand are in memory.
@@ -91,27 +91,34 @@ def gather(
     LogError
         If a path does not exist or a folder holds no log.
     """
-    columns, recipe = columns or Columns(), recipe or Recipe()
+    from joblib import delayed
+
+    columns = columns or Columns()
     logs = find(paths)
-    found = logs.paths
-    gathered = _gather(found, columns, recipe, jobs, track, cache)
-    wide = wider(recipe, gathered.digest)
-    if wide is not None:
-        # Only now is it known that one run is on a grid that others would serve too.
-        gathered = replace(_gather(found, columns, wide, jobs, track, cache), recipe=recipe)
-    return replace(
-        gathered,
-        left_out=(*logs.left_out, *gathered.left_out),
-        findings=Findings(unread=logs.unread) + gathered.findings,
-    )
+    tasks = (delayed(_work)(some, columns, rule, cache) for some in _tasks(logs.paths))
+    done = results(tasks, jobs)
+    records: list[Record] = []
+    left_out = list(logs.left_out)
+    findings = Findings(unread=logs.unread)
+
+    def as_read() -> Iterator[Path]:
+        nonlocal findings
+        for parts in done:
+            for part in parts:
+                records.extend(part.records)
+                left_out.extend(part.left_out)
+                findings += part.findings
+                yield part.path
+
+    for _ in track(as_read(), len(logs.paths)) if track else as_read():
+        pass
+    return Gathered(tuple(records), tuple(left_out), findings)
 
 
 def train(
     sweep: Sweep | Paths,
     *,
     columns: Columns | None = None,
-    horizons: Sequence[int] = DEFAULT_HORIZONS,
-    strides: Sequence[int] | None = None,
     budget: int | None = None,
     rule: LabelRule | None = None,
     seed: int = 0,
@@ -127,21 +134,16 @@ def train(
         memory that is needed does not grow with the length of the curves.
     columns : Columns, optional
         Names of columns, where they are not recognised.
-    horizons : sequence of int
-        Steps after which to look. Those that no run reaches are left out.
-    strides : sequence of int, optional
-        Step grids to serve. By default the usual ones, as far as the runs were logged finely
-        enough, and those of the runs.
     budget : int, optional
         Step by which a run has to generalise. By default what each run was planned for.
     rule : LabelRule, optional
         When a run counts as generalised. By default as each run says.
     seed : int
-        Seed of the splits and of the budgets that are drawn.
+        Of the splits, of the budgets that are drawn and of the channels that are left out.
     jobs : int
         Processes, as joblib counts them.
     progress : callable, optional
-        Called with the work done and the work in all: runs of a sweep, or fits for paths.
+        Called with the fits done and to do.
 
     Returns
     -------
@@ -155,15 +157,25 @@ def train(
     LogError
         If a path does not exist or holds no log.
     """
-    recipe = Recipe(tuple(horizons), None if strides is None else tuple(strides), rule)
     if isinstance(sweep, Sweep):
-        digest = digest_sweep(sweep.runs, recipe, jobs=jobs, progress=progress)
-        n_left_out = len(sweep.left_out)
-        return train_digest(
-            digest, recipe, left_out=n_left_out, budget=budget, seed=seed, jobs=jobs
-        )
-    gathered = gather(sweep, columns, recipe, jobs=jobs)
+        records = records_of_many(sweep.runs, rule, jobs=jobs)
+        gathered = Gathered(records, tuple(sweep.left_out), sweep.findings)
+    else:
+        gathered = gather(sweep, columns, rule, jobs=jobs)
     return train_gathered(gathered, budget=budget, seed=seed, jobs=jobs, progress=progress)
+
+
+def records_of_many(
+    runs: Sequence[Run], rule: LabelRule | None = None, *, jobs: int = 1
+) -> tuple[Record, ...]:
+    """Return :func:`~grokpredict.training.record.records_of` runs, on several cores."""
+    from joblib import delayed
+
+    tasks = (
+        delayed(records_of)(runs[start : start + CHUNK], rule)
+        for start in range(0, len(runs), CHUNK)
+    )
+    return tuple(record for part in results(tasks, jobs) for record in part)
 
 
 def train_gathered(
@@ -188,13 +200,12 @@ def train_gathered(
     progress : callable, optional
         Called with the fits done and to do.
     """
-    digest, recipe, left_out = gathered.digest, gathered.recipe, len(gathered.left_out)
-    key = "" if cache is None else key_of(_unmoved(digest.facts), recipe, left_out, budget, seed)
+    records, left_out = gathered.records, len(gathered.left_out)
+    key = "" if cache is None else key_of(_unmoved(records), left_out, budget, seed)
     trained = cache.get(key, Trained) if cache else None
     if trained is None:
-        classifier, report = train_digest(
-            digest,
-            recipe,
+        classifier, report = train_records(
+            records,
             left_out=left_out,
             budget=budget,
             seed=seed,
@@ -207,40 +218,13 @@ def train_gathered(
     return trained.classifier, trained.report
 
 
-def _gather(
-    found: Sequence[Path],
-    columns: Columns,
-    recipe: Recipe,
-    jobs: int,
-    track: Track | None,
-    cache: Cache | None,
-) -> Gathered:
-    from joblib import delayed
-
-    tasks = (delayed(_work)(logs, columns, recipe, cache) for logs in _tasks(found))
-    done = results(tasks, jobs)
-    digests: list[Digest] = []
-    left_out: list[LeftOut] = []
-    findings = Findings()
-
-    def as_read() -> Iterator[Path]:
-        nonlocal findings
-        for parts in done:
-            digests.append(join([part.digest for part in parts]))
-            for part in parts:
-                left_out.extend(part.left_out)
-                findings += part.findings
-            yield from (part.path for part in parts)
-
-    for _ in track(as_read(), len(found)) if track else as_read():
-        pass
-    return Gathered(join(digests), tuple(left_out), findings, recipe)
-
-
-def _unmoved(facts: Sequence[Facts]) -> list[Facts]:
-    """Return facts that are the same wherever the sweep lies."""
-    names = relative([fact.name for fact in facts])
-    return [replace(fact, name=name) for fact, name in zip(facts, names, strict=True)]
+def _unmoved(records: Sequence[Record]) -> list[tuple[Facts, bytes]]:
+    """Return what a classifier depends on, the same wherever the sweep lies."""
+    names = relative([record.facts.name for record in records])
+    return [
+        (replace(record.facts, name=name), record.sha256)
+        for record, name in zip(records, names, strict=True)
+    ]
 
 
 @dataclass(frozen=True, eq=False)
@@ -248,7 +232,7 @@ class Part:
     """What became of one log."""
 
     path: Path
-    digest: Digest
+    records: tuple[Record, ...]
     left_out: Sequence[LeftOut]
     findings: Findings
 
@@ -261,16 +245,16 @@ class Part:
         def moved(name: str) -> str:
             return new + name.removeprefix(old)
 
-        left_out = [
-            LeftOut(moved(each.path), each.reason.replace(old, new)) for each in self.left_out
-        ]
+        left_out = [LeftOut(moved(run.path), run.reason.replace(old, new)) for run in self.left_out]
         remarks = {
             text: (number, moved(example))
             for text, (number, example) in self.findings.remarks.items()
         }
-        facts = tuple(replace(fact, name=moved(fact.name)) for fact in self.digest.facts)
-        digest = replace(self.digest, facts=facts)
-        return Part(path, digest, left_out, replace(self.findings, remarks=remarks))
+        records = tuple(
+            replace(record, facts=replace(record.facts, name=moved(record.facts.name)))
+            for record in self.records
+        )
+        return Part(path, records, left_out, replace(self.findings, remarks=remarks))
 
 
 def _tasks(logs: Iterable[Path]) -> Iterator[list[Path]]:
@@ -287,64 +271,78 @@ def _tasks(logs: Iterable[Path]) -> Iterator[list[Path]]:
 
 
 def _work(
-    logs: Sequence[Path], columns: Columns, recipe: Recipe, cache: Cache | None
+    logs: Sequence[Path], columns: Columns, rule: LabelRule | None, cache: Cache | None
 ) -> list[Part]:
-    """Read and digest some logs, or find in the cache what became of them."""
-    keys = {log: _key(log, columns, recipe) for log in logs} if cache else {}
-    parts: dict[Path, Part] = {}
-    waiting: list[tuple[Path, list[Run], Sequence[LeftOut], Findings]] = []
-
-    def digest_waiting() -> None:
-        # Many runs at once: a call for one costs as much as for a hundred.
-        try:
-            digest = digest_runs([run for _, runs, _, _ in waiting for run in runs], recipe)
-        except Exception:
-            # One bad run must not end a sweep; which it is, only they alone tell.
-            waiting[:] = [_digestible(*each, recipe) for each in waiting]
-            digest = digest_runs([run for _, runs, _, _ in waiting for run in runs], recipe)
-        first = 0
-        for log, runs, left_out, findings in waiting:
-            part = Part(log, digest.between(first, first + len(runs)), left_out, findings)
-            first += len(runs)
-            parts[log] = part
-            # A log that gave nothing may be read when a library is installed.
-            if cache and runs and keys[log]:
-                cache.put(keys[log], part, Part)
-        waiting.clear()
-
+    """Read and record some logs, or look up in the cache what became of them."""
+    keys = {log: _key(log, columns, rule) for log in logs} if cache else {}
+    kept: dict[Path, Part] = {}
+    fresh: dict[Path, Part] = {}
+    waiting: list[_Read] = []
     for log in logs:
-        known = cache.get(keys[log], Part) if cache and keys[log] else None
-        if known is not None:
-            parts[log] = known.at(log)
+        part = cache.get(keys[log], Part) if cache and keys[log] else None
+        if part is not None:
+            kept[log] = part.at(log)
             continue
-        found = read_log(log, columns)
-        waiting.append((log, list(found.runs), found.left_out, found.findings))
-        if sum(len(runs) for _, runs, _, _ in waiting) >= CHUNK:
-            digest_waiting()
-    digest_waiting()
+        content = read_log(log, columns)
+        waiting.append(_Read(log, list(content.runs), list(content.left_out), content.findings))
+        # Many runs at once: a call for one costs as much as for a hundred.
+        if sum(len(read.runs) for read in waiting) >= CHUNK:
+            fresh |= _recorded(waiting, rule)
+            waiting = []
+    fresh |= _recorded(waiting, rule)
+    for log, part in fresh.items():
+        # A log that gave nothing may be read when a library is installed.
+        if cache and part.records and keys[log]:
+            cache.put(keys[log], part, Part)
+    parts = kept | fresh
     return [parts[log] for log in logs]
 
 
-def _digestible(
-    log: Path, runs: list[Run], left_out: Sequence[LeftOut], findings: Findings, recipe: Recipe
-) -> tuple[Path, list[Run], Sequence[LeftOut], Findings]:
-    """Leave out the runs of a log whose digest fails."""
-    kept, failed = [], []
-    for run in runs:
+@dataclass
+class _Read:
+    """What was read of a log that waits to be recorded."""
+
+    path: Path
+    runs: list[Run]
+    left_out: list[LeftOut]
+    findings: Findings
+
+
+def _recorded(waiting: Sequence[_Read], rule: LabelRule | None) -> dict[Path, Part]:
+    """Record the runs of some logs; one that cannot be is left out, and not its sweep."""
+    try:
+        records = records_of([run for read in waiting for run in read.runs], rule)
+    except Exception:  # which run it is, only they alone can tell
+        for read in waiting:
+            _leave_out(read, rule)
+        records = records_of([run for read in waiting for run in read.runs], rule)
+    ends = np.cumsum([len(read.runs) for read in waiting]).tolist()
+    return {
+        read.path: Part(
+            read.path, records[end - len(read.runs) : end], tuple(read.left_out), read.findings
+        )
+        for read, end in zip(waiting, ends, strict=True)
+    }
+
+
+def _leave_out(read: _Read, rule: LabelRule | None) -> None:
+    """Leave out the runs of a log that cannot be recorded."""
+    kept = []
+    for run in read.runs:
         try:
-            digest_runs([run], recipe)
-        except Exception as error:
-            failed.append(LeftOut(run.name, unexpected(error)))
+            records_of([run], rule)
+        except Exception as error:  # whatever it is, it is this run's
+            read.left_out.append(LeftOut(run.name, unexpected(error)))
         else:
             kept.append(run)
-    return log, kept, [*left_out, *failed], findings
+    read.runs = kept
 
 
-def _key(log: Path, columns: Columns, recipe: Recipe) -> str:
+def _key(log: Path, columns: Columns, rule: LabelRule | None) -> str:
     """Return the key of a log in the cache; empty for one that has none."""
     if log == STDIN:
         return ""
     try:
-        return key_of(content_digest(log), columns, recipe)
+        return key_of(content_digest(log), columns, rule)
     except OSError:
         return ""  # the reader says what is wrong

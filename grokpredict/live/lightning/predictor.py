@@ -311,7 +311,7 @@ class GrokPredictor(_Callback):
             "message": self.stopping_reason_message,
             "configuration": self._configuration.known(),
             "val_metric": self.val_metric,
-            "channels": {name: own.state() for name, own in monitor.sums.items()},
+            "recording": monitor.recording.state(),
             "verdicts": [verdict_to_dict(verdict) for verdict in monitor.verdicts],
         }
         self._report.write(record)
