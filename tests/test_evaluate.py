@@ -156,7 +156,8 @@ def test_ledgers_hold_what_they_promise(found: Evaluation) -> None:
             for lost, s in zip(curve.lost, curve.saved, strict=True)
             if lost <= each.lost.value + 1e-4
         ]
-        if curve.classifier:
+        # One trained on these runs has a threshold a fold.
+        if curve.classifier and each.rule.startswith("this classifier"):
             assert max(within) >= each.saved.value - 1e-4
 
 

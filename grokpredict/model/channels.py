@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from itertools import combinations
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -48,7 +49,7 @@ def may_stop(reads: Reads) -> bool:
     return "train_loss" in reads and any(channel in reads for channel in VALIDATION)
 
 
-def readable(columns: FloatArray) -> NDArray[np.bool_]:
+def readable(columns: NDArray[np.floating[Any]]) -> NDArray[np.bool_]:
     """Return which channels each look can read, shape (n_looks, n_channels).
 
     Parameters
@@ -59,7 +60,7 @@ def readable(columns: FloatArray) -> NDArray[np.bool_]:
     return np.isfinite(columns[:, _WITNESS])
 
 
-def read_by(columns: FloatArray) -> tuple[Reads, ...]:
+def read_by(columns: NDArray[np.floating[Any]]) -> tuple[Reads, ...]:
     """Return the channels that each look can read, length n_looks."""
     return tuple(
         tuple(channel for channel, there in zip(READABLE, row, strict=True) if there)
@@ -67,12 +68,12 @@ def read_by(columns: FloatArray) -> tuple[Reads, ...]:
     )
 
 
-def only(columns: FloatArray, reads: Reads) -> FloatArray:
+def only(columns: NDArray[np.floating[Any]], reads: Reads) -> FloatArray:
     """Return columns of which all that need another channel than ``reads`` are missing."""
     return without(columns, np.array([channel not in reads for channel in READABLE]))
 
 
-def without(columns: FloatArray, channels: NDArray[np.bool_]) -> FloatArray:
+def without(columns: NDArray[np.floating[Any]], channels: NDArray[np.bool_]) -> FloatArray:
     """Return columns without some channels.
 
     Parameters
@@ -83,4 +84,4 @@ def without(columns: FloatArray, channels: NDArray[np.bool_]) -> FloatArray:
         Which of :data:`READABLE` are missing, at all looks or at each.
     """
     missing = channels.astype(np.int64) @ _SOURCES.astype(np.int64) > 0
-    return np.where(missing, np.nan, columns)
+    return np.where(missing, np.nan, columns.astype(np.float64))
