@@ -18,9 +18,11 @@ if TYPE_CHECKING:
     from grokpredict.evaluation import Audit as Audit
     from grokpredict.evaluation import Evaluation as Evaluation
     from grokpredict.evaluation import Score as Score
+    from grokpredict.evaluation import Scores as Scores
     from grokpredict.evaluation import audit as audit
     from grokpredict.evaluation import evaluate as evaluate
     from grokpredict.evaluation import score as score
+    from grokpredict.evaluation import score_sweep as score_sweep
     from grokpredict.live import GrokMonitor as GrokMonitor
     from grokpredict.live import SweepLedger as SweepLedger
     from grokpredict.live.lightning import GrokPredictor as GrokPredictor
@@ -34,6 +36,7 @@ if TYPE_CHECKING:
     from grokpredict.model import GrokClassifier as GrokClassifier
     from grokpredict.model import Verdict as Verdict
     from grokpredict.model import load_classifier as load_classifier
+    from grokpredict.reporting import report as report
     from grokpredict.runs import Configuration as Configuration
     from grokpredict.runs import Curve as Curve
     from grokpredict.runs import LabelRule as LabelRule
@@ -64,6 +67,7 @@ _HOMES = {
     "LogError": "logs",
     "Run": "runs",
     "Score": "evaluation",
+    "Scores": "evaluation",
     "Sweep": "runs",
     "SweepLedger": "live",
     "TrainingReport": "training",
@@ -79,8 +83,10 @@ _HOMES = {
     "read_bundle": "logs",
     "read_run": "logs",
     "read_sweep": "logs",
+    "report": "reporting",
     "running_on": "_util.cluster",
     "score": "evaluation",
+    "score_sweep": "evaluation",
     "train": "training",
     "write_bundle": "logs",
 }

@@ -22,6 +22,7 @@ import numpy as np
 from grokpredict.live.entry import Entry, LookTaken
 from grokpredict.live.ledger import SweepLedger, read_entries
 from grokpredict.live.record import RunRecord
+from grokpredict.model.calibration import Calibration
 from grokpredict.model.verdict import Verdict
 from grokpredict.runs.labels import LabelRule
 
@@ -38,7 +39,7 @@ def train(ledger: SweepLedger, name: str, *, good: bool, low: float = 0.5) -> Ru
         budget=BUDGET,
         max_false_abort=0.05,
         rule=LabelRule(),
-        built_in=lambda reads: 0.1,
+        calibrations={READS: Calibration(np.full(70, 0.1))},
         configuration={"lr": 0.1, "task": name},
     )
     for step in LOOKS:

@@ -25,7 +25,7 @@ from grokpredict.evaluation.replay import Replay, replay
 from grokpredict.evaluation.scoring import score
 from grokpredict.features.profile import FIRST_LOOK
 from grokpredict.model.classifier import GrokClassifier
-from grokpredict.reporting import evaluation_figure, evaluation_text
+from grokpredict.reporting import EvaluationDisplay, evaluation_text
 from grokpredict.runs.curve import Curve
 from grokpredict.runs.labels import LabelRule
 from grokpredict.runs.run import Run
@@ -198,7 +198,7 @@ def test_too_few_runs_to_train_on_leave_the_classifier_and_the_rivals(
     told = next(line for line in evaluation_text(found).splitlines() if "this classifier" in line)
     assert "  -  " in told
     assert json.loads(json.dumps(found.to_dict()))["looks"][0]["auroc"]["value"] is None
-    evaluation_figure(found)
+    assert all(area.value is None for area in EvaluationDisplay.from_evaluation(found).auroc)
     with pytest.raises(ValueError, match="evaluate it on other runs"):
         evaluate(Sweep([run(seed) for seed in range(12)]), classifier)
     doomed = [own for own in few if own.channels["val_acc"].values[-1] < 0.5]

@@ -41,8 +41,11 @@ ONLY_IN = {
     "matplotlib": {"reporting"},
     "sklearn": {"training", "sweeps"},
     "click": {"cli"},
-    "tqdm": {"cli", "sweeps"},
+    "tqdm": {"cli", "sweeps", "_util"},
 }
+
+#: Results that show themselves: only these ask for ``reporting``, which lies above them.
+SHOWN = {"runs", "model", "evaluation", "_util"}
 
 #: What a plain loop uses loads no framework.
 FRAMEWORKS = {"torch", "pytorch_lightning", "lightning", "transformers", "optuna", "ray"}
@@ -88,6 +91,8 @@ def faults(package: Path) -> list[str]:
             if root == "grokpredict":
                 if other != home and other not in MAY_IMPORT[home]:
                     found.append(f"{module} imports {other}")
+                if name == "grokpredict._util.lazy.reporting" and home not in SHOWN:
+                    found.append(f"{module} asks for reporting")
             elif home not in ONLY_IN.get(root, {home}) or (module in PLAIN and root in FRAMEWORKS):
                 found.append(f"{module} imports {root}")
     return found
@@ -109,6 +114,7 @@ def test_import_order() -> None:
         ("cli/score.py", "from grokpredict.live.lightning import GrokPredictor", "imports live"),
         ("logs/csv_file.py", "from grokpredict.features.signal import x", "imports features"),
         ("model/classifier.py", "from grokpredict.logs import read_run", "imports logs"),
+        ("features/signal.py", "from grokpredict._util.lazy import reporting", "for reporting"),
         ("novel.py", "import os", "is in no package"),
     ],
 )

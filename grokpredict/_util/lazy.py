@@ -32,3 +32,12 @@ def lazily(
         return sorted({*vars(sys.modules[package]), *homes})
 
     return get, names
+
+
+def reporting() -> Any:
+    """Return :mod:`grokpredict.reporting`, for the methods by which a result shows itself.
+
+    ``score.plot()`` and a cell of a notebook need what lies above a score in the order of
+    imports, and only when somebody looks. ``tests/test_imports.py`` says who may ask.
+    """
+    return import_module("grokpredict.reporting")

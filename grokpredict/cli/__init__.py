@@ -9,6 +9,7 @@ from grokpredict.cli.calibrate import calibrate
 from grokpredict.cli.diagnose import diagnose
 from grokpredict.cli.evaluate import evaluate
 from grokpredict.cli.options import Program
+from grokpredict.cli.report import report
 from grokpredict.cli.score import score
 from grokpredict.cli.sweep import sweep
 from grokpredict.cli.train_classifier import train_classifier
@@ -20,5 +21,14 @@ def main() -> None:
     """Forecast from the first steps of a training run whether it will grok."""
 
 
-for command in (train_classifier, calibrate, score, evaluate, audit, diagnose, sweep):
+for command in (
+    train_classifier,
+    calibrate,
+    score,
+    evaluate,
+    report,
+    audit,
+    diagnose,
+    sweep,
+):
     main.add_command(command)

@@ -12,11 +12,19 @@ from grokpredict.cli.options import (
     bound_option,
     classifier_option,
     column_options,
-    json_option,
+    format_options,
     one_sentence,
     strict_option,
 )
-from grokpredict.cli.output import Steps, bar, drawable, print_json, print_notes, warn_left_out
+from grokpredict.cli.output import (
+    Steps,
+    bar,
+    drawable,
+    print_csv,
+    print_json,
+    print_notes,
+    warn_left_out,
+)
 from grokpredict.cli.streams import say
 
 if TYPE_CHECKING:
@@ -29,7 +37,7 @@ if TYPE_CHECKING:
 @click.option("--budget", type=COUNT, help="Step by which a run has to generalise.")
 @bound_option
 @strict_option
-@json_option
+@format_options
 @click.option("--plot", metavar="FILE", help="Draw the evaluation: .png, .svg or .pdf.")
 @column_options
 @one_sentence
@@ -42,7 +50,7 @@ def evaluate(
     max_false_abort: float,
     jobs: int,
     strict: bool,
-    as_json: bool,
+    form: str,
     plot: str | None,
     columns: Columns,
 ) -> None:
@@ -73,11 +81,16 @@ def evaluate(
             progress=progress,
         )
     if target is not None:
-        from grokpredict.reporting import evaluation_figure
-        from grokpredict.reporting.figure_file import write_figure
+        from grokpredict.reporting import EvaluationDisplay
+        from grokpredict.reporting.figure_file import write_display
 
-        write_figure(evaluation_figure(evaluation), target)
-    if as_json:
+        write_display(EvaluationDisplay.from_evaluation(evaluation), target)
+    if form == "csv":
+        from grokpredict.evaluation.tabular import evaluation_columns
+
+        print_csv(evaluation_columns(evaluation))
+        return
+    if form == "json":
         print_json({"classifier": classifier, **evaluation.to_dict()})
         return
     from grokpredict.reporting import evaluation_text

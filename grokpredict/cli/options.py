@@ -92,6 +92,29 @@ bound_option = click.option(
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 
+
+def format_options(command: Callable[..., Answer]) -> Callable[..., Answer]:
+    """Add ``--format``, and ``--json`` for one of its values. The command gets ``form``."""
+
+    @functools.wraps(command)
+    def with_form(*args: Any, form: str, as_json: bool, **kwargs: Any) -> Answer:
+        return command(*args, form="json" if as_json else form, **kwargs)
+
+    for option in (
+        json_option,
+        click.option(
+            "--format",
+            "form",
+            type=click.Choice(["table", "json", "csv"]),
+            default="table",
+            show_default=True,
+            help="Text for people, one JSON document, or a table with a line each.",
+        ),
+    ):
+        with_form = option(with_form)
+    return with_form
+
+
 strict_option = click.option(
     "--strict", is_flag=True, help="Fail if a run cannot be read; otherwise it is left out."
 )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from grokpredict._util.text import printable
@@ -61,6 +61,18 @@ def print_json(document: Any) -> None:
     import json
 
     say(json.dumps(document, indent=2, allow_nan=False))
+
+
+def print_csv(columns: Mapping[str, Sequence[Any]]) -> None:
+    """Print columns as comma-separated values; what is missing is empty."""
+    import csv
+    import io
+
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(columns)
+    writer.writerows(zip(*columns.values(), strict=True))
+    say(text.getvalue().removesuffix("\n"))
 
 
 def bar(items: Iterable[Item], total: int, title: str) -> Iterable[Item]:

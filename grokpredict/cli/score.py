@@ -13,10 +13,10 @@ from grokpredict.cli.options import (
     bound_option,
     classifier_option,
     column_options,
-    json_option,
+    format_options,
     one_sentence,
 )
-from grokpredict.cli.output import bar, drawable, print_json, print_notes, warn_left_out
+from grokpredict.cli.output import bar, drawable, print_csv, print_json, print_notes, warn_left_out
 from grokpredict.cli.streams import say
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ EXIT_ABORT = 3
 @click.option("--budget", type=COUNT, help="Step by which the run has to generalise.")
 @click.option("--hparams", metavar="FILE", help="Configuration of the runs, YAML or JSON.")
 @bound_option
-@json_option
+@format_options
 @click.option("--plot", metavar="FILE", help="Draw the run (only one): .png, .svg or .pdf.")
 @click.option("--fail-on-abort", is_flag=True, help="Exit with status 3 if a verdict is abort.")
 @column_options
@@ -45,12 +45,12 @@ def score(
     budget: int | None,
     hparams: str | None,
     max_false_abort: float,
-    as_json: bool,
+    form: str,
     plot: str | None,
     fail_on_abort: bool,
     columns: Columns,
 ) -> None:
-    """Judge logged runs: files, folders, bundles, or - for standard input."""
+    """Judge logged runs: files, folders, bundles, FILE::NAME for one of many, - for stdin."""
     from grokpredict.evaluation import scoring
     from grokpredict.logs.reading import unexpected
     from grokpredict.model.classifier import load_classifier
@@ -60,28 +60,29 @@ def score(
     if plot is not None:
         _check_plot(plot, logged)
     model = load_classifier(classifier)
-    scored: list[tuple[Run, Score]] = []
+    scores: list[Score] = []
     failed: list[LeftOut] = []
     for run in bar(logged, len(logged), "scoring"):
         try:
-            found = scoring.score(run, model, budget=budget, max_false_abort=max_false_abort)
+            scores.append(scoring.score(run, model, budget=budget, max_false_abort=max_false_abort))
         except Exception as error:  # one run of many; the others have their scores
             if len(logged) == 1:
                 raise
             failed.append(LeftOut(run.name, unexpected(error)))
-        else:
-            scored.append((run, found))
     warn_left_out(failed)
-    scores = [found for _, found in scored]
     if plot is not None:
         from pathlib import Path
 
-        from grokpredict.reporting import score_figure
-        from grokpredict.reporting.figure_file import write_figure
+        from grokpredict.reporting import ScoreDisplay
+        from grokpredict.reporting.figure_file import write_display
 
-        write_figure(score_figure(*scored[0]), Path(plot))
-    if as_json:
+        write_display(ScoreDisplay.from_score(scores[0]), Path(plot))
+    if form == "json":
         print_json([score.to_dict() for score in scores])
+    elif form == "csv":
+        from grokpredict.evaluation.tabular import score_columns
+
+        print_csv(score_columns(scores))
     else:
         from grokpredict.reporting import score_text
 
@@ -94,13 +95,17 @@ def _read_for_scoring(paths: Sequence[str], hparams: str | None, columns: Column
     from dataclasses import replace
 
     from grokpredict.logs import LogError, read_hparams, read_sweep
+    from grokpredict.logs.selection import named, split_name
     from grokpredict.runs.sweep import Findings
 
     if hparams is not None:
         columns = replace(columns, hparams=read_hparams(hparams))
     runs: list[Run] = []
     for path in paths:
-        sweep = read_sweep(path, columns)
+        file, name = split_name(path)
+        sweep = read_sweep(file, columns)
+        if name is not None:
+            sweep = named(sweep, name)
         if not sweep.runs:
             raise LogError(sweep.left_out[0].reason if sweep.left_out else f"{path} holds no run")
         warn_left_out(sweep.left_out)

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from grokpredict.evaluation.auditing import audit as audit
     from grokpredict.evaluation.comparison import Evaluation as Evaluation
     from grokpredict.evaluation.comparison import evaluate as evaluate
+    from grokpredict.evaluation.scores import Scores as Scores
+    from grokpredict.evaluation.scores import score_sweep as score_sweep
     from grokpredict.evaluation.scoring import Score as Score
     from grokpredict.evaluation.scoring import score as score
 
@@ -21,9 +23,11 @@ _HOMES = {
     "Audit": "auditing",
     "Evaluation": "comparison",
     "Score": "scoring",
+    "Scores": "scores",
     "audit": "auditing",
     "evaluate": "comparison",
     "score": "scoring",
+    "score_sweep": "scores",
 }
 
 __all__ = list(_HOMES)

@@ -6,10 +6,13 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from grokpredict._util.frames import frame
+from grokpredict._util.lazy import reporting
+from grokpredict._util.progress import Progress, showing
 from grokpredict.evaluation.crossfit import cross_fitted
 from grokpredict.evaluation.figures import (
     FamilyFigures,
@@ -36,11 +39,16 @@ from grokpredict.evaluation.rivals import (
     early_stopping,
     fixed_budget,
 )
+from grokpredict.evaluation.tabular import evaluation_columns
 from grokpredict.logs import Columns, Paths, read_sweep
 from grokpredict.model.classifier import GrokClassifier, load_classifier
 from grokpredict.model.thresholds import check_max_false_abort
 from grokpredict.runs.sweep import Sweep, UnsuitableSweepError
-from grokpredict.training.cross_validation import Progress
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+    from grokpredict.reporting import EvaluationDisplay
 
 #: Stages that :func:`evaluate` tells the progress of.
 _STAGES = 4
@@ -125,6 +133,31 @@ class Evaluation:
         """Return the evaluation as what :func:`json.dumps` takes."""
         return asdict(self)
 
+    def _repr_html_(self) -> str:
+        return str(reporting().evaluation_html(self))
+
+    def to_pandas(self) -> Any:
+        """Return a row a rule and a way to choose its setting: what it would lose and save.
+
+        Returns
+        -------
+        pandas.DataFrame, or dict of str to list without pandas
+            ``chosen`` is ``as it is``, ``to lose no more`` (than the classifier, in hindsight) or
+            ``within the bound``; shares as in :class:`~grokpredict.evaluation.ledger.Ledger`.
+        """
+        return frame(evaluation_columns(self))
+
+    def plot(self, ax: Axes | None = None) -> EvaluationDisplay:
+        """Draw lost and saved beside other rules, AUROC by look, and calibration.
+
+        Parameters
+        ----------
+        ax : matplotlib.axes.Axes, optional
+            Three panels are drawn within its bounds; in a new figure by default.
+        """
+        display: EvaluationDisplay = reporting().plot_evaluation(self, ax)
+        return display
+
 
 def evaluate(
     sweep: Sweep | Paths,
@@ -134,7 +167,7 @@ def evaluate(
     budget: int | None = None,
     max_false_abort: float = 0.05,
     jobs: int = 1,
-    progress: Progress | None = None,
+    progress: Progress | bool | None = None,
 ) -> Evaluation:
     """Replay finished runs as if a classifier, and other rules, had watched them.
 
@@ -153,8 +186,8 @@ def evaluate(
         Largest share of the runs that would generalise that may be lost.
     jobs : int
         Processes, as joblib counts them.
-    progress : callable, optional
-        Called with the stages done and to do.
+    progress : callable or bool, optional
+        Called with the stages done and to do; True shows a bar.
 
     Returns
     -------
@@ -171,8 +204,19 @@ def evaluate(
     if not isinstance(sweep, Sweep):
         sweep = read_sweep(sweep, columns, jobs=jobs)
     classifier = load_classifier(classifier)
-    tell = progress or _silent
-    found = population(sweep, classifier, budget)
+    with showing(progress, "replaying") as tell:
+        found = population(sweep, classifier, budget)
+        return _replayed(found, classifier, max_false_abort, jobs, tell)
+
+
+def _replayed(
+    found: Population,
+    classifier: GrokClassifier,
+    max_false_abort: float,
+    jobs: int,
+    tell: Progress,
+) -> Evaluation:
+    """Replay the classifier and its rivals on runs that can be decided about."""
     done = found.done
     tell(0, _STAGES)
     reads, replays = _own_replays(found, classifier, max_false_abort)
@@ -216,10 +260,6 @@ def evaluate(
     )
     tell(_STAGES, _STAGES)
     return evaluation
-
-
-def _silent(done: int, total: int) -> None:
-    """Tell nobody."""
 
 
 def _own_replays(

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from grokpredict._util.lazy import reporting
 from grokpredict.features.profile import FIRST_LOOK
 from grokpredict.live.logged import looks_at
 from grokpredict.logs import Columns, PathLike, read_run
@@ -16,6 +17,11 @@ from grokpredict.model.classifier import GrokClassifier, load_classifier
 from grokpredict.model.verdict import Verdict, summary
 from grokpredict.runs.budget import budget_of
 from grokpredict.runs.run import Run
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+    from grokpredict.reporting import ScoreDisplay
 
 
 @dataclass(frozen=True)
@@ -36,6 +42,8 @@ class Score:
         Where the budget comes from.
     notes : tuple of str
         What is not certain about how the run was read, with the remedy.
+    run : Run or None
+        The run, for its curves.
     """
 
     path: str
@@ -44,6 +52,7 @@ class Score:
     looks: tuple[Verdict, ...]
     budget_source: str = ""
     notes: tuple[str, ...] = ()
+    run: Run | None = field(default=None, repr=False, compare=False)
 
     def __repr__(self) -> str:
         return f"<Score of {self.path}: {summary(self.verdict)}>"
@@ -61,6 +70,20 @@ class Score:
             "features": _finite(self.verdict.features),
             "looks": [{"horizon": look.horizon, **_short(look)} for look in self.looks],
         }
+
+    def _repr_html_(self) -> str:
+        return str(reporting().score_html(self))
+
+    def plot(self, ax: Axes | None = None) -> ScoreDisplay:
+        """Draw the curves of the run and P at each look; needs matplotlib.
+
+        Parameters
+        ----------
+        ax : matplotlib.axes.Axes, optional
+            Two panels are drawn within its bounds; in a new figure by default.
+        """
+        display: ScoreDisplay = reporting().plot_score(self, ax)
+        return display
 
 
 def score(
@@ -106,7 +129,7 @@ def score(
     classifier = load_classifier(classifier)
     found = budget_of(run, budget)
     looked_at = _scored(run, classifier, found.steps, max_false_abort)
-    return replace(looked_at, budget_source=found.source, notes=run.notes)
+    return replace(looked_at, budget_source=found.source, notes=run.notes, run=run)
 
 
 def _scored(run: Run, classifier: GrokClassifier, budget: int, max_false_abort: float) -> Score:

@@ -16,6 +16,7 @@ from grokpredict.logs.columns import Columns
 from grokpredict.logs.errors import LogError
 from grokpredict.logs.formats import Format, format_of
 from grokpredict.logs.search import Search
+from grokpredict.logs.selection import named, split_name
 from grokpredict.logs.source import STDIN, Text, open_text, shown, suffix
 from grokpredict.runs.labels import Outcome, outcome
 from grokpredict.runs.run import Run
@@ -39,7 +40,8 @@ def read_run(path: PathLike, columns: Columns | None = None) -> Run:
     Parameters
     ----------
     path : path-like
-        A log file, a Lightning version folder, a bundle with one run, or ``-``.
+        A log file, a Lightning version folder, a bundle with one run, ``-``, or the name of one
+        of several runs after its file: ``runs.npz::addition-07``.
     columns : Columns, optional
         Names of columns that are not to be recognised but taken.
 
@@ -48,11 +50,17 @@ def read_run(path: PathLike, columns: Columns | None = None) -> Run:
     LogError
         If it cannot be read, or there is more than one run.
     """
-    sweep = read_sweep([path], columns)
+    file, name = split_name(path)
+    sweep = read_sweep([file], columns)
+    if name is not None:
+        sweep = named(sweep, name)
     if not sweep.runs:
         raise LogError(sweep.left_out[0].reason if sweep.left_out else f"{path} holds no run")
     if len(sweep) > 1:
-        raise LogError(f"{path} holds {len(sweep)} runs, not one; read them with read_sweep.")
+        raise LogError(
+            f"{path} holds {len(sweep)} runs, not one; name one as {path}::NAME, or read them with "
+            "read_sweep."
+        )
     return sweep.runs[0]
 
 

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from grokpredict._util.lazy import reporting
 from grokpredict.features.columns import BUDGET_COLUMN, COLUMNS
 from grokpredict.model.calibration import Calibration
 from grokpredict.model.channels import Reads, all_reads
@@ -103,6 +104,9 @@ class GrokClassifier:
             f"<GrokClassifier: {self.trees.root.size} trees, {trained}"
             f"thresholds for {len(self.calibrations)} combinations of channels>"
         )
+
+    def _repr_html_(self) -> str:
+        return str(reporting().classifier_html(self))
 
     def look(self, columns: FloatArray) -> Looks:
         """Say how likely runs are to generalise.

@@ -8,6 +8,7 @@ from typing import Literal
 
 import numpy as np
 
+from grokpredict._util.lazy import reporting
 from grokpredict.features.columns import COLUMNS
 from grokpredict.features.profile import LOOKS
 from grokpredict.model.channels import READABLE, VALIDATION, Reads, may_stop, only, read_by
@@ -74,6 +75,9 @@ class Verdict:
 
     def __repr__(self) -> str:
         return f"<Verdict: {summary(self)}>"
+
+    def _repr_html_(self) -> str:
+        return str(reporting().verdict_html(self))
 
 
 def judge(

@@ -25,7 +25,7 @@ SHOWN_STEPS = 8
 def run_diagnosis_text(found: RunDiagnosis) -> str:
     """Return what the logs say, and what a checkpoint would add."""
     lines = [
-        *_run_sentences(found),
+        *run_sentences(found),
         "A checkpoint would add curvature, slices of the landscape and the intrinsic dimension "
         "(--checkpoint, --module).",
     ]
@@ -34,7 +34,7 @@ def run_diagnosis_text(found: RunDiagnosis) -> str:
 
 def diagnosis_text(found: Diagnosis) -> str:
     """Return what logs and network say."""
-    lines = [*_run_sentences(found.of_run), *_network_sentences(found)]
+    lines = [*run_sentences(found.of_run), *_network_sentences(found)]
     return "\n".join([_heading(found.of_run), *lines])
 
 
@@ -55,7 +55,8 @@ def _heading(found: RunDiagnosis) -> str:
     return f"{found.run.name}: {what}."
 
 
-def _run_sentences(found: RunDiagnosis) -> Iterator[str]:
+def run_sentences(found: RunDiagnosis) -> Iterator[str]:
+    """Yield what the logs say, a sentence each."""
     yield from _phases(found)
     yield _slingshots(found.slingshots)
     yield from _norm(found)

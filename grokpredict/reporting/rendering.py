@@ -33,6 +33,17 @@ def share(value: float | None) -> str:
     return MISSING if value is None else f"{value:.1%}".replace("%", " %")
 
 
+def percent(value: float | None) -> str:
+    """Return a share as a percentage that a sentence can take: two digits where it is small.
+
+    >>> percent(0.8132), percent(0.0137), percent(0.0), percent(None)
+    ('81 %', '1.4 %', '0 %', 'an unknown share')
+    """
+    if value is None:
+        return "an unknown share"
+    return f"{100 * value:.{0 if value == 0 or value >= 0.0995 else 1}f} %"
+
+
 def round_percent(value: float) -> str:
     """Return a share that somebody chose, with no more digits than it needs.
 

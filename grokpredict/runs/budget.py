@@ -8,9 +8,11 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import PurePath
+from typing import Protocol
 
 import numpy as np
 
+from grokpredict.runs.labels import NEVER_ENDS, Outcome
 from grokpredict.runs.run import Run
 
 
@@ -31,6 +33,64 @@ class Budget:
 
     def __str__(self) -> str:
         return f"{self.steps} steps, {self.source}"
+
+
+class Planned(Protocol):
+    """What decides the budget of a run."""
+
+    @property
+    def name(self) -> str:
+        """Its path."""
+
+    @property
+    def planned(self) -> int | None:
+        """Steps for which it was planned, where the log tells them."""
+
+    @property
+    def budget_source(self) -> str:
+        """Where that comes from."""
+
+    @property
+    def last_step(self) -> int:
+        """The last one at which anything was recorded."""
+
+    @property
+    def outcome(self) -> Outcome | None:
+        """What is known of its end; None if no validation metric tells."""
+
+
+def budgets_of(runs: Sequence[Planned], budget: int | None) -> list[Budget]:
+    """Return the budget of each run: what was asked for, else its plan, else its folder's."""
+    if budget is not None:
+        return [Budget(budget, "as you asked")] * len(runs)
+    folders: dict[str, list[Planned]] = {}
+    names = folders_of(relative([run.name for run in runs]))
+    for folder, run in zip(names, runs, strict=True):
+        folders.setdefault(folder, []).append(run)
+    longest = {folder: _longest(together, folder) for folder, together in folders.items()}
+    return [
+        Budget(run.planned, run.budget_source or "its plan") if run.planned else longest[folder]
+        for run, folder in zip(runs, names, strict=True)
+    ]
+
+
+def _longest(runs: Sequence[Planned], folder: str) -> Budget:
+    labelled = [run for run in runs if run.outcome is not None] or runs
+    return longest_of(
+        [run.planned or _end(run) for run in labelled],
+        [
+            None if run.outcome is None or run.outcome.t4 is not None else run.outcome.known_until
+            for run in labelled
+        ],
+        folder,
+    )
+
+
+def _end(run: Planned) -> int:
+    """Return the steps that a run took: a run evaluated last at 9 900 of 100 steps took 10 000."""
+    result = run.outcome
+    watched = 0 if result is None or result.known_until == NEVER_ENDS else result.known_until
+    return max(run.last_step + 1, watched)
 
 
 def longest_of(ends: Sequence[int], known_until: Sequence[int | None], folder: str) -> Budget:

@@ -204,3 +204,15 @@ def _plain(value: Any, name: str) -> Any:
 CONFIGURATION_NAMES = frozenset(
     name for field, aliases in _CONFIGURATION_ALIASES.items() for name in (field, *aliases)
 )
+
+
+def field_named(name: str) -> str | None:
+    """Return the field of :class:`Configuration` that a name means; None if it means none.
+
+    >>> field_named("lr"), field_named("Weight-Decay"), field_named("width")
+    ('learning_rate', 'weight_decay', None)
+    """
+    plain = name.lower().replace("-", "_")
+    return next(
+        (field for field, names in _CONFIGURATION_ALIASES.items() if plain in (field, *names)), None
+    )

@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from grokpredict._util.lazy import reporting
 from grokpredict.runs.configuration import Configuration
 from grokpredict.runs.curve import Curve, FloatArray, check_window
 from grokpredict.runs.watched import Watched
@@ -88,6 +89,9 @@ class Run:
         budget = "" if self.max_steps is None else f", budget {self.max_steps}"
         channels = ", ".join(self.channels)
         return f"<Run {self.name}: steps 0 to {self.last_step}{budget}; {channels}>"
+
+    def _repr_html_(self) -> str:
+        return str(reporting().run_html(self))
 
     @property
     def loss(self) -> Curve:

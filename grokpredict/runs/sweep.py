@@ -4,10 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from grokpredict._util.errors import GrokpredictError
+from grokpredict._util.frames import frame
+from grokpredict._util.lazy import reporting
 from grokpredict.runs.run import Run
+from grokpredict.runs.tabular import sweep_columns
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+    from grokpredict.evaluation import Score
+    from grokpredict.reporting import CurvesDisplay, PhaseDisplay
 
 Key = TypeVar("Key")
 
@@ -103,3 +112,78 @@ class Sweep:
     def __repr__(self) -> str:
         left_out = f", {len(self.left_out)} left out" if self.left_out else ""
         return f"<Sweep of {len(self)} run{'' if len(self) == 1 else 's'}{left_out}>"
+
+    def _repr_html_(self) -> str:
+        return str(reporting().sweep_html(self))
+
+    def to_pandas(self, *, budget: int | None = None) -> Any:
+        """Return a row a run: its outcome, phase and times, and its configuration.
+
+        Parameters
+        ----------
+        budget : int, optional
+            Step by which the runs had to generalise; by default what each was planned for, or the
+            longest run in its folder.
+
+        Returns
+        -------
+        pandas.DataFrame, or dict of str to list without pandas
+            Columns are ``run``, ``outcome`` (good, doomed, unknown), ``phase``, ``t1`` to ``t4``,
+            ``budget``, ``budget_source``, ``last_step``, ``diverged``, the fields of
+            :class:`~grokpredict.Configuration` and all other hyperparameters.
+        """
+        return frame(sweep_columns(self.runs, budget))
+
+    def plot_phase(
+        self,
+        x: str,
+        y: str,
+        *,
+        scores: Sequence[Score] | None = None,
+        budget: int | None = None,
+        ax: Axes | None = None,
+    ) -> PhaseDisplay:
+        """Draw the phase of every run over two axes of its configuration; needs matplotlib.
+
+        Parameters
+        ----------
+        x, y : str
+            Hyperparameters, such as ``"lr"`` and ``"weight_decay"``.
+        scores : sequence of Score, optional
+            Of :func:`grokpredict.score_sweep`: runs that are stopped get a ring.
+        budget : int, optional
+            As for :meth:`to_pandas`.
+        ax : matplotlib.axes.Axes, optional
+            Where to draw; a new figure by default.
+
+        Raises
+        ------
+        ValueError
+            If the configurations have no such hyperparameter, or the scores are of other runs.
+        """
+        display: PhaseDisplay = reporting().plot_phase(
+            self, x, y, scores=scores, budget=budget, ax=ax
+        )
+        return display
+
+    def plot_curves(
+        self,
+        *,
+        scores: Sequence[Score] | None = None,
+        budget: int | None = None,
+        ax: Axes | None = None,
+    ) -> CurvesDisplay:
+        """Draw training loss and validation accuracy of every run; needs matplotlib.
+
+        Parameters
+        ----------
+        scores : sequence of Score, optional
+            Of :func:`grokpredict.score_sweep`: curves have the colours of their verdicts, and
+            those of their outcomes without it.
+        budget : int, optional
+            As for :meth:`to_pandas`.
+        ax : matplotlib.axes.Axes, optional
+            Two panels are drawn within its bounds; in a new figure by default.
+        """
+        display: CurvesDisplay = reporting().plot_curves(self, scores=scores, budget=budget, ax=ax)
+        return display

@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from grokpredict.runs.budget import Budget, folders_of, longest_of, relative
+from grokpredict.runs.budget import budgets_of
 from grokpredict.runs.configuration import Configuration
 from grokpredict.runs.curve import FloatArray, IntArray
-from grokpredict.runs.labels import NEVER_ENDS, BoolArray, LabelRule
+from grokpredict.runs.labels import BoolArray, LabelRule
 from grokpredict.runs.run import Run
 from grokpredict.runs.sweep import Sweep
 from grokpredict.training.record import Facts
@@ -140,7 +140,7 @@ def outcomes(facts: Sequence[Facts], budget: int | None) -> tuple[list[int], Run
 
     The first are places in ``facts``.
     """
-    budgets = _budgets(facts, budget)
+    budgets = budgets_of(facts, budget)
     kept: list[int] = []
     ends: list[tuple[float, float]] = []
     lost = {"no_metric": 0, "censored": 0}
@@ -170,42 +170,6 @@ def outcomes(facts: Sequence[Facts], budget: int | None) -> tuple[list[int], Run
         ),
     )
     return kept, runs, lost
-
-
-def _budgets(facts: Sequence[Facts], budget: int | None) -> list[Budget]:
-    """Return the budget of each run: what was asked for, else its plan, else its folder's."""
-    if budget is not None:
-        return [Budget(budget, "as you asked")] * len(facts)
-    folders: dict[str, list[Facts]] = {}
-    names = folders_of(relative([fact.name for fact in facts]))
-    for folder, fact in zip(names, facts, strict=True):
-        folders.setdefault(folder, []).append(fact)
-    longest = {folder: _longest(inside, folder) for folder, inside in folders.items()}
-    return [
-        Budget(fact.planned, fact.budget_source or "its plan") if fact.planned else longest[folder]
-        for fact, folder in zip(facts, names, strict=True)
-    ]
-
-
-def _end(fact: Facts) -> int:
-    """Return the steps that a run took: a run evaluated last at 9 900 of 100 steps took 10 000."""
-    result = fact.outcome
-    watched = 0 if result is None or result.known_until == NEVER_ENDS else result.known_until
-    return max(fact.last_step + 1, watched)
-
-
-def _longest(facts: Sequence[Facts], folder: str) -> Budget:
-    labelled = [fact for fact in facts if fact.outcome is not None] or facts
-    return longest_of(
-        [fact.planned or _end(fact) for fact in labelled],
-        [
-            None
-            if fact.outcome is None or fact.outcome.t4 is not None
-            else fact.outcome.known_until
-            for fact in labelled
-        ],
-        folder,
-    )
 
 
 def _networks(facts: Sequence[Facts], configuration: IntArray, good: BoolArray) -> IntArray:
