@@ -1,4 +1,10 @@
-"""One line more: ``GrokPredictor`` in a Lightning script.
+"""
+Lightning: stop a doomed run
+============================
+
+One line more: ``GrokPredictor`` in a Lightning script.
+
+::
 
     python examples/abort_one_run.py [--classifier FILE] [--max-steps 10000]
 

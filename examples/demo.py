@@ -1,4 +1,8 @@
-"""Two small networks under Lightning: one will grok, one never will. Which one gets stopped?
+"""
+Two runs, one of them doomed
+============================
+
+Two small networks under Lightning: one will grok, one never will. Which one gets stopped?
 
 Both learn a + b mod 31 from part of all pairs. They differ in weight decay and in how many pairs
 they see. Each is trained twice with ``GrokPredictor``: once as a user would, and once with

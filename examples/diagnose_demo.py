@@ -1,4 +1,10 @@
-"""Why did the two runs of the demo end as they did? Their trajectory and their landscape.
+"""
+Why a run grokked or did not
+============================
+
+Why did the two runs of the demo end as they did? Their trajectory and their landscape.
+
+::
 
     python examples/diagnose_demo.py [--max-steps 6000] [--folder .]
 

@@ -1,4 +1,10 @@
-"""``GrokMonitor`` in a loop of Lightning Fabric, on any number of devices.
+"""
+Lightning Fabric, on several devices
+====================================
+
+``GrokMonitor`` in a loop of Lightning Fabric, on any number of devices.
+
+::
 
     python examples/fabric_loop.py [--devices 2] [--classifier FILE] [--max-steps 10000]
 

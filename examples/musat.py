@@ -1,4 +1,10 @@
-"""Musat 2025 (arXiv 2511.01938): does a network that has memorised minimise its norm?
+"""
+Paper: Musat 2025
+=================
+
+Musat 2025 (arXiv 2511.01938): does a network that has memorised minimise its norm?
+
+::
 
     python examples/musat.py [--folder .] [--quick]
 
@@ -118,3 +124,5 @@ def main() -> None:
 
 if __name__ == "__main__":
     main()
+
+# sphinx_gallery_thumbnail_path = 'docs/figures/musat.png'

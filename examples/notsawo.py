@@ -1,4 +1,10 @@
-"""The figures of Notsawo et al. 2023 (arXiv 2306.13253), made small.
+"""
+Paper: Notsawo et al. 2023
+==========================
+
+The figures of Notsawo et al. 2023 (arXiv 2306.13253), made small.
+
+::
 
     python examples/notsawo.py [--modulus 23] [--folder .] [--quick]
 
@@ -71,3 +77,5 @@ def main() -> None:
 
 if __name__ == "__main__":
     main()
+
+# sphinx_gallery_thumbnail_path = 'docs/figures/notsawo-80.png'

@@ -1,4 +1,10 @@
-"""The figures of Omnigrok (Liu et al. 2023, arXiv 2210.01117), made small.
+"""
+Paper: Omnigrok
+===============
+
+The figures of Omnigrok (Liu et al. 2023, arXiv 2210.01117), made small.
+
+::
 
     python examples/omnigrok.py [--folder .] [--quick]
 
@@ -125,3 +131,5 @@ def accuracy_at(norm: float, n: int, steps: int) -> float:
 
 if __name__ == "__main__":
     main()
+
+# sphinx_gallery_thumbnail_path = 'docs/figures/omnigrok.png'

@@ -1,4 +1,10 @@
-"""A sweep with Optuna in which doomed runs are pruned.
+"""
+Optuna: prune doomed trials
+===========================
+
+A sweep with Optuna in which doomed runs are pruned.
+
+::
 
     pip install "grokpredict[optuna]"
     python examples/optuna_sweep.py [--classifier FILE] [--trials 20] [--max-steps 10000] [--check]

@@ -1,4 +1,10 @@
-"""``GrokMonitor`` in a plain PyTorch loop, without any framework.
+"""
+A plain PyTorch loop
+====================
+
+``GrokMonitor`` in a plain PyTorch loop, without any framework.
+
+::
 
     python examples/plain_loop.py [--classifier FILE] [--max-steps 10000]
 

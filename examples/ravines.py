@@ -1,4 +1,10 @@
-"""Six optimisers in two toy landscapes: Rosenbrock's ravine and Rastrigin's many minima.
+"""
+Paper: optimisers in a ravine
+=============================
+
+Six optimisers in two toy landscapes: Rosenbrock's ravine and Rastrigin's many minima.
+
+::
 
     python examples/ravines.py [--folder .] [--quick]
 
@@ -95,3 +101,5 @@ def main() -> None:
 
 if __name__ == "__main__":
     main()
+
+# sphinx_gallery_thumbnail_path = 'docs/figures/ravines.png'

@@ -1,4 +1,10 @@
-"""Look at a run that was logged: the same as ``grokpredict score loss.csv``, from Python.
+"""
+Score a logged run
+==================
+
+Look at a run that was logged: the same as ``grokpredict score loss.csv``, from Python.
+
+::
 
     python examples/score_csv.py loss.csv [--classifier FILE] [--budget 10000]
 

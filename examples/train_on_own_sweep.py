@@ -1,4 +1,10 @@
-"""Learn from your own finished runs, then judge the next one by what was learned.
+"""
+Learn from your own sweep
+=========================
+
+Learn from your own finished runs, then judge the next one by what was learned.
+
+::
 
     python examples/train_on_own_sweep.py SWEEPS [-o my.npz]
 

@@ -39,10 +39,13 @@ if TYPE_CHECKING:
     from grokpredict.runs import Sweep as Sweep
     from grokpredict.runs import UnsuitableRunError as UnsuitableRunError
     from grokpredict.runs import UnsuitableSweepError as UnsuitableSweepError
+    from grokpredict.training import CalibrationReport as CalibrationReport
     from grokpredict.training import TrainingReport as TrainingReport
+    from grokpredict.training import calibrate as calibrate
     from grokpredict.training import train as train
 
 _HOMES = {
+    "CalibrationReport": "training",
     "ClassifierFileError": "model",
     "Columns": "logs",
     "Configuration": "runs",
@@ -63,6 +66,7 @@ _HOMES = {
     "UnsuitableRunError": "runs",
     "UnsuitableSweepError": "runs",
     "Verdict": "model",
+    "calibrate": "training",
     "diagnose": "diagnosis",
     "evaluate": "evaluation",
     "load_classifier": "model",

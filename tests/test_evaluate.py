@@ -65,7 +65,7 @@ def replayed(done: Finished, classifier: GrokClassifier, bound: float) -> Replay
     choice = chosen(
         gathered,
         lambda readable: classifier.reads(readable, bound),
-        lambda reads: classifier.threshold(reads, bound) is not None,
+        lambda reads, step: classifier.threshold(reads, bound, step) is not None,
     )
     return replay(gathered, choice, classifier, max_false_abort=bound, name="it")
 

@@ -59,6 +59,12 @@ def test_example_of_a_diagnosis(tmp_path: Path) -> None:
     assert (tmp_path / "diagnose-grokked.png").exists()
 
 
+def test_example_of_two_runs(tmp_path: Path) -> None:
+    said = example_output("two_runs.py", tmp_path, "--max-steps", "250")
+    assert said.count("step 200: ") == 2
+    assert (tmp_path / "two-runs.png").stat().st_size > 10_000
+
+
 def test_example_of_training(tmp_path: Path) -> None:
     runs = [run(seed) for seed in range(160)]
     channels = {

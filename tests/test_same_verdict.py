@@ -174,7 +174,7 @@ def test_evaluate_says_the_same(
     choice = chosen(
         gathered,
         lambda readable: classifier.reads(readable, 0.05),
-        lambda reads: classifier.threshold(reads, 0.05) is not None,
+        lambda reads, step: classifier.threshold(reads, 0.05, step) is not None,
     )
     found = replay(gathered, choice, classifier, max_false_abort=0.05, name="it")
     assert found.horizons == tuple(own.horizon for own in predictor.verdicts)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from grokpredict.cli.calibrate import calibrate
 from grokpredict.cli.diagnose import diagnose
 from grokpredict.cli.evaluate import evaluate
 from grokpredict.cli.options import Program
@@ -18,5 +19,5 @@ def main() -> None:
     """Forecast from the first steps of a training run whether it will grok."""
 
 
-for command in (train_classifier, score, evaluate, diagnose, sweep):
+for command in (train_classifier, calibrate, score, evaluate, diagnose, sweep):
     main.add_command(command)

@@ -238,7 +238,7 @@ def _own_replays(
     every = chosen(
         gathered,
         lambda readable: classifier.reads(readable, max_false_abort),
-        lambda reads: classifier.threshold(reads, max_false_abort) is not None,
+        lambda reads, step: classifier.threshold(reads, max_false_abort, step) is not None,
     )
     choices = {"loss alone": alike(gathered, LOSS_ALONE)}
     if any(reads not in (None, LOSS_ALONE) for reads in every.reads):

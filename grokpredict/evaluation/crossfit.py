@@ -69,7 +69,7 @@ def cross_fitted(
             (), reason=f"needs {MIN_RUNS_PER_CLASS} runs of each outcome, has {fewest}"
         )
     splits = network_splits(done.runs, _SEED)
-    every = chosen(gathered, lambda reads: reads, lambda reads: True)
+    every = chosen(gathered, lambda reads: reads, lambda reads, step: True)
     loss = alike(gathered, LOSS_ALONE)
     wanted = sorted({LOSS_ALONE, *distinct(every)})
     scores = held_out(gathered.table, splits, wanted, seed=_SEED, jobs=jobs)

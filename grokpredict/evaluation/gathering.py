@@ -118,7 +118,7 @@ def _judged(run: Run, n_looks: int, rule: LabelRule) -> list[int]:
 
 
 def chosen(
-    gathered: Gathered, choose: Callable[[Reads], Reads], stops: Callable[[Reads], bool]
+    gathered: Gathered, choose: Callable[[Reads], Reads], stops: Callable[[Reads, int], bool]
 ) -> Choice:
     """Return what each look reads: what a model chooses of what the first that settles it can read.
 
@@ -129,7 +129,7 @@ def chosen(
     choose : callable
         What a model reads of the channels that a look can read.
     stops : callable
-        Whether a model has a threshold for some channels.
+        Whether a model has a threshold for some channels at a step.
     """
     policy = LookPolicy(1)
     reads: list[Reads | None] = []
@@ -138,8 +138,9 @@ def chosen(
     for i, possible in enumerate(gathered.possible):
         if gathered.table.run[i] != run:
             run, of_run = int(gathered.table.run[i]), None
+        step = int(gathered.table.step[i])
         if of_run is None and policy.settles(
-            possible, awaits=bool(gathered.awaits[i]), stops=stops(choose(possible))
+            possible, awaits=bool(gathered.awaits[i]), stops=stops(choose(possible), step)
         ):
             of_run = choose(possible)
         settled[i] = of_run is not None

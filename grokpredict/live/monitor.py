@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from grokpredict.features.profile import PROFILED, looks_before
+from grokpredict.features.profile import LOOKS, PROFILED, looks_before
 from grokpredict.features.recording import ACCURACIES, Recording
 from grokpredict.live.policy import LOSS, LookPolicy, left_alone
 from grokpredict.model.channels import READABLE, VALIDATION, Reads, read_by
@@ -309,7 +309,8 @@ class GrokMonitor:
         if self._reads is None and self._policy.settles(
             readable,
             awaits=n_evaluations > 0,
-            stops=self.classifier.threshold(reads, self.max_false_abort) is not None,
+            stops=self.classifier.threshold(reads, self.max_false_abort, int(LOOKS[look]))
+            is not None,
         ):
             self._reads = reads
         verdict = judge(

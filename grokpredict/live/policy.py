@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from grokpredict.features.profile import LOOKS, looks_before
-from grokpredict.model.channels import VALIDATION, Reads
+from grokpredict.model.channels import Reads, may_stop
 from grokpredict.model.verdict import Verdict
 from grokpredict.runs.labels import LabelRule
 
@@ -72,8 +72,6 @@ class LookPolicy:
         awaits : bool
             Whether there was an evaluation: six of them, and validation can be read.
         stops : bool
-            Whether the classifier has a threshold for these channels.
+            Whether the classifier has a threshold for these channels at this step.
         """
-        if LOSS not in reads:
-            return False
-        return bool(set(reads) & set(VALIDATION)) or (stops and not awaits)
+        return may_stop(reads) or (LOSS in reads and stops and not awaits)

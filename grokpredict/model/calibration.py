@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
 
-from grokpredict.model.thresholds import abort_threshold, check_max_false_abort
-from grokpredict.runs.curve import FloatArray
+from grokpredict.model.joining import Guarantee, guarantee, joined_threshold
+from grokpredict.model.thresholds import (
+    abort_threshold,
+    check_max_false_abort,
+    expected_threshold,
+)
+from grokpredict.runs.curve import MAX_STEP, FloatArray
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,29 +30,43 @@ class Calibration:
         (:func:`grokpredict.model.thresholds.independent_scores`).
     by_kind : tuple of ndarray
         The same for each kind of task that the fit left out whole, all configurations.
+    user : ndarray, shape (n_user,)
+        The same for the user's finished runs, see :func:`grokpredict.calibrate`.
+    first_step : int
+        No look before this step stops a run.
     """
 
     independent: FloatArray
     by_kind: tuple[FloatArray, ...] = ()
+    user: FloatArray = field(default_factory=lambda: np.empty(0))
+    first_step: int = 0
 
     def threshold(self, max_false_abort: float) -> float | None:
         """Return the probability below which a run may be stopped; None if none may.
+
+        The built-in threshold, joined with that of the user's runs where there are some
+        (:func:`grokpredict.model.joining.joined_threshold`).
+        """
+        check_max_false_abort(max_false_abort)
+        return _threshold(self, max_false_abort)
+
+    def guarantee(self, max_false_abort: float) -> Guarantee:
+        """Return for whose runs, and how, the bound on lost runs holds."""
+        return guarantee(self.user.size, max_false_abort)
+
+    def built_in(self, max_false_abort: float) -> float | None:
+        """Return the threshold of the built-in scores.
 
         No more than that share of the good runs lie below it, with 95 % confidence over all
         configurations, and in expectation in every kind of task: the rank of a conformal quantile,
         floor(share (n + 1)), in each that has enough good runs to have one. A new kind of task
         then loses what the worst of the others did when the fit had left it out.
         """
-        check_max_false_abort(max_false_abort)
         limit = abort_threshold(self.independent, max_false_abort)
         if limit is None:
             return None
-        limits = [limit]
-        for scores in self.by_kind:
-            rank = int(np.floor(max_false_abort * (scores.size + 1)))
-            if rank:
-                limits.append(float(scores[rank - 1]))
-        return min(limits)
+        kinds = (expected_threshold(scores, max_false_abort) for scores in self.by_kind)
+        return min([limit, *(kind for kind in kinds if kind is not None)])
 
     def arrays(self) -> dict[str, NDArray[np.generic]]:
         """Return all numbers by name."""
@@ -54,6 +74,8 @@ class Calibration:
             "scores": self.independent,
             "kinds": np.concatenate([np.empty(0), *self.by_kind]),
             "sizes": np.array([scores.size for scores in self.by_kind], dtype=np.int64),
+            "user": self.user,
+            "first_step": np.array(self.first_step, dtype=np.int64),
         }
 
     @classmethod
@@ -68,10 +90,24 @@ class Calibration:
         if int(sizes.sum()) != together.size:
             raise ValueError("kinds of task must share out the calibration scores")
         parts = np.split(together, np.cumsum(sizes)[:-1]) if sizes.size else []
-        scores = (_probabilities(arrays["scores"]), *parts)
+        step = arrays["first_step"]
+        if step.dtype.kind not in "iu" or step.shape != () or not 0 <= int(step) <= MAX_STEP:
+            raise ValueError(f"the first step of a threshold must be a step from 0 to {MAX_STEP}")
+        scores = (_probabilities(arrays["scores"]), _probabilities(arrays["user"]), *parts)
         if any(np.any(np.diff(part) < 0) for part in scores):
             raise ValueError("calibration scores must be in order")
-        return cls(scores[0], scores[1:])
+        return cls(scores[0], scores[2:], scores[1], int(step))
+
+
+@lru_cache(maxsize=256)
+def _threshold(calibration: Calibration, max_false_abort: float) -> float | None:
+    """Return what every look at every run asks for again."""
+    return joined_threshold(
+        calibration.built_in(max_false_abort),
+        calibration.by_kind,
+        calibration.user,
+        max_false_abort,
+    )
 
 
 def _probabilities(array: NDArray[np.generic]) -> FloatArray:

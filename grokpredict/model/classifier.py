@@ -147,7 +147,9 @@ class GrokClassifier:
         ]
         return max(combinations, key=len, default=readable)
 
-    def threshold(self, reads: Reads, max_false_abort: float) -> float | None:
+    def threshold(
+        self, reads: Reads, max_false_abort: float, step: int | None = None
+    ) -> float | None:
         """Return the probability below which a run may be stopped, or None if none may.
 
         Parameters
@@ -157,14 +159,26 @@ class GrokClassifier:
         max_false_abort : float
             Largest share of the generalising runs that may be lost over the whole sequence of
             looks, see :meth:`Calibration.threshold`.
+        step : int, optional
+            Of the look; none stops a run before :meth:`first_step`.
         """
         check_max_false_abort(max_false_abort)
         calibration = self.calibrations.get(reads)
-        return None if calibration is None else calibration.threshold(max_false_abort)
+        if calibration is None or (step is not None and step < calibration.first_step):
+            return None
+        return calibration.threshold(max_false_abort)
 
     def n_calibration(self, reads: Reads) -> int:
-        """Return how many independent good configurations the threshold rests on."""
+        """Return how many independent good configurations the built-in threshold rests on."""
         return self.calibrations[reads].independent.size if reads in self.calibrations else 0
+
+    def n_user(self, reads: Reads) -> int:
+        """Return how many independent good configurations of the user set the threshold too."""
+        return self.calibrations[reads].user.size if reads in self.calibrations else 0
+
+    def first_step(self, reads: Reads) -> int:
+        """Return the step before which no look that reads these channels stops a run."""
+        return self.calibrations[reads].first_step if reads in self.calibrations else 0
 
     def _unlike(self, columns: FloatArray) -> tuple[str | None, ...]:
         """Say of each look which column lies far outside the training runs'."""

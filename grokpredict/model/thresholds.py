@@ -57,6 +57,47 @@ def abort_threshold(lowest_scores: FloatArray, max_false_abort: float) -> float 
     return float(scores[allowed[-1]]) if allowed.size else None
 
 
+def expected_threshold(lowest_scores: FloatArray, max_false_abort: float) -> float | None:
+    """Return the score under which runs may be stopped in expectation, or None if none may.
+
+    Parameters
+    ----------
+    lowest_scores : ndarray, shape (n_runs,)
+        As for :func:`abort_threshold`.
+    max_false_abort : float
+        Largest share of generalising runs that may be lost, in (0, 1).
+
+    Returns
+    -------
+    float or None
+        The k-th smallest score, with the rank k = floor(share (n + 1)) of a conformal quantile:
+        over draws of the calibration runs and of one more, that one lies strictly below it with a
+        probability of at most k / (n + 1). None when n is too small even for k = 1.
+
+    Notes
+    -----
+    Vovk, Gammerman & Shafer 2005, "Algorithmic Learning in a Random World". The bound is for the
+    mean over sweeps; of a single one it may lose more, with 95 % confidence only what
+    :func:`abort_threshold` allows.
+
+    Examples
+    --------
+    >>> expected_threshold(np.linspace(0, 1, 18), 0.05) is None
+    True
+    >>> expected_threshold(np.linspace(0, 1, 19), 0.05)
+    0.0
+    """
+    check_max_false_abort(max_false_abort)
+    scores = np.sort(np.asarray(lowest_scores, dtype=float))
+    rank = _rank_in_expectation(scores.size, max_false_abort)
+    return float(scores[rank - 1]) if rank else None
+
+
+def _rank_in_expectation(n: int, max_false_abort: float) -> int:
+    # 0.29 * 100 is 28.999999999999996.
+    return int(np.floor(max_false_abort * (n + 1) + 1e-9))
+
+
 def independent_scores(
     lowest_scores: FloatArray, configuration: IntArray, network: IntArray
 ) -> FloatArray:
@@ -126,6 +167,16 @@ def calibration_runs_needed(max_false_abort: float) -> int:
     """
     check_max_false_abort(max_false_abort)
     return int(np.ceil(np.log(1 - CONFIDENCE) / np.log1p(-max_false_abort)))
+
+
+def runs_needed_in_expectation(max_false_abort: float) -> int:
+    """Return the fewest calibration runs with which :func:`expected_threshold` is not None.
+
+    >>> runs_needed_in_expectation(0.05), runs_needed_in_expectation(0.1)
+    (19, 9)
+    """
+    check_max_false_abort(max_false_abort)
+    return int(np.ceil(1 / max_false_abort - 1e-9)) - 1
 
 
 def check_max_false_abort(value: float) -> None:

@@ -13,7 +13,8 @@ from grokpredict.features.profile import LOOKS
 from grokpredict.model.channels import READABLE, VALIDATION, Reads, may_stop, only, read_by
 from grokpredict.model.classifier import GrokClassifier
 from grokpredict.model.forecast import Steps, generalisation_steps
-from grokpredict.model.thresholds import calibration_runs_needed
+from grokpredict.model.joining import promise
+from grokpredict.model.thresholds import calibration_runs_needed, runs_needed_in_expectation
 from grokpredict.runs.curve import FloatArray
 
 Action = Literal["continue", "abort", "abstain"]
@@ -123,15 +124,9 @@ def judge(
         return Verdict("continue", reason, step, budget, reads=reads)
     looks = classifier.look(only(columns[None], reads))
     chance = float(looks.probability[0])
-    limit = classifier.threshold(reads, max_false_abort)
+    limit = classifier.threshold(reads, max_false_abort, step)
     action, reason = _decide(
-        chance,
-        limit,
-        unlike=looks.unlike[0],
-        look=f"After {step} steps, P(generalises by {budget})",
-        reads=reads,
-        max_false_abort=max_false_abort,
-        n_calibration=classifier.n_calibration(reads),
+        classifier, looks.unlike[0], chance, limit, step, reads, budget, max_false_abort
     )
     even, early, median, late = (None,) * 4
     if action != "abstain":
@@ -191,42 +186,51 @@ def _whole_steps(steps: Steps) -> tuple[int | None, ...]:
 
 
 def _decide(
+    classifier: GrokClassifier,
+    unlike: str | None,
     chance: float,
     threshold: float | None,
-    *,
-    unlike: str | None,
-    look: str,
+    step: int,
     reads: Reads,
+    budget: int,
     max_false_abort: float,
-    n_calibration: int,
 ) -> tuple[Action, str]:
     """Return the action and its reason."""
     if unlike is not None:
         return "abstain", f"{unlike[0].upper()}{unlike[1:]}."
+    look = f"After {step} steps, P(generalises by {budget})"
     if threshold is None:
-        why = _why_never(reads, max_false_abort, n_calibration)
-        return "continue", f"{look} = {_percent(chance, 1)}{why}"
+        why = _why_never(classifier, step, reads, max_false_abort)
+        return "continue", f"{look} = {_percent(chance, 1)}{why}."
     # As many digits as it takes to see on which side of the threshold the probability is.
     digits = next((d for d in range(1, 6) if _differ(chance, threshold, d)), 6)
     probability, limit = _percent(chance, digits), _percent(threshold, digits)
     if chance < threshold:
-        return "abort", (
-            f"{look} = {probability}, below the abort threshold of {limit} "
-            f"(set to lose at most {100 * max_false_abort:.4g} % of good runs)."
-        )
+        bound = promise(classifier.n_user(reads), max_false_abort)
+        return "abort", f"{look} = {probability}, below the abort threshold of {limit} ({bound})."
     return "continue", f"{look} = {probability}; the abort threshold is {limit}."
 
 
-def _why_never(reads: Reads, max_false_abort: float, n_calibration: int) -> str:
-    if not n_calibration and not may_stop(reads):
+def _why_never(classifier: GrokClassifier, step: int, reads: Reads, max_false_abort: float) -> str:
+    """Say what keeps a look from stopping a run, and the remedy."""
+    if may_stop(reads) or classifier.n_calibration(reads):
         return (
-            "; nothing is stopped without a validation loss or accuracy; log one, or calibrate on "
-            "finished runs of your own."
+            f". Never aborts at max_false_abort {max_false_abort:g}: "
+            f"{classifier.n_calibration(reads)} of the {calibration_runs_needed(max_false_abort)} "
+            "good runs that the classifier needs for it"
         )
-    needed = calibration_runs_needed(max_false_abort)
+    if step < classifier.first_step(reads):
+        return (
+            "; nothing is stopped by the training loss before step "
+            f"{classifier.first_step(reads)}, by which your calibrating runs had validation metrics"
+        )
+    n_user = classifier.n_user(reads)
+    if n_user:
+        missing = runs_needed_in_expectation(max_false_abort) - n_user
+        return f"; nothing is stopped without a validation metric: {missing} good runs are missing"
     return (
-        f". Never aborts at max_false_abort {max_false_abort:g}: "
-        f"{n_calibration} of the {needed} good runs that the classifier needs for it."
+        "; nothing is stopped without a validation loss or accuracy; log one, or calibrate on "
+        "finished runs of your own"
     )
 
 

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 from grokpredict._util.lazy import lazily
 
 if TYPE_CHECKING:
+    from grokpredict.reporting.calibrations import calibration_text as calibration_text
+    from grokpredict.reporting.calibrations import training_conclusion as training_conclusion
     from grokpredict.reporting.diagnoses import diagnosis_text as diagnosis_text
     from grokpredict.reporting.diagnoses import run_diagnosis_text as run_diagnosis_text
     from grokpredict.reporting.diagnosis_panels import diagnosis_figure as diagnosis_figure
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
     from grokpredict.reporting.training import training_text as training_text
 
 _HOMES = {
+    "calibration_text": "calibrations",
     "diagnosis_figure": "diagnosis_panels",
     "diagnosis_text": "diagnoses",
     "evaluation_figure": "evaluation_panels",
@@ -29,6 +32,7 @@ _HOMES = {
     "run_diagnosis_text": "diagnoses",
     "score_figure": "score_panels",
     "score_text": "scores",
+    "training_conclusion": "calibrations",
     "training_text": "training",
 }
 

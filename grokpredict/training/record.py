@@ -144,8 +144,7 @@ def _records(runs: Sequence[Run], rule: LabelRule | None) -> list[Record]:
     ]
     compute_signatures(recordings)
     looks = [_looks(fact) for fact in facts]
-    numbers = _columns(recordings, looks)
-    parts = np.split(numbers, np.cumsum([look.size for look in looks])[:-1])
+    parts = columns_of(recordings, looks)
     records = []
     for run, fact, digest, look, part in zip(runs, facts, digests, looks, parts, strict=True):
         read = np.isfinite(part[:, _LOSS_LEVEL])  # no look is without the training loss
@@ -161,20 +160,25 @@ def _looks(facts: Facts) -> IntArray:
     """Return the numbers of the looks at a run before it generalised."""
     if facts.outcome is None:
         return np.empty(0, dtype=np.int64)
-    end = _LATEST * (facts.last_step + 1)
     t4 = facts.outcome.t4
-    return np.arange(looks_before(end if t4 is None else min(end, t4)).size)
+    return looks_within(facts.last_step, np.inf if t4 is None else t4)
 
 
-def _columns(recordings: Sequence[Recording], looks: Sequence[IntArray]) -> FloatArray:
-    """Return the columns of all looks at all runs, the budget missing."""
+def looks_within(last_step: int, t4: float) -> IntArray:
+    """Return the numbers of the looks at a run before it generalised, and while it has samples."""
+    return np.arange(looks_before(min(_LATEST * (last_step + 1), t4)).size)
+
+
+def columns_of(recordings: Sequence[Recording], looks: Sequence[IntArray]) -> list[FloatArray]:
+    """Return the columns of all looks at each run, the budget missing."""
     pairs = [(run, look) for run, look in zip(recordings, looks, strict=True) if look.size]
     if not pairs:
-        return np.empty((0, len(COLUMNS)))
+        return [np.empty((0, len(COLUMNS))) for _ in looks]
     step = np.concatenate([LOOKS[look] for _, look in pairs])
     levels = np.concatenate([run.levels(look.tolist()) for run, look in pairs])
     signature = np.concatenate([run.signature(look.tolist()) for run, look in pairs])
-    return columns(levels, signature, step, np.full(step.size, np.nan))
+    rows = columns(levels, signature, step, np.full(step.size, np.nan))
+    return np.split(rows, np.cumsum([look.size for look in looks])[:-1])
 
 
 def _patience(run: Run) -> FloatArray:

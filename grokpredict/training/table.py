@@ -124,11 +124,15 @@ class LookTable:
         Runs without such a look are left out.
         """
         there = readable(self.columns)
-        run, look = self._first(_may_stop(there, READABLE))
+        run, look = self.first_that_may_stop()
         return {
             int(i): tuple(channel for channel, yes in zip(READABLE, row, strict=True) if yes)
             for i, row in zip(run, there[look], strict=True)
         }
+
+    def first_that_may_stop(self) -> tuple[IntArray, IntArray]:
+        """Return the runs with a look at loss and validation, and the first such look of each."""
+        return self._first(_may_stop(readable(self.columns), READABLE))
 
     def scored_by(self, reads: Reads) -> BoolArray:
         """Return the looks that are judged at runs whose log has only these channels.
