@@ -68,7 +68,7 @@ def test_all_that_the_module_logs_is_read(level: float, chance: float, accuracy:
     assert first.features["train_acc_level"] == pytest.approx(0)
     assert first.features["weight_norm_change"] == pytest.approx(0, abs=1e-6)
     assert read_and_missing(first) == (
-        "read: train_loss, train_acc, weight_norm, val_loss, val_acc (every 20 steps)"
+        "read: train_loss, train_acc, weight_norm, spectrum, val_loss, val_acc (every 20 steps)"
     )
     assert read_and_missing(first) in predictor.summary()
 
@@ -100,4 +100,4 @@ def test_the_sanity_check_is_no_evaluation() -> None:
     predictor = watched(
         Validates(2.0, accuracy=0.3), val_check_interval=400, num_sanity_val_steps=2
     )
-    assert predictor.verdicts[0].reads == ("train_loss", "train_acc", "weight_norm")
+    assert predictor.verdicts[0].reads == ("train_loss", "train_acc", "weight_norm", "spectrum")

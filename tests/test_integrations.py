@@ -344,7 +344,7 @@ def test_hugging_face_reads_what_is_evaluated(classifier: GrokClassifier, tmp_pa
     options = {"eval_strategy": "steps", "eval_steps": 25, "max_steps": 290}
     callback, _ = hugging_face(classifier, GOOD, tmp_path, val_accuracies=[0.5] * 20, **options)
     reads = [own.reads for own in callback.verdicts]
-    assert reads == [("train_loss", "val_loss", "val_acc")] * 2
+    assert reads == [("train_loss", "val_loss", "val_acc", "spectrum")] * 2
     assert [own.every for own in callback.verdicts] == [25, 26]
 
 
