@@ -12,7 +12,11 @@ from grokpredict.reporting.rendering import MISSING, budgets, page, round_percen
 from grokpredict.runs.sweep import Findings
 
 if TYPE_CHECKING:
-    from grokpredict.training.calibration import CalibratedReads, CalibrationReport, WouldHave
+    from grokpredict.training.calibration_report import (
+        CalibratedReads,
+        CalibrationReport,
+        WouldHave,
+    )
 
 #: Bounds for which the thresholds are shown besides the one asked for.
 SHOWN_BOUNDS = (0.01, 0.05, 0.1)

@@ -126,6 +126,10 @@ def page_html(document: dict[str, Any], vega: str) -> str:
     return html
 
 
+#: What the scripts of the page call.
+_GLOBALS = "Object.assign(window, { vegaEmbed, vegaLite, vega });"
+
+
 def _vega() -> str:
     """Return Vega, Vega-Lite and vega-embed as one script."""
     try:
@@ -134,7 +138,7 @@ def _vega() -> str:
         raise ReportUnavailableError(
             'a report needs vl-convert-python; pip install "grokpredict[report]".'
         ) from None
-    return str(javascript_bundle())
+    return str(javascript_bundle(_GLOBALS))
 
 
 def _name(classifier: str | Path | GrokClassifier) -> str:

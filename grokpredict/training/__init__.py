@@ -1,6 +1,7 @@
 """From finished runs to a classifier and a report on how far to trust it."""
 
-from grokpredict.training.calibration import CalibrationReport, calibrate
+from grokpredict.training.calibration import calibrate
+from grokpredict.training.calibration_report import CalibrationReport
 from grokpredict.training.gathering import train
 from grokpredict.training.report import TrainingReport
 
