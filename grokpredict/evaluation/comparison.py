@@ -123,8 +123,26 @@ class Evaluation:
     tradeoffs: tuple[Tradeoff, ...]
     missing: tuple[str, ...]
 
+    @property
+    def deployed(self) -> Ledger:
+        """The headline model as it is."""
+        return next(ledger for ledger in self.as_is if ledger.rule == self.headline)
+
+    @property
+    def best_rival(self) -> Ledger | None:
+        """Of the rules that no model here gave, the one that saves most at no more lost, if any.
+
+        Its setting was chosen on these runs.
+        """
+        rivals = [
+            ledger
+            for ledger in self.matched
+            if ledger.matched and not ledger.rule.startswith(("this classifier", "trained on"))
+        ]
+        return max(rivals, key=lambda ledger: ledger.saved.value or 0.0, default=None)
+
     def __repr__(self) -> str:
-        ledger = next(row for row in self.as_is if row.rule == self.headline)
+        ledger = self.deployed
         used = f"{self.counts.good} good and {self.counts.doomed} doomed runs"
         lost, saved = ((share.value or 0.0) * 100 for share in (ledger.lost, ledger.saved))
         return f"<Evaluation on {used}: {self.headline}: {lost:.1f} % lost, {saved:.1f} % saved>"

@@ -8,9 +8,9 @@ from html import escape
 from typing import TYPE_CHECKING
 
 from grokpredict.model.thresholds import calibration_runs_needed
+from grokpredict.reporting.evaluations import conclusion
 from grokpredict.reporting.rendering import (
     MISSING,
-    percent,
     percent_with_interval,
     probability,
 )
@@ -124,15 +124,13 @@ def classifier_html(classifier: GrokClassifier) -> str:
 
 def evaluation_html(evaluation: Evaluation) -> str:
     """Return what would have been lost and saved, beside the other rules."""
-    first = next(ledger for ledger in evaluation.as_is if ledger.rule == evaluation.headline)
     rows = [
         (ledger.rule, ledger.setting, percent_with_interval(ledger.lost),
          percent_with_interval(ledger.saved))
         for ledger in evaluation.matched[:ROWS]
     ]  # fmt: skip
     return _card(
-        f"Stopped {percent(first.cut)} of doomed runs, lost {percent(first.lost.value)} of good "
-        f"ones, gave back {percent(first.saved_of_all)} of all steps",
+        next(conclusion(evaluation)),
         f"{evaluation.counts.good} good and {evaluation.counts.doomed} doomed runs. Other rules "
         "have the setting that, in hindsight, saves most at no more lost.",
         _table(("rule", "setting", "good runs lost, %", "doomed steps saved, %"), rows),

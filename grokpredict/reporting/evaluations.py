@@ -9,6 +9,7 @@ from grokpredict.reporting.rendering import (
     MISSING,
     budgets,
     page,
+    percent,
     percent_with_interval,
     probability,
     round_percent,
@@ -45,6 +46,7 @@ def evaluation_text(evaluation: Evaluation) -> str:
     bound = round_percent(evaluation.max_false_abort)
     return page(
         (
+            conclusion(evaluation),
             _runs(evaluation),
             _overlap(evaluation),
             _looks(evaluation.looks),
@@ -60,6 +62,24 @@ def evaluation_text(evaluation: Evaluation) -> str:
             (f"not shown: {reason}" for reason in evaluation.missing),
         )
     )
+
+
+def conclusion(evaluation: Evaluation) -> Iterator[str]:
+    """Yield what the headline model would have done, and the best other rule, a sentence each."""
+    ledger, rival = evaluation.deployed, evaluation.best_rival
+    yield (
+        f"Stopped {percent(ledger.cut)} of {evaluation.counts.doomed} doomed runs, lost "
+        f"{percent(ledger.lost.value)} of {ledger.n_good} good ones, gave back "
+        f"{percent(ledger.saved_of_all)} of all steps."
+    )
+    yield f"The runs are finished and were replayed: {evaluation.headline}."
+    if rival is None:
+        yield "No other rule loses so few, whatever its setting."
+    else:
+        yield (
+            f"{rival.rule}, {rival.setting}, gives back {percent(rival.saved_of_all)}: the best "
+            "other rule that loses no more."
+        )
 
 
 def _runs(evaluation: Evaluation) -> Iterator[str]:

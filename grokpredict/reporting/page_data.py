@@ -11,8 +11,9 @@ from grokpredict.evaluation.tabular import stopped_at
 from grokpredict.logs import by_reason, sentence
 from grokpredict.reporting.axis import ConfigurationAxis
 from grokpredict.reporting.diagnoses import run_sentences
+from grokpredict.reporting.evaluations import conclusion
 from grokpredict.reporting.palette import OUTCOMES, PHASES, VERDICTS
-from grokpredict.reporting.rendering import percent, round_percent
+from grokpredict.reporting.rendering import round_percent
 from grokpredict.reporting.thinning import points_each, thinned
 from grokpredict.runs.axes import configuration_columns, varied
 from grokpredict.runs.endings import Ending, endings
@@ -21,7 +22,6 @@ from grokpredict.runs.sweep import Sweep
 
 if TYPE_CHECKING:
     from grokpredict.evaluation import Evaluation, Score
-    from grokpredict.evaluation.ledger import Ledger
     from grokpredict.model.verdict import Verdict
     from grokpredict.training.ranking import Interval
 
@@ -90,14 +90,7 @@ def page_data(
 
 def _conclusion(scores: Sequence[Score], evaluation: Evaluation | str) -> list[str]:
     if not isinstance(evaluation, str):
-        ledger = _headline(evaluation)
-        return [
-            f"Stopped {percent(ledger.cut)} of {evaluation.counts.doomed} doomed runs, lost "
-            f"{percent(ledger.lost.value)} of {ledger.n_good} good ones, gave back "
-            f"{percent(ledger.saved_of_all)} of all steps.",
-            f"The runs are finished and were replayed: {evaluation.headline}.",
-            *_OVERLAP.get(evaluation.overlap, ()),
-        ]
+        return [*conclusion(evaluation), *_OVERLAP.get(evaluation.overlap, ())]
     stopped = sum(score.verdict.action == "abort" for score in scores)
     return [
         f"{stopped} of {len(scores)} runs would be stopped.",
@@ -110,10 +103,6 @@ _OVERLAP = {
     "some": ("The classifier was trained on some of these runs; lost and saved leave those out.",),
     "unknown": ("Whether the classifier was trained on these runs is unknown.",),
 }
-
-
-def _headline(evaluation: Evaluation) -> Ledger:
-    return next(ledger for ledger in evaluation.as_is if ledger.rule == evaluation.headline)
 
 
 def _rules_note(evaluation: Evaluation | str) -> str:
