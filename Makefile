@@ -66,7 +66,7 @@ $(LOWEST)/.installed: pyproject.toml constraints-lowest.txt
 	python3.11 -m venv $(LOWEST)
 	$(LOWEST)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints-lowest.txt torch
 	$(LOWEST)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints-lowest.txt \
-		-e ".[optuna,parquet,tensorboard]" pytest hypothesis antropy
+		-e ".[optuna,parquet,report,tensorboard]" pytest hypothesis antropy
 	touch $@
 
 clean:

@@ -39,7 +39,7 @@ def train(ledger: SweepLedger, name: str, *, good: bool, low: float = 0.5) -> Ru
         budget=BUDGET,
         max_false_abort=0.05,
         rule=LabelRule(),
-        calibrations={READS: Calibration(np.full(70, 0.1))},
+        calibrations={READS: Calibration(np.full(70, 0.3))},
         configuration={"lr": 0.1, "task": name},
     )
     for step in LOOKS:

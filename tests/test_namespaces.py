@@ -38,7 +38,7 @@ predictor = GrokPredictor({classifier!r})
 assert isinstance(predictor, pl.Callback)
 trainer = pl.Trainer(callbacks=predictor, max_steps=BUDGET, **QUIET)
 trainer.fit(Follows(DOOMED), batches())
-assert trainer.global_step == predictor.stopped_step == 40, trainer.global_step
+assert trainer.global_step == predictor.stopped_step == 201, trainer.global_step
 loaded = [name for name in ("pytorch_lightning", "lightning") if sys.modules.get(name)]
 print(NAMESPACE, loaded, said[-1])
 """
