@@ -72,7 +72,7 @@ def test_a_doomed_run_is_stopped(namespace: str, alone: bool, short_classifier_f
     assert done.returncode == 0, done.stderr
     expected = [own] if alone else packages
     assert f"{namespace} {expected} {namespace}.grokpredict" in done.stdout
-    assert "grokpredict: stopped at step 40: After 40 steps" in done.stdout
+    assert "grokpredict: stopped at step 201: After 200 steps" in done.stdout
 
 
 @pytest.mark.parametrize("namespace", ["pytorch_lightning", "lightning.pytorch"])
