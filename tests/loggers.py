@@ -35,10 +35,10 @@ class Logged:
         return found
 
 
-def a_run(steps: int = 120, hparams: Mapping[str, Any] = HPARAMS) -> Logged:
-    """A run that was computed in float32, as trainings are."""
+def a_run(steps: int = 120, hparams: Mapping[str, Any] = HPARAMS, *, floor: float = 0.0) -> Logged:
+    """A run that was computed in float32, as trainings are, whose loss falls to ``floor``."""
     at = np.arange(steps)
-    losses = np.exp(-at / 30) * (1 + 0.1 * np.sin(at))
+    losses = (np.exp(-at / 30) + floor) * (1 + 0.1 * np.sin(at))
     return Logged(losses.astype(np.float32).astype(float), np.full(steps // 10, 0.125), hparams)
 
 

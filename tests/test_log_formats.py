@@ -24,11 +24,19 @@ from grokpredict.model.classifier import GrokClassifier
 
 Writer = Callable[[Logged, Path], Path]
 
+#: The run that all write: long enough for looks after 200 and 282 steps, and over before its plan.
+STEPS, PLANNED = 300, 400
+
 WRITERS = pytest.mark.parametrize("writer", loggers.WRITERS, ids=lambda each: each.__name__)
 
 pytestmark = pytest.mark.filterwarnings(
     "ignore::DeprecationWarning", "ignore::FutureWarning", "ignore::PendingDeprecationWarning"
 )
+
+
+def long_run() -> Logged:
+    """A run that no look of the short classifier ends, nor finds certain."""
+    return a_run(STEPS, {**loggers.HPARAMS, "max_steps": PLANNED}, floor=0.067)
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -49,7 +57,7 @@ def logged(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Writer], Path]
     def path_of(writer: Writer) -> Path:
         name = writer.__name__
         if name not in written:
-            written[name] = writer(a_run(), tmp_path_factory.mktemp(name))
+            written[name] = writer(long_run(), tmp_path_factory.mktemp(name))
         return written[name]
 
     return path_of
@@ -62,15 +70,15 @@ def test_all_is_read(logged: Callable[[Writer], Path], writer: Writer) -> None:
     assert not found.left_out
     (run,) = found.runs
     first = 1 if writer is loggers.trainer_state else 0
-    np.testing.assert_array_equal(run.loss.steps, np.arange(120) + first)
-    np.testing.assert_array_equal(run.loss.values, a_run().losses)
-    np.testing.assert_array_equal(run.channels["val_acc"].steps, np.arange(9, 120, 10) + first)
+    np.testing.assert_array_equal(run.loss.steps, np.arange(STEPS) + first)
+    np.testing.assert_array_equal(run.loss.values, long_run().losses)
+    np.testing.assert_array_equal(run.channels["val_acc"].steps, np.arange(9, STEPS, 10) + first)
     assert set(run.channels["val_acc"].values) == {0.125}
     assert set(run.channels) == {"train_loss", "val_acc"}
     # The momentum is that which AdamW has by default.
     known = {"optimizer": "adamw", "learning_rate": 0.003, "weight_decay": 0.1, "momentum": 0.9}
     assert run.configuration.known() == known
-    assert run.max_steps == 130
+    assert run.max_steps == PLANNED
     assert sum(found.findings.formats.values()) == 1
 
 
@@ -79,9 +87,10 @@ def test_the_same_run_has_the_same_probability(
 ) -> None:
     """Exactly: the losses are float32, as a training's are, and so TensorBoard rounds none."""
     runs = [read_run(logged(writer)) for writer in loggers.WRITERS]
-    scores = [score(run, classifier, budget=400) for run in runs]
+    scores = [score(run, classifier, budget=PLANNED) for run in runs]
     expected = [look.probability for look in scores[0].looks]
     assert len(expected) == 2
+    assert all(0.1 < probability < 0.9 for probability in expected)
     for scored in scores:
         assert [look.probability for look in scored.looks] == pytest.approx(expected, abs=1e-6)
 
@@ -112,7 +121,7 @@ def mixed(logged: Callable[[Writer], Path], tmp_path_factory: pytest.TempPathFac
     folder = tmp_path_factory.mktemp("mixed")
     for writer in loggers.WRITERS:
         shutil.copytree(logged(writer).parent, folder / writer.__name__, symlinks=True)
-    runs = planted_sweep(40, steps=120).runs
+    runs = planted_sweep(40, steps=STEPS).runs
     write_bundle(
         folder / "planted.npz",
         channels={
@@ -188,7 +197,7 @@ def test_most_of_a_sweep_unreadable_is_no_classifier(mixed: Path, tmp_path: Path
 def test_what_is_to_be_known_of_a_log_is_said_when_it_is_scored(
     short_classifier_file: Path, tmp_path: Path
 ) -> None:
-    run = a_run()
+    run = long_run()
     path = loggers.trainer_state(replace(run, losses=run.losses.round(4)), tmp_path)
     command = ["score", str(path), "--classifier", str(short_classifier_file), "--json"]
     result = CliRunner().invoke(main, command)

@@ -131,6 +131,8 @@ def test_a_terminated_command_leaves_no_process(tmp_path: Path, number: int) -> 
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,
+        # Tests may run under nohup, and the command leaves alone what it was started to ignore.
+        preexec_fn=lambda: signal.signal(number, signal.SIG_DFL),  # noqa: PLW1509 - no thread
     )
 
     def processes() -> int:

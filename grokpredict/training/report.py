@@ -18,9 +18,9 @@ class Counts(Unused):
     Attributes
     ----------
     too_few_samples : int
-        No look can read their training loss.
+        No look in time, before they generalise or their budget, can read their training loss.
     early : int
-        Had generalised before the first look that could be taken.
+        Had generalised by the first look, however dense their logs.
     generalised, not_generalised : int
         Used.
     configurations : int

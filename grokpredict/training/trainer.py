@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from grokpredict.features.columns import COLUMNS, SPECTRUM
+from grokpredict.features.profile import LOOKS
 from grokpredict.model.channels import READABLE, VALIDATION, Reads, all_reads, may_stop
 from grokpredict.model.classifier import GrokClassifier
 from grokpredict.runs.curve import FloatArray
@@ -202,13 +203,14 @@ def _counts(
     read: int, left_out: int, runs: Runs, table: LookTable, lost: Mapping[str, int]
 ) -> Counts:
     used, good = table.looked_at, runs.generalised
+    early = good & (runs.t4 <= LOOKS[0])
     return Counts(
         runs=read + left_out,
         left_out=left_out,
         no_metric=lost["no_metric"],
         censored=lost["censored"],
-        too_few_samples=int(np.sum(~used & ~good)),
-        early=int(np.sum(~used & good)),
+        too_few_samples=int(np.sum(~used & ~early)),
+        early=int(np.sum(early)),
         generalised=int(np.sum(used & good)),
         not_generalised=int(np.sum(used & ~good)),
         configurations=int(np.unique(runs.configuration[used]).size),
