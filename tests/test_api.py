@@ -115,10 +115,13 @@ def test_our_errors_have_one_base(tmp_path: Path) -> None:
     assert issubclass(GrokpredictError, ValueError)
     with pytest.raises(GrokpredictError, match="there is no classifier file"):
         load_classifier(tmp_path / "none.npz")
-    few = Sweep([run(seed) for seed in range(4)])
-    for call in (train, evaluate):
-        with pytest.raises(UnsuitableSweepError):
-            call(few, budget=BUDGET)
+    few = [run(seed) for seed in range(8)]
+    with pytest.raises(UnsuitableSweepError, match="needs 10 runs of each outcome"):
+        train(Sweep(few), budget=BUDGET)
+    doomed = [one for one in few if one.channels["val_acc"].values.max() < 0.5]
+    assert 0 < len(doomed) < len(few)
+    with pytest.raises(UnsuitableSweepError, match="needs runs of both outcomes"):
+        evaluate(Sweep(doomed), budget=BUDGET)
 
 
 def test_every_public_name_is_documented() -> None:

@@ -119,7 +119,8 @@ def test_a_budget_before_the_look_is_refused() -> None:
         (
             0.0294,
             0.0461,
-            "= 2.9 %, below the abort threshold of 4.6 % (set to lose at most 5 % of good runs).",
+            "= 2.9 %, below the abort threshold of 4.6 % "
+            "(set to lose at most 5 % of good runs like the built-in ones).",
         ),
         (0.086, 0.0461, "= 8.6 %; the abort threshold is 4.6 %."),
         (0.04608, 0.0461, "= 4.608 %, below the abort threshold of 4.610 % (set"),
@@ -135,13 +136,14 @@ def test_the_reason_shows_on_which_side_of_the_threshold_the_probability_is(
     chance: float, threshold: float | None, said: str
 ) -> None:
     action, reason = _decide(
-        chance,
-        threshold,
+        hand_made({READS: np.full(40, 0.5)}),
         unlike=None,
-        look="After 800 steps, P(generalises by 6000)",
+        chance=chance,
+        threshold=threshold,
+        step=800,
         reads=READS,
+        budget=6000,
         max_false_abort=0.05,
-        n_calibration=40,
     )
     assert reason.startswith("After 800 steps, P(generalises by 6000) ")
     assert said in reason
