@@ -1,4 +1,10 @@
-"""A sweep with Ray Tune in which doomed trials are stopped, from what earlier trials showed.
+"""
+A sweep with Ray Tune
+=====================
+
+Doomed trials are stopped, from what earlier trials showed.
+
+::
 
     pip install "grokpredict[ray]"
     python examples/ray_sweep.py [--classifier FILE] [--trials 40] [--max-steps 10000]

@@ -1,4 +1,10 @@
-"""One task of a Slurm array. All tasks share one ledger, so later ones learn from earlier ones.
+"""
+A Slurm array with a ledger
+===========================
+
+One task of a Slurm array. All tasks share one ledger, so later ones learn from earlier ones.
+
+::
 
     sbatch --array=0-199 --wrap "python examples/slurm_array.py --ledger sweep/"
     grokpredict audit sweep/
