@@ -242,7 +242,7 @@ def hugging_face(classifier: Any, losses: Any, folder: Path, **options: Any) -> 
             self.register_buffer("curve", torch.tensor(losses, dtype=torch.float32))
 
         def forward(self, x: torch.Tensor, labels: Any = None) -> dict[str, torch.Tensor]:
-            loss = self.curve[x.reshape(-1).long()].mean() + 0 * self.weight
+            loss = self.curve[x.reshape(-1).long()].mean() * (1 + 0 * self.weight)
             return {"loss": loss, "logits": x.reshape(-1, 1)}
 
     class InOrder(transformers.Trainer):
