@@ -306,16 +306,21 @@ def test_hugging_face_knows_percentages_by_one_above_one(
     classifier: GrokClassifier, tmp_path: Path
 ) -> None:
     """Guessing among 97 classes, validated alone: 1.03 %, then 0.97 %; also after a resume."""
-    options = {"eval_strategy": "steps", "eval_steps": 90, "save_strategy": "steps"}
+    options = {"eval_strategy": "steps", "eval_steps": 30, "save_strategy": "steps"}
     callback, trainer = hugging_face(
-        classifier, DOOMED, tmp_path / "a", val_accuracies=[1.03, 0.97], save_steps=90, **options
+        classifier,
+        DOOMED,
+        tmp_path / "a",
+        val_accuracies=[1.03] + 5 * [0.97],
+        save_steps=90,
+        **options,
     )
     assert trainer.state.global_step == callback.stopped_step == 201
     resumed, trainer = hugging_face(
         classifier,
         DOOMED,
         tmp_path / "b",
-        val_accuracies=[0.97],
+        val_accuracies=3 * [0.97],
         resume_from=str(tmp_path / "a" / "checkpoint-90"),
         **options,
     )
