@@ -264,7 +264,7 @@ def test_a_log_that_fails_ends_nothing(
         lambda state: "much",
         lambda state: {"monitor": 3},
         lambda state: {**state, "step": "much"},
-        lambda state: {**state, "monitor": {**state["monitor"], "sums": None}},
+        lambda state: {**state, "monitor": {**state["monitor"], "recording": None}},
         lambda state: {**state, "monitor": {**state["monitor"], "version": 1}},
         lambda state: {**state, "stopping_reason": "of another version"},
         lambda state: {**state, "monitor": {**state["monitor"], "verdicts": [{"colour": 3}]}},
