@@ -29,7 +29,7 @@ test-lowest: $(LOWEST)/.installed
 	$(LOWEST)/bin/python -m pytest -o filterwarnings= $(LOWEST_TESTS)
 
 LOWEST_TESTS := $(addprefix tests/test_,$(addsuffix .py, \
-	packaging features conditioning curves classifier monitor cli logs gathering \
+	packaging features conditioning curves classifier cli logs gathering \
 	evaluate_rivals callback)) \
 	$(patsubst %,tests/test_log_formats.py::test_all_is_read[%], \
 	lightning_csv lightning_tensorboard summary_writer wandb_parquet)
