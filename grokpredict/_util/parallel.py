@@ -28,8 +28,7 @@ def results(tasks: Iterable[Any], jobs: int, *, ordered: bool = True) -> Iterato
     kind = "generator" if ordered else "generator_unordered"
     found = Parallel(n_jobs=jobs, return_as=kind, pre_dispatch="2*n_jobs")(tasks)
     try:
-        # With "yield from", whoever closes this would have joblib warn.
-        for result in found:  # noqa: UP028 - see above
+        for result in found:  # noqa: UP028 - closing a "yield from" would have joblib warn
             yield result
     finally:
         with warnings.catch_warnings():

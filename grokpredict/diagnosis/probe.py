@@ -39,7 +39,7 @@ def _guarded(
     def safe(probe: TrajectoryProbe, /, *args: P.args, **options: P.kwargs) -> None:
         try:
             hook(probe, *args, **options)
-        except Exception as error:
+        except Exception as error:  # a failure of ours must never end a user's training
             # A handler of the user's log may raise as well; there is nobody left to tell.
             with suppress(Exception):
                 probe._fail(error)

@@ -25,6 +25,7 @@ except ModuleNotFoundError as error:
 log = logging.getLogger(__name__)
 
 
+# The base class has no types where transformers is not installed, and some where it is.
 class GrokPredictorCallback(TrainerCallback):  # type: ignore[misc,unused-ignore]
     """Stops a ``transformers.Trainer`` whose run will not generalise within its budget.
 
