@@ -257,7 +257,7 @@ def hugging_face(classifier: Any, losses: Any, folder: Path, **options: Any) -> 
     stop_at = options.pop("resume_from", None)
     accuracies = iter(options.pop("val_accuracies", ()))
     metric, twice = options.pop("metric", "accuracy"), options.pop("twice", False)
-    callback = GrokPredictorCallback(classifier)
+    callback, after = GrokPredictorCallback(classifier), options.pop("after", [])
     arguments = {
         "max_steps": BUDGET,
         "logging_steps": 1,
@@ -277,7 +277,7 @@ def hugging_face(classifier: Any, losses: Any, folder: Path, **options: Any) -> 
         train_dataset=[{"x": torch.tensor(float(n))} for n in range(BUDGET)],
         eval_dataset=[{"x": torch.tensor(0.0), "labels": torch.tensor(0.0)}],
         compute_metrics=lambda _: {metric: next(accuracies)},
-        callbacks=[callback],
+        callbacks=[callback, *after],
     )
     trainer.train(resume_from_checkpoint=stop_at)
     return callback, trainer
@@ -351,6 +351,30 @@ def test_hugging_face_reads_what_is_evaluated(classifier: GrokClassifier, tmp_pa
     reads = [own.reads for own in callback.verdicts]
     assert reads == [("train_loss", "val_loss", "val_acc", "spectrum")] * 2
     assert [own.every for own in callback.verdicts] == [25, 26]
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_hugging_face_logs_its_looks_to_the_callbacks_after_it(
+    classifier: GrokClassifier, tmp_path: Path
+) -> None:
+    integrations = pytest.importorskip("transformers.integrations")
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+    from torch.utils.tensorboard import SummaryWriter
+
+    board = integrations.TensorBoardCallback(tb_writer=SummaryWriter(tmp_path / "board"))
+    callback, _ = hugging_face(classifier, DOOMED, tmp_path, after=[board])
+    events = EventAccumulator(str(tmp_path / "board")).Reload()
+    found = {
+        name: {event.step: event.value for event in events.Scalars(f"train/grokpredict/{name}")}
+        for name in ("probability", "threshold", "verdict", "stopped")
+    }
+    (look,) = callback.verdicts
+    assert found == {
+        "probability": {201: pytest.approx(look.probability)},
+        "threshold": {201: pytest.approx(look.threshold)},
+        "verdict": {201: -1},
+        "stopped": {201: 1},
+    }
 
 
 @pytest.mark.filterwarnings("ignore")
