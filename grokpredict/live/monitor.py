@@ -377,7 +377,7 @@ class GrokMonitor:
             max_false_abort=self.max_false_abort,
         )
         if self._reads is None:
-            verdict = _unsettled(verdict)
+            verdict = _unsettled(verdict, awaits=n_evaluations > 0)
         elif set(verdict.reads) & set(VALIDATION):
             verdict = replace(verdict, every=round((verdict.horizon or 0) / n_evaluations))
         return verdict
@@ -435,11 +435,11 @@ def check_state(state: Mapping[str, Any]) -> None:
         )
 
 
-def _unsettled(verdict: Verdict) -> Verdict:
+def _unsettled(verdict: Verdict, *, awaits: bool) -> Verdict:
     """Return a verdict without its threshold: what later looks read is not settled yet."""
-    if verdict.threshold is None:
+    if verdict.probability is None or (verdict.threshold is None and not awaits):
         return verdict
-    chance = 100 * (verdict.probability or 0.0)
+    chance = 100 * verdict.probability
     return replace(
         verdict,
         action="abstain" if verdict.action == "abstain" else "continue",
