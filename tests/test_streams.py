@@ -147,7 +147,7 @@ def test_a_terminated_command_leaves_no_process(tmp_path: Path, number: int) -> 
         assert process.poll() is None
         time.sleep(0.01)
     process.send_signal(number)  # to the command alone, as a scheduler does
-    _, err = process.communicate(timeout=120)
+    _, err = process.communicate(timeout=400)
     assert err == "Error: terminated\n"
     assert process.returncode == 128 + number
     for _ in range(200):
