@@ -403,7 +403,7 @@ def test_hugging_face_says_once_that_no_metric_is_known(
 
 def test_plain_loop_needs_no_torch() -> None:
     program = "import sys, grokpredict.live.monitor; assert 'torch' not in sys.modules"
-    subprocess.run([sys.executable, "-c", program], cwd=ROOT, check=True, timeout=60)
+    subprocess.run([sys.executable, "-c", program], cwd=ROOT, check=True, timeout=400)
 
 
 @pytest.mark.parametrize(
@@ -424,7 +424,7 @@ def test_a_missing_library_is_named_with_what_mends_it(
         capture_output=True,
         text=True,
         check=False,
-        timeout=60,
+        timeout=400,
     )
     last = done.stderr.strip().splitlines()[-1]
     assert last.startswith("ModuleNotFoundError: grokpredict.live")

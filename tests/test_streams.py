@@ -148,7 +148,8 @@ def test_a_terminated_command_leaves_no_process(tmp_path: Path, number: int) -> 
         assert process.poll() is None
         time.sleep(0.01)
     process.send_signal(number)  # to the command alone, as a scheduler does
-    _, err = process.communicate(timeout=120)
+    _, err = process.communicate(timeout=400)
+    # A slow machine has printed lines of progress before.
     assert err.splitlines()[-1] == "Error: terminated"
     assert process.returncode == 128 + number
     for _ in range(200):
@@ -174,17 +175,17 @@ run()
 def test_without_a_terminal_there_is_a_line_now_and_then(
     tmp_path: Path, seconds: float, told: bool
 ) -> None:
-    sweep = write_sweep(tmp_path / "sweep", bundles=2)
+    sweep = write_sweep(tmp_path / "sweep", bundles=1)
     program = [sys.executable, "-c", HURRIED.format(seconds)]
     done = subprocess.run(
-        [*program, "evaluate", str(sweep)],
+        [*program, "calibrate", str(sweep), "-o", str(tmp_path / "c.npz")],
         env=environment(tmp_path / "cache"),
         capture_output=True,
         text=True,
         check=True,
     )
-    lines = [line for line in done.stderr.splitlines() if line.startswith("replaying: ")]
+    lines = [line for line in done.stderr.splitlines() if line.startswith("scoring: ")]
     assert bool(lines) == told
     for line in lines:
-        assert re.fullmatch(r"replaying: (started|\d of 4 done), \d+ s", line)
-    assert "replaying" not in done.stdout
+        assert re.fullmatch(r"scoring: (started|\d+ of \d+ done), \d+ s", line)
+    assert "scoring" not in done.stdout
