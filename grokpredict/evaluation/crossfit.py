@@ -69,6 +69,8 @@ def cross_fitted(
             (), reason=f"needs {MIN_RUNS_PER_CLASS} runs of each outcome, has {fewest}"
         )
     splits = network_splits(done.runs, _SEED)
+    if not splits:
+        return CrossFitted((), reason="needs runs of two configurations, has those of one")
     every = chosen(looks, lambda reads: reads, lambda reads, step: True)
     loss = alike(looks, LOSS_ALONE)
     wanted = sorted({LOSS_ALONE, *distinct(every)})
