@@ -21,9 +21,9 @@ from grokpredict.reporting.rendering import (
 )
 
 if TYPE_CHECKING:
-    from grokpredict.evaluation.comparison import Evaluation
+    from grokpredict.evaluation.accounting import Account
     from grokpredict.evaluation.figures import FamilyFigures, LookFigures
-    from grokpredict.evaluation.ledger import Ledger
+    from grokpredict.evaluation.result import Evaluation
 
 _OVERLAP = {
     "some": (
@@ -53,13 +53,13 @@ def evaluation_text(evaluation: Evaluation) -> str:
             _looks(evaluation.looks),
             _reliability(evaluation),
             _families(evaluation),
-            _ledgers(f"As deployed, nothing tuned on these runs (bound {bound})", evaluation.as_is),
-            _ledgers(
+            _rules(f"As deployed, nothing tuned on these runs (bound {bound})", evaluation.as_is),
+            _rules(
                 f"At equal loss: other rules, tuned on these runs to lose no more than "
                 f"{evaluation.headline}",
                 evaluation.matched,
             ),
-            _ledgers(f"At most {bound} lost: every rule, tuned on these runs", evaluation.at_bound),
+            _rules(f"At most {bound} lost: every rule, tuned on these runs", evaluation.at_bound),
             (f"not shown: {reason}" for reason in evaluation.missing),
         )
     )
@@ -67,11 +67,11 @@ def evaluation_text(evaluation: Evaluation) -> str:
 
 def conclusion(evaluation: Evaluation) -> Iterator[str]:
     """Yield what the headline model would have done, and the best other rule, a sentence each."""
-    ledger, rival = evaluation.deployed, evaluation.best_rival
+    account, rival = evaluation.deployed, evaluation.best_rival
     yield (
-        f"Stopped {percent(ledger.cut)} of {evaluation.counts.doomed} doomed runs, lost "
-        f"{percent(ledger.lost.value)} of {ledger.n_good} good ones, gave back "
-        f"{percent(ledger.saved_of_all)} of all steps."
+        f"Stopped {percent(account.cut)} of {evaluation.counts.doomed} doomed runs, lost "
+        f"{percent(account.lost.value)} of {account.n_good} good ones, gave back "
+        f"{percent(account.saved_of_all)} of all steps."
     )
     yield f"The runs are finished and were replayed: {evaluation.headline}."
     if rival is None:
@@ -168,26 +168,26 @@ def _family_cells(family: FamilyFigures, looks: Sequence[LookFigures]) -> tuple[
         family.n_good,
         family.n_doomed,
         share(family.abstained),
-        percent_with_interval(family.ledger.lost),
-        percent_with_interval(family.ledger.saved),
+        percent_with_interval(family.account.lost),
+        percent_with_interval(family.account.saved),
         *(MISSING if area is None else f"{area:.2f}" for area in areas),
     )
 
 
-def _ledgers(title: str, ledgers: Sequence[Ledger]) -> Iterator[str]:
+def _rules(title: str, accounts: Sequence[Account]) -> Iterator[str]:
     yield title
     titles = ("rule", "setting", "good runs lost, %", ">doomed stopped", ">saved of all steps")
-    rows = [_ledger_cells(ledger) for ledger in ledgers]
+    rows = [_rule_cells(account) for account in accounts]
     yield from table((*titles, "saved, % of the oracle's"), rows)
 
 
-def _ledger_cells(ledger: Ledger) -> tuple[object, ...]:
-    flag = "" if ledger.matched else "   no setting loses so few"
+def _rule_cells(account: Account) -> tuple[object, ...]:
+    flag = "" if account.matched else "   no setting loses so few"
     return (
-        ledger.rule,
-        ledger.setting,
-        f"{percent_with_interval(ledger.lost)}  {ledger.n_lost} of {ledger.n_good}",
-        share(ledger.cut),
-        share(ledger.saved_of_all),
-        percent_with_interval(ledger.saved) + flag,
+        account.rule,
+        account.setting,
+        f"{percent_with_interval(account.lost)}  {account.n_lost} of {account.n_good}",
+        share(account.cut),
+        share(account.saved_of_all),
+        percent_with_interval(account.saved) + flag,
     )
