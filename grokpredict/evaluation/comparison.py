@@ -14,6 +14,7 @@ from grokpredict._util.frames import frame
 from grokpredict._util.lazy import reporting
 from grokpredict._util.progress import Progress, showing
 from grokpredict.evaluation.crossfit import cross_fitted
+from grokpredict.evaluation.elsewhere import set_elsewhere
 from grokpredict.evaluation.figures import (
     FamilyFigures,
     LookFigures,
@@ -21,6 +22,7 @@ from grokpredict.evaluation.figures import (
     look_figures,
 )
 from grokpredict.evaluation.gathering import LOSS_ALONE, Choice, alike, chosen
+from grokpredict.evaluation.last_values import fixed_epoch, sure_stop
 from grokpredict.evaluation.ledger import (
     Finished,
     Ledger,
@@ -44,6 +46,7 @@ from grokpredict.logs import Columns, Paths, read_sweep
 from grokpredict.model.classifier import GrokClassifier, load_classifier
 from grokpredict.model.thresholds import check_max_false_abort
 from grokpredict.runs.sweep import Sweep, UnsuitableSweepError
+from grokpredict.training.splits import network_splits
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -52,6 +55,9 @@ if TYPE_CHECKING:
 
 #: Stages that :func:`evaluate` tells the progress of.
 _STAGES = 4
+
+#: Decides the parts whose settings other runs choose.
+_SEED = 0
 
 
 @dataclass(frozen=True)
@@ -98,7 +104,8 @@ class Evaluation:
     families : tuple of FamilyFigures
         Of the headline model, where the hyperparameters name kinds of task.
     as_is : tuple of Ledger
-        Rules as they come, with nothing chosen in hindsight.
+        Nothing chosen in hindsight: the classifier as it is, every other rule with settings that
+        runs outside each fifth of the networks choose.
     matched : tuple of Ledger
         The headline model as it is, and every other rule with the setting that saves most while
         it loses no larger share.
@@ -130,14 +137,14 @@ class Evaluation:
 
     @property
     def best_rival(self) -> Ledger | None:
-        """Of the rules that no model here gave, the one that saves most at no more lost, if any.
+        """Of the rules that need no model of curves, the one that saves most at no more lost.
 
         Its setting was chosen on these runs.
         """
         rivals = [
             ledger
             for ledger in self.matched
-            if ledger.matched and not ledger.rule.startswith(("this classifier", "trained on"))
+            if ledger.matched and not ledger.rule.startswith(("this classifier", "retrained"))
         ]
         return max(rivals, key=lambda ledger: ledger.saved.value or 0.0, default=None)
 
@@ -242,7 +249,7 @@ def _replayed(
     crossed = cross_fitted(done, found.gathered, max_false_abort=max_false_abort, jobs=jobs)
     tell(2, _STAGES)
     missing = [] if crossed.reason is None else [f"training on these runs {crossed.reason}"]
-    rivals, absent = _rivals(done, jobs)
+    rivals, absent = _rivals(done, max_false_abort, jobs, enough=crossed.reason is None)
     tell(3, _STAGES)
     models = [*replays, *crossed.replays]
     if not models:
@@ -256,7 +263,12 @@ def _replayed(
     headline = (replays or models)[-1]
     rules = [model.rule(done) for model in models]
     rules += [alone.rule(done), *rivals] if alone is not None else rivals
-    as_is = [ledger(done, r.name, "as it is", r.as_is) for r in rules if r.as_is is not None]
+    ours = {model.name for model in models}
+    as_is = [
+        ledger(done, r.name, "as it is" if r.name in ours else "by other runs", r.as_is)
+        for r in rules
+        if r.as_is is not None
+    ]
     headline_ledger = next(model for model in as_is if model.rule == headline.name)
     limit = headline_ledger.lost.value or 0.0
     evaluation = Evaluation(
@@ -273,7 +285,7 @@ def _replayed(
             *(best(done, r, limit) for r in rules if r.name != headline.name),
         ),
         at_bound=tuple(best(done, rule, max_false_abort) for rule in rules),
-        tradeoffs=_tradeoffs(done, rules, {model.name for model in models}),
+        tradeoffs=_tradeoffs(done, rules, ours),
         missing=(*missing, *absent),
     )
     tell(_STAGES, _STAGES)
@@ -325,10 +337,18 @@ def _channels(found: Population, choice: Choice) -> dict[str, int]:
     return dict(Counter(", ".join(reads) for reads in last.values()).most_common())
 
 
-def _rivals(done: Finished, jobs: int) -> tuple[list[Rule], list[str]]:
-    """Return the rules that need no classifier, and why others are missing."""
+def _rivals(
+    done: Finished, max_false_abort: float, jobs: int, *, enough: bool
+) -> tuple[list[Rule], list[str]]:
+    """Return the rules that need no classifier, and why others are missing.
+
+    Other runs choose their settings, where there are enough.
+    """
+    splits = network_splits(done.runs, _SEED) if enough else []
     candidates: list[Callable[[], list[Rule]]] = [
         lambda: [early_stopping(done, "val_acc"), early_stopping(done, "val_loss")],
+        lambda: [sure_stop(done, splits, max_false_abort)],
+        lambda: [fixed_epoch(done)],
         lambda: [fixed_budget(done)],
         lambda: [activity_rule(done, ACTIVITY_STEPS)],
         lambda: pruner_rules(done, jobs=jobs),
@@ -337,7 +357,7 @@ def _rivals(done: Finished, jobs: int) -> tuple[list[Rule], list[str]]:
     missing: list[str] = []
     for candidate in candidates:
         try:
-            rules += candidate()
+            rules += [set_elsewhere(done, rule, splits, max_false_abort) for rule in candidate()]
         except RuleUnavailableError as error:
             missing.append(str(error))
     return rules, missing

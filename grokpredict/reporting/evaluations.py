@@ -24,6 +24,9 @@ if TYPE_CHECKING:
     from grokpredict.evaluation.figures import FamilyFigures, LookFigures
     from grokpredict.evaluation.ledger import Ledger
 
+#: Looks at which the families are ranked, evenly spread; --json has all.
+SHOWN_LOOKS = 8
+
 _OVERLAP = {
     "some": (
         "The classifier was trained on the configurations of {seen} of these runs. Its scores on "
@@ -52,9 +55,13 @@ def evaluation_text(evaluation: Evaluation) -> str:
             _looks(evaluation.looks),
             _reliability(evaluation),
             _families(evaluation),
-            _ledgers(f"As deployed, nothing tuned on these runs (bound {bound})", evaluation.as_is),
             _ledgers(
-                f"At equal loss: other rules, tuned on these runs to lose no more than "
+                f"As deployed, no setting chosen on the runs that it stops (bound {bound}).\n"
+                "Lost: of good runs. Steps: given back, of all. Saved: of what an oracle saves.",
+                evaluation.as_is,
+            ),
+            _ledgers(
+                "At equal loss: other rules, tuned on these runs to lose no more than\n"
                 f"{evaluation.headline}",
                 evaluation.matched,
             ),
@@ -110,14 +117,17 @@ def _overlap(evaluation: Evaluation) -> Iterator[str]:
 
 
 def _looks(looks: Sequence[LookFigures]) -> Iterator[str]:
-    yield "AUROC by horizon, with 95 % intervals; ECE is the expected calibration error"
-    titles = ("model", ">steps", ">runs", ">good", "AUROC", "configuration only", "lead")
-    yield from table((*titles, ">ECE", ">abstained"), [_look_cells(look) for look in looks])
+    yield "AUROC by look with its 95 % interval, that of the configuration alone, and the lead."
+    yield "ECE is the expected calibration error."
+    for model in dict.fromkeys(look.model for look in looks):
+        yield f"{model}:"
+        titles = (">steps", ">runs", ">good", "AUROC", "configuration", "lead", ">ECE")
+        rows = [_look_cells(look) for look in looks if look.model == model]
+        yield from table((*titles, ">abstain"), rows)
 
 
 def _look_cells(look: LookFigures) -> tuple[object, ...]:
     return (
-        look.model,
         look.horizon,
         look.n_runs,
         look.n_good,
@@ -152,16 +162,17 @@ def _of_headline(evaluation: Evaluation) -> list[LookFigures]:
 def _families(evaluation: Evaluation) -> Iterator[str]:
     if not evaluation.families:
         return
-    looks = _of_headline(evaluation)
     yield f"By family of tasks: {evaluation.headline}, as deployed"
     titles = ("family", ">good", ">doomed", ">never judged", "lost, %", "saved, % of the oracle's")
-    areas = (f">AUROC at {look.horizon}" for look in looks)
-    rows = [_family_cells(family, looks) for family in evaluation.families]
-    yield from table((*titles, *areas), rows)
+    yield from table(titles, [_family_cells(family) for family in evaluation.families])
+    looks = _of_headline(evaluation)
+    looks = looks[:: 1 + len(looks) // (SHOWN_LOOKS + 1)]
+    yield f"AUROC by family and look: {evaluation.headline}"
+    areas = [(family.family, *_areas(family, looks)) for family in evaluation.families]
+    yield from table(("family", *(f">{look.horizon}" for look in looks)), areas)
 
 
-def _family_cells(family: FamilyFigures, looks: Sequence[LookFigures]) -> tuple[object, ...]:
-    areas = (look.family_auroc.get(family.family) for look in looks)
+def _family_cells(family: FamilyFigures) -> tuple[object, ...]:
     return (
         family.family,
         family.n_good,
@@ -169,24 +180,28 @@ def _family_cells(family: FamilyFigures, looks: Sequence[LookFigures]) -> tuple[
         share(family.abstained),
         percent_with_interval(family.ledger.lost),
         percent_with_interval(family.ledger.saved),
-        *(MISSING if area is None else f"{area:.2f}" for area in areas),
     )
+
+
+def _areas(family: FamilyFigures, looks: Sequence[LookFigures]) -> Iterator[str]:
+    for look in looks:
+        area = look.family_auroc.get(family.family)
+        yield MISSING if area is None else f"{area:.2f}"
 
 
 def _ledgers(title: str, ledgers: Sequence[Ledger]) -> Iterator[str]:
     yield title
-    titles = ("rule", "setting", "good runs lost, %", ">doomed stopped", ">saved of all steps")
-    rows = [_ledger_cells(ledger) for ledger in ledgers]
-    yield from table((*titles, "saved, % of the oracle's"), rows)
+    titles = ("rule", "setting", "lost, %", ">steps", "saved, %")
+    yield from table(titles, [_ledger_cells(ledger) for ledger in ledgers])
+    if not all(ledger.matched for ledger in ledgers):
+        yield "  * No setting loses so few; this is the one that loses least."
 
 
 def _ledger_cells(ledger: Ledger) -> tuple[object, ...]:
-    flag = "" if ledger.matched else "   no setting loses so few"
     return (
-        ledger.rule,
+        ledger.rule if ledger.matched else f"{ledger.rule} *",
         ledger.setting,
-        f"{percent_with_interval(ledger.lost)}  {ledger.n_lost} of {ledger.n_good}",
-        share(ledger.cut),
+        percent_with_interval(ledger.lost),
         share(ledger.saved_of_all),
-        percent_with_interval(ledger.saved) + flag,
+        percent_with_interval(ledger.saved),
     )
