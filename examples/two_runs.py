@@ -61,8 +61,9 @@ def draw(
     limits = [np.nan if verdict.threshold is None else verdict.threshold for verdict in looks]
     below.plot(horizons, limits, "--", color=ORANGE, label="abort threshold")
     above.set(title=name, xscale="log", ylim=(-0.03, 1.03))
-    below.set(xscale="log", yscale="log", ylim=(0.01, 1.2), xlabel="step")
-    for stop in (verdict.horizon for verdict in looks if verdict.action == "abort"):
+    below.set(xscale="log", yscale="log", ylim=(0.004, 1.2), xlabel="step")
+    # A fit that only warns is looked at after the abort too.
+    for stop in [verdict.horizon for verdict in looks if verdict.action == "abort"][:1]:
         for axis in (above, below):
             axis.axvspan(stop, steps[-1], color=ORANGE, alpha=0.15, lw=0)
         text = f"stopped at step {stop}, \nthe rest is saved "

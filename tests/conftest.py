@@ -9,6 +9,19 @@ import pytest
 
 from grokpredict.model.classifier import GrokClassifier
 
+#: Files whose tests start a cluster; one is enough for a machine, and Ray joins one that runs.
+WITH_CLUSTERS = ("test_cluster", "test_examples", "test_integrations", "test_ray_cluster")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Keep the tests of a file in one process, which makes their fixtures once."""
+    if not config.pluginmanager.hasplugin("xdist"):  # the lowest versions go without
+        return
+    for item in items:
+        name = item.path.stem
+        group = "clusters" if name in WITH_CLUSTERS else str(item.path)
+        item.add_marker(pytest.mark.xdist_group(group))
+
 
 @pytest.fixture(scope="session")
 def short_classifier_file(tmp_path_factory: pytest.TempPathFactory) -> Path:

@@ -257,7 +257,7 @@ def hugging_face(classifier: Any, losses: Any, folder: Path, **options: Any) -> 
     stop_at = options.pop("resume_from", None)
     accuracies = iter(options.pop("val_accuracies", ()))
     metric, twice = options.pop("metric", "accuracy"), options.pop("twice", False)
-    callback = GrokPredictorCallback(classifier)
+    callback, after = GrokPredictorCallback(classifier), options.pop("after", [])
     arguments = {
         "max_steps": BUDGET,
         "logging_steps": 1,
@@ -277,7 +277,7 @@ def hugging_face(classifier: Any, losses: Any, folder: Path, **options: Any) -> 
         train_dataset=[{"x": torch.tensor(float(n))} for n in range(BUDGET)],
         eval_dataset=[{"x": torch.tensor(0.0), "labels": torch.tensor(0.0)}],
         compute_metrics=lambda _: {metric: next(accuracies)},
-        callbacks=[callback],
+        callbacks=[callback, *after],
     )
     trainer.train(resume_from_checkpoint=stop_at)
     return callback, trainer
@@ -354,6 +354,30 @@ def test_hugging_face_reads_what_is_evaluated(classifier: GrokClassifier, tmp_pa
 
 
 @pytest.mark.filterwarnings("ignore")
+def test_hugging_face_logs_its_looks_to_the_callbacks_after_it(
+    classifier: GrokClassifier, tmp_path: Path
+) -> None:
+    integrations = pytest.importorskip("transformers.integrations")
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+    from torch.utils.tensorboard import SummaryWriter
+
+    board = integrations.TensorBoardCallback(tb_writer=SummaryWriter(tmp_path / "board"))
+    callback, _ = hugging_face(classifier, DOOMED, tmp_path, after=[board])
+    events = EventAccumulator(str(tmp_path / "board")).Reload()
+    found = {
+        name: {event.step: event.value for event in events.Scalars(f"train/grokpredict/{name}")}
+        for name in ("probability", "threshold", "verdict", "stopped")
+    }
+    (look,) = callback.verdicts
+    assert found == {
+        "probability": {201: pytest.approx(look.probability)},
+        "threshold": {201: pytest.approx(look.threshold)},
+        "verdict": {201: -1},
+        "stopped": {201: 1},
+    }
+
+
+@pytest.mark.filterwarnings("ignore")
 def test_hugging_face_knows_a_diverged_run(classifier: GrokClassifier, tmp_path: Path) -> None:
     """Its loss is filtered to 0; the norm of the gradient tells."""
     diverged = DOOMED.copy()
@@ -379,7 +403,7 @@ def test_hugging_face_says_once_that_no_metric_is_known(
 
 def test_plain_loop_needs_no_torch() -> None:
     program = "import sys, grokpredict.live.monitor; assert 'torch' not in sys.modules"
-    subprocess.run([sys.executable, "-c", program], cwd=ROOT, check=True, timeout=60)
+    subprocess.run([sys.executable, "-c", program], cwd=ROOT, check=True, timeout=400)
 
 
 @pytest.mark.parametrize(
@@ -400,7 +424,7 @@ def test_a_missing_library_is_named_with_what_mends_it(
         capture_output=True,
         text=True,
         check=False,
-        timeout=60,
+        timeout=400,
     )
     last = done.stderr.strip().splitlines()[-1]
     assert last.startswith("ModuleNotFoundError: grokpredict.live")

@@ -150,7 +150,7 @@ def test_who_is_audited_is_the_same_in_every_process(tmp_path: Path) -> None:
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="forks writers and kills them")
 def test_writers_that_are_killed_at_any_moment(tmp_path: Path) -> None:
     """At 40 lines of our code, drawn at random; those that fell into a write left a file behind."""
-    out, err = start("kill", tmp_path, 40, 11).communicate(timeout=120)
+    out, err = start("kill", tmp_path, 40, 11).communicate(timeout=400)
     assert err == ""
     assert int(out.split()[0]) > 0
     found = read_entries(tmp_path).entries
@@ -168,7 +168,7 @@ def test_two_hosts_with_another_umask_and_clock(tmp_path: Path) -> None:
         start("host", folder, "one", 12, "077", 3 * year),
         start("host", folder, "two", 12, "000", -3 * year),
     ]
-    assert [host.communicate(timeout=120)[1] for host in hosts] == ["", ""]
+    assert [host.communicate(timeout=400)[1] for host in hosts] == ["", ""]
     read = read_entries(folder)
     assert read.left_out == ()
     names = [found.name for found in read.entries]

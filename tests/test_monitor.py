@@ -200,6 +200,9 @@ def test_the_loss_alone_stops_a_run_only_where_no_validation_is_awaited(
     assert {own.action for own in never} == {"continue"}
     assert "nothing is stopped without a validation" in never[0].reason
     assert "log one, or calibrate" in never[0].reason
+    few = monitor(shipped)
+    few.saw_evaluation(0.5, 0.1, 50)
+    assert "before there are six evaluations" in few.extend(DOOMED)[0].reason
 
 
 def test_a_run_that_has_generalised_is_left_alone_in_its_log(

@@ -33,6 +33,9 @@ def test_an_abort_is_the_last_look() -> None:
     looks = LookPolicy(900)
     assert [looks.next_look(n) for n in ((), (going_on,), (abort,))] == [200, 282, None]
     assert looks.next_look((going_on,) * 5) is None  # 200, 282, 400, 565 and 800
+    warns = LookPolicy(900, only_warns=True)
+    assert warns.next_look((abort,)) == 282
+    assert warns.next_look((abort,) * 5) is None
 
 
 @pytest.mark.parametrize("awaits", [False, True])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -147,8 +148,9 @@ def test_a_terminated_command_leaves_no_process(tmp_path: Path, number: int) -> 
         assert process.poll() is None
         time.sleep(0.01)
     process.send_signal(number)  # to the command alone, as a scheduler does
-    _, err = process.communicate(timeout=120)
-    assert err == "Error: terminated\n"
+    _, err = process.communicate(timeout=400)
+    # A slow machine has printed lines of progress before.
+    assert err.splitlines()[-1] == "Error: terminated"
     assert process.returncode == 128 + number
     for _ in range(200):
         if not processes():
@@ -156,3 +158,34 @@ def test_a_terminated_command_leaves_no_process(tmp_path: Path, number: int) -> 
         time.sleep(0.1)
     assert not processes()
     assert not (tmp_path / "c.npz").exists()
+
+
+# --------------------------------------------------------------------- progress
+
+#: The command with a line of progress every so many seconds.
+HURRIED = """
+import grokpredict.cli.progress
+from grokpredict.__main__ import run
+grokpredict.cli.progress.EVERY = {}
+run()
+"""
+
+
+@pytest.mark.parametrize(("seconds", "told"), [(0.02, True), (3600, False)])
+def test_without_a_terminal_there_is_a_line_now_and_then(
+    tmp_path: Path, seconds: float, told: bool
+) -> None:
+    sweep = write_sweep(tmp_path / "sweep", bundles=1)
+    program = [sys.executable, "-c", HURRIED.format(seconds)]
+    done = subprocess.run(
+        [*program, "calibrate", str(sweep), "-o", str(tmp_path / "c.npz")],
+        env=environment(tmp_path / "cache"),
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    lines = [line for line in done.stderr.splitlines() if line.startswith("scoring: ")]
+    assert bool(lines) == told
+    for line in lines:
+        assert re.fullmatch(r"scoring: (started|\d+ of \d+ done), \d+ s", line)
+    assert "scoring" not in done.stdout

@@ -204,6 +204,17 @@ def test_many_networks_are_split_as_wholes() -> None:
     np.testing.assert_array_equal(few.network, few.configuration)
 
 
+def test_runs_that_the_log_does_not_tell_apart_count_one_by_one() -> None:
+    """A public sweep of 359 runs tells the same four settings of all."""
+    runs = planted_sweep(12, seed=13).runs
+    alike = [dataclasses.replace(run, hparams={"lr": 0.001}) for run in runs]
+    assert np.unique(known_runs(Sweep(alike))[0].configuration).size == len(runs)
+    two = [*alike[1:], dataclasses.replace(alike[0], hparams={"lr": 0.002})]
+    assert np.unique(known_runs(Sweep(two))[0].configuration).size == 2
+    one = known_runs(Sweep(two))[0].only(np.array([True] * 11 + [False]))
+    assert network_splits(one, 0) == []
+
+
 def test_the_threshold_rests_on_models_that_did_not_see_the_run() -> None:
     """The reference: fit to each fold's complement, and take the lowest look, one by one."""
     sweep = planted_sweep(90, repetitions=3, seed=6)

@@ -17,7 +17,8 @@ from grokpredict.cli.options import (
     one_sentence,
     strict_option,
 )
-from grokpredict.cli.output import Steps, bar, print_json, warn_left_out, writable
+from grokpredict.cli.output import print_json, warn_left_out, writable
+from grokpredict.cli.progress import counted, shown
 from grokpredict.cli.streams import say
 
 if TYPE_CHECKING:
@@ -81,12 +82,12 @@ def calibrate(
         sweeps,
         columns,
         jobs=jobs,
-        track=lambda logs, total: bar(logs, total, "reading"),
+        track=lambda logs, total: counted(logs, total, "reading"),
     )
     if strict:
         require_all(sweep.left_out, len(sweep))
     warn_left_out(sweep.left_out)
-    with Steps("scoring") as progress:
+    with shown("scoring") as progress:
         calibrated, report = set_thresholds(
             model, sweep, budget=budget, guarantee=guarantee, progress=progress
         )

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from grokpredict.cli.options import COUNT, column_options, json_option, one_sentence
-from grokpredict.cli.output import Steps, drawable, print_json, print_notes
+from grokpredict.cli.output import drawable, print_json, print_notes
+from grokpredict.cli.progress import shown
 
 if TYPE_CHECKING:
     from grokpredict.diagnosis.network import Diagnosis
@@ -122,7 +123,7 @@ def _with_network(
 
     module, loss, train_batch, val_batch = _called(factory)
     snapshots = [read_checkpoint(path, module) for path in checkpoints]
-    with Steps("diagnosing") as progress:
+    with shown("diagnosing") as progress:
         return of_network(
             module, loss, train_batch, val_batch, snapshots, run=run, progress=progress, **options
         )

@@ -16,15 +16,8 @@ from grokpredict.cli.options import (
     one_sentence,
     strict_option,
 )
-from grokpredict.cli.output import (
-    Steps,
-    bar,
-    drawable,
-    print_csv,
-    print_json,
-    print_notes,
-    warn_left_out,
-)
+from grokpredict.cli.output import drawable, print_csv, print_json, print_notes, warn_left_out
+from grokpredict.cli.progress import counted, shown
 from grokpredict.cli.streams import say
 
 if TYPE_CHECKING:
@@ -65,13 +58,13 @@ def evaluate(
         sweeps,
         columns,
         jobs=jobs,
-        track=lambda logs, total: bar(logs, total, "reading"),
+        track=lambda logs, total: counted(logs, total, "reading"),
     )
     if strict:
         require_all(sweep.left_out, len(sweep))
     warn_left_out(sweep.left_out)
     print_notes(sweep.findings)
-    with Steps("replaying") as progress:
+    with shown("replaying") as progress:
         evaluation = replay(
             sweep,
             model,

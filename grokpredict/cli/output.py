@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, TypeVar
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 from grokpredict._util.text import printable
-from grokpredict.cli.streams import on_terminal, say, warn
+from grokpredict.cli.streams import say, warn
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from grokpredict.runs.sweep import Findings, LeftOut
-
-Item = TypeVar("Item")
 
 #: Kinds of figure that are drawn.
 FIGURES = (".png", ".svg", ".pdf")
@@ -73,36 +70,3 @@ def print_csv(columns: Mapping[str, Sequence[Any]]) -> None:
     writer.writerow(columns)
     writer.writerows(zip(*columns.values(), strict=True))
     say(text.getvalue().removesuffix("\n"))
-
-
-def bar(items: Iterable[Item], total: int, title: str) -> Iterable[Item]:
-    """Return the items with a progress bar, if there are several and a terminal shows it."""
-    if total < 2 or not on_terminal():
-        return items
-    from tqdm import tqdm
-
-    return tqdm(items, total=total, desc=title, file=sys.stderr, leave=False)
-
-
-class Steps:
-    """A progress bar for a library function that calls back with (done, all)."""
-
-    def __init__(self, title: str) -> None:
-        self.title = title
-        self.bar: Any = None
-
-    def __enter__(self) -> Callable[[int, int], None] | None:
-        return self if on_terminal() else None
-
-    def __call__(self, done: int, total: int) -> None:
-        """Show the progress."""
-        if self.bar is None:
-            from tqdm import tqdm
-
-            self.bar = tqdm(total=total, desc=self.title, file=sys.stderr, leave=False)
-        self.bar.total = total
-        self.bar.update(done - self.bar.n)
-
-    def __exit__(self, *error: object) -> None:
-        if self.bar is not None:
-            self.bar.close()

@@ -16,7 +16,8 @@ from grokpredict.cli.options import (
     one_sentence,
     strict_option,
 )
-from grokpredict.cli.output import Steps, bar, print_notes, warn_left_out, writable
+from grokpredict.cli.output import print_notes, warn_left_out, writable
+from grokpredict.cli.progress import counted, shown
 from grokpredict.cli.streams import say
 
 if TYPE_CHECKING:
@@ -60,13 +61,13 @@ def report(
         sweeps,
         columns,
         jobs=jobs,
-        track=lambda logs, total: bar(logs, total, "reading"),
+        track=lambda logs, total: counted(logs, total, "reading"),
     )
     if strict:
         require_all(sweep.left_out, len(sweep))
     warn_left_out(sweep.left_out)
     print_notes(sweep.findings)
-    with Steps("reporting") as progress:
+    with shown("reporting") as progress:
         write_report(
             sweep,
             target,

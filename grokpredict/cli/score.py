@@ -16,7 +16,8 @@ from grokpredict.cli.options import (
     format_options,
     one_sentence,
 )
-from grokpredict.cli.output import bar, drawable, print_csv, print_json, print_notes, warn_left_out
+from grokpredict.cli.output import drawable, print_csv, print_json, print_notes, warn_left_out
+from grokpredict.cli.progress import counted
 from grokpredict.cli.streams import say
 
 if TYPE_CHECKING:
@@ -62,7 +63,7 @@ def score(
     model = load_classifier(classifier)
     scores: list[Score] = []
     failed: list[LeftOut] = []
-    for run in bar(logged, len(logged), "scoring"):
+    for run in counted(logged, len(logged), "scoring"):
         try:
             scores.append(scoring.score(run, model, budget=budget, max_false_abort=max_false_abort))
         except Exception as error:  # one run of many; the others have their scores

@@ -6,7 +6,8 @@ import click
 
 from grokpredict._util.text import printable
 from grokpredict.cli.options import COUNT, backend_options, one_sentence
-from grokpredict.cli.streams import on_terminal, say
+from grokpredict.cli.progress import shown
+from grokpredict.cli.streams import say
 
 
 class SweepCommand(click.Command):
@@ -59,14 +60,15 @@ def sweep(
 
     from grokpredict.sweeps.generate import generate
 
-    generate(
-        families,
-        Path(output),
-        runs=runs,
-        steps=steps,
-        seed=seed,
-        jobs=jobs,
-        device=device,
-        progress=on_terminal(),
-    )
+    with shown("training") as progress:
+        generate(
+            families,
+            Path(output),
+            runs=runs,
+            steps=steps,
+            seed=seed,
+            jobs=jobs,
+            device=device,
+            progress=progress,
+        )
     say(f"Runs written to {printable(output)}.")

@@ -16,7 +16,8 @@ from grokpredict.cli.options import (
     one_sentence,
     strict_option,
 )
-from grokpredict.cli.output import Steps, bar, print_json, writable
+from grokpredict.cli.output import print_json, writable
+from grokpredict.cli.progress import counted, shown
 from grokpredict.cli.streams import say, warn
 
 if TYPE_CHECKING:
@@ -75,12 +76,12 @@ def train_classifier(
         sweeps,
         columns,
         jobs=jobs,
-        track=lambda logs, total: bar(logs, total, "reading"),
+        track=lambda logs, total: counted(logs, total, "reading"),
         cache=cache,
     )
     if strict:
         require_all(gathered.left_out, len(gathered.records))
-    with Steps("fitting") as progress:
+    with shown("fitting") as progress:
         classifier, report = train_gathered(
             gathered, budget=budget, jobs=jobs, cache=cache, progress=progress
         )

@@ -73,6 +73,8 @@ def cross_fitted(
             (), reason=f"needs {MIN_RUNS_PER_CLASS} runs of each outcome, has {fewest}"
         )
     splits = network_splits(done.runs, _SEED)
+    if not splits:
+        return CrossFitted((), reason="needs runs of two configurations, has those of one")
     every = chosen(gathered, lambda reads: reads, lambda reads, step: True)
     loss = alike(gathered, LOSS_ALONE)
     wanted = sorted({LOSS_ALONE, *distinct(every)})

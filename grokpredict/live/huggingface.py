@@ -32,8 +32,9 @@ class GrokPredictorCallback(TrainerCallback):  # type: ignore[misc,unused-ignore
     The losses and metrics are what the trainer logs, at any ``logging_steps``: every 10 steps and
     more often is best. They are in the trainer's own checkpoints, so a resumed run goes on where
     it was. As shipped, a classifier stops no run without a validation: set ``eval_strategy``, and
-    let ``compute_metrics`` return the accuracy. A failure in here is logged once, and the training
-    goes on.
+    let ``compute_metrics`` return the accuracy. What a look decides is added to the entry that is
+    logged, as :meth:`~grokpredict.Verdict.metrics` names it: callbacks after this one see it. A
+    failure in here is logged once, and the training goes on.
 
     Parameters
     ----------
@@ -121,8 +122,14 @@ class GrokPredictorCallback(TrainerCallback):  # type: ignore[misc,unused-ignore
         except Exception:  # whatever failed, the run is left alone from here on
             self._feed = None
             raise
-        if verdict is None:
-            return
+        if verdict is not None:
+            self._act(verdict, state, control)
+            logs.update(verdict.metrics())
+        if "train_runtime" in logs and self.verdicts:  # the last entry
+            logs["grokpredict/stopped"] = float(self.stopped_step is not None)
+
+    def _act(self, verdict: Verdict, state: Any, control: Any) -> None:
+        """End the training on an abort, and say what was decided."""
         if verdict.action == "abort":
             control.should_training_stop = True
             self.stopped_step = int(state.global_step)

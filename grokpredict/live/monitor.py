@@ -51,7 +51,8 @@ class GrokMonitor:
         What was chosen for the run, for the ledger: its seeds are repetitions of what is the same
         otherwise.
     only_warns : str, optional
-        Why no abort will stop the run, if none will; the ledger must know.
+        Why no abort will stop the run, if none will; the ledger must know. The looks then go on
+        after an abort.
 
     Raises
     ------
@@ -64,7 +65,7 @@ class GrokMonitor:
     Looks are after 200 steps, 282, 400, ... at every factor of sqrt 2 up to the budget. The look
     after N steps is taken when something is told of a later step, so that an evaluation after N
     steps counts. A value that is not finite is missing. What is kept of a run is bounded: some
-    hundred sums a channel. An abort is the last look.
+    hundred sums a channel. An abort is the last look, unless it only warns.
 
     Examples
     --------
@@ -94,6 +95,7 @@ class GrokMonitor:
         self._last = dict.fromkeys(PROFILED, -1)
         self._validation: float | None = None
         self._reads: Reads | None = None
+        self._policy = LookPolicy(budget, only_warns is not None)
         self.set_budget(budget)
         self._record: RunRecord | None = None
         if ledger is not None:
@@ -134,7 +136,7 @@ class GrokMonitor:
             raise ValueError(f"the budget must be at least 1 step, got {budget}")
         if self._verdicts:
             raise ValueError("the budget is one number for all looks and the first was taken")
-        self._policy = LookPolicy(int(budget))
+        self._policy = replace(self._policy, budget=int(budget))
 
     @property
     def next_look(self) -> int | None:
@@ -334,7 +336,7 @@ class GrokMonitor:
         self._append(losses)
         self._verdicts = list(verdicts)
         if self._verdicts:
-            self._policy = LookPolicy(self._verdicts[-1].budget)
+            self._policy = replace(self._policy, budget=self._verdicts[-1].budget)
 
     def _append(self, losses: Sequence[float] | NDArray[np.floating[Any]]) -> None:
         values = np.asarray(losses, dtype=float)
@@ -375,7 +377,7 @@ class GrokMonitor:
             max_false_abort=self.max_false_abort,
         )
         if self._reads is None:
-            verdict = _unsettled(verdict)
+            verdict = _unsettled(verdict, awaits=n_evaluations > 0)
         elif set(verdict.reads) & set(VALIDATION):
             verdict = replace(verdict, every=round((verdict.horizon or 0) / n_evaluations))
         return verdict
@@ -414,7 +416,7 @@ class GrokMonitor:
         check_state(state)
         self._verdicts = [Verdict(**fields_of) for fields_of in state["verdicts"]]
         if self._verdicts:
-            self._policy = LookPolicy(int(state["budget"]))
+            self._policy = replace(self._policy, budget=int(state["budget"]))
         self._recording.restore(state["recording"])
         self._last = {name: int(state["last"][name]) for name in PROFILED}
         self._validation = state["validation"]
@@ -433,11 +435,11 @@ def check_state(state: Mapping[str, Any]) -> None:
         )
 
 
-def _unsettled(verdict: Verdict) -> Verdict:
+def _unsettled(verdict: Verdict, *, awaits: bool) -> Verdict:
     """Return a verdict without its threshold: what later looks read is not settled yet."""
-    if verdict.threshold is None:
+    if verdict.probability is None or (verdict.threshold is None and not awaits):
         return verdict
-    chance = 100 * (verdict.probability or 0.0)
+    chance = 100 * verdict.probability
     return replace(
         verdict,
         action="abstain" if verdict.action == "abstain" else "continue",

@@ -18,8 +18,8 @@ LOSS = "train_loss"
 
 
 def ended(verdicts: Sequence[Verdict]) -> bool:
-    """Whether an abort was the last look."""
-    return bool(verdicts) and verdicts[-1].action == "abort"
+    """Whether a look said abort."""
+    return any(verdict.action == "abort" for verdict in verdicts)
 
 
 def left_alone(rule: LabelRule, value: float | None) -> str | None:
@@ -48,13 +48,17 @@ class LookPolicy:
     ----------
     budget : int
         Step by which the run has to generalise.
+    only_warns : bool
+        Whether an abort stops nothing. The looks then go on after one.
     """
 
     budget: int
+    only_warns: bool = False
 
     def next_look(self, verdicts: Sequence[Verdict]) -> int | None:
         """Return the step of the look after these; None after an abort and after the last."""
-        if ended(verdicts) or len(verdicts) >= looks_before(self.budget).size:
+        stops = ended(verdicts) and not self.only_warns
+        if stops or len(verdicts) >= looks_before(self.budget).size:
             return None
         return int(LOOKS[len(verdicts)])
 

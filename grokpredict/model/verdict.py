@@ -78,6 +78,36 @@ class Verdict:
     def _repr_html_(self) -> str:
         return str(reporting().verdict_html(self))
 
+    def metrics(self, prefix: str = "grokpredict") -> dict[str, float]:
+        """Return the look as numbers, for a logger of metrics.
+
+        Parameters
+        ----------
+        prefix : str
+            Before the names.
+
+        Returns
+        -------
+        dict of str to float
+            ``probability`` and ``threshold`` where there is one, and ``verdict``: 1 for continue,
+            0 for abstain, -1 for abort.
+
+        Examples
+        --------
+        >>> Verdict("abort", "", 800, 6000, probability=0.029, threshold=0.046).metrics("g")
+        {'g/verdict': -1.0, 'g/probability': 0.029, 'g/threshold': 0.046}
+        """
+        numbers = {
+            "verdict": _NUMBERS[self.action],
+            "probability": self.probability,
+            "threshold": self.threshold,
+        }
+        return {f"{prefix}/{name}": n for name, n in numbers.items() if n is not None}
+
+
+#: Verdicts in a logger that takes numbers alone.
+_NUMBERS: Mapping[Action, float] = {"continue": 1.0, "abstain": 0.0, "abort": -1.0}
+
 
 def judge(
     classifier: GrokClassifier,

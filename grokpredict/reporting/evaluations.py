@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from grokpredict.reporting.rendering import (
     MISSING,
     budgets,
+    configurations,
     page,
     percent,
     percent_with_interval,
@@ -105,7 +106,7 @@ def _runs(evaluation: Evaluation) -> Iterator[str]:
         )
     )
     used = counts.good + counts.doomed
-    yield f"The {used} runs that are used have {counts.configurations} configurations."
+    yield configurations(used, counts.configurations)
     yield from budgets(counts.budgets)
     for channels, number in evaluation.channels.items():
         yield f"{number:>8}  read: {channels}"

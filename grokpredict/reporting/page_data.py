@@ -110,7 +110,8 @@ def _rules_note(evaluation: Evaluation | str) -> str:
         return ""
     return (
         "The first bar is the classifier as deployed. Every other rule has the setting that, in "
-        "hindsight, saves most while it loses no larger share. Lines are 95 % intervals."
+        "hindsight, saves most while it loses no larger share. Lines are 95 % intervals. The "
+        "dashed line is the bound."
     )
 
 

@@ -103,6 +103,20 @@ def budgets(numbers: Mapping[str, int]) -> Iterator[str]:
         yield f"and {rest} more budgets; --json lists them"
 
 
+def configurations(runs: int, number: int, networks: int = 0) -> str:
+    """Say how many configurations, and networks where these are known, runs have.
+
+    >>> configurations(119, 48)
+    'The 119 runs that are used have 48 configurations.'
+    >>> configurations(119, 119)
+    'Each of the 119 runs that are used counts as a configuration of its own.'
+    """
+    if runs == number and not networks:
+        return f"Each of the {runs} runs that are used counts as a configuration of its own."
+    known = f" and {networks} networks" if networks else ""
+    return f"The {runs} runs that are used have {number} configurations{known}."
+
+
 def table(titles: Sequence[str], rows: Sequence[Sequence[object]]) -> Iterator[str]:
     r"""Yield the lines of a table, two blanks before each column.
 

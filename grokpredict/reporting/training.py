@@ -13,6 +13,7 @@ from grokpredict.reporting.calibrations import training_conclusion
 from grokpredict.reporting.rendering import (
     MISSING,
     budgets,
+    configurations,
     page,
     round_percent,
     share,
@@ -102,8 +103,7 @@ def _runs(report: TrainingReport) -> Iterator[str]:
         )
     )
     used = counts.generalised + counts.not_generalised
-    networks = f" and {counts.networks} networks" if counts.networks else ""
-    yield f"The {used} runs that are used have {counts.configurations} configurations{networks}."
+    yield configurations(used, counts.configurations, counts.networks)
     yield from budgets(counts.budgets)
 
 

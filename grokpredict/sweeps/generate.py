@@ -10,10 +10,10 @@ import numpy as np
 import torch
 from joblib import delayed
 from numpy.typing import NDArray
-from tqdm import tqdm
 
 from grokpredict._util.atomic import check_replaceable
 from grokpredict._util.parallel import results
+from grokpredict._util.progress import Progress
 from grokpredict.logs.bundle_writer import write_bundle
 from grokpredict.logs.mantissa import MANTISSA_BITS
 from grokpredict.sweeps.evaluation import EVALUATE_EVERY
@@ -35,7 +35,7 @@ def generate(
     seed: int = 0,
     jobs: int = 1,
     device: str = "cpu",
-    progress: bool = False,
+    progress: Progress | None = None,
 ) -> list[Path]:
     """Make at least ``runs`` runs of each family and write them as bundles.
 
@@ -56,8 +56,8 @@ def generate(
         Processes, as joblib counts them; each trains its stack on one thread.
     device : str
         A PyTorch device, for example ``"cuda"``.
-    progress : bool
-        Show a bar on standard error.
+    progress : callable, optional
+        Called with the runs that are made and all of them.
 
     Returns
     -------
@@ -77,16 +77,10 @@ def generate(
     if missing:
         check_replaceable(missing[0][2])
     tasks = (delayed(_make)(name, k, seed, steps, device, path) for name, k, path in missing)
-    finished = results(tasks, jobs, ordered=False)
-    with tqdm(
-        total=len(shards) * SHARD_RUNS,
-        initial=(len(shards) - len(missing)) * SHARD_RUNS,
-        unit="run",
-        disable=not progress,
-    ) as bar:
-        for path in finished:
-            bar.set_postfix_str(path.name)
-            bar.update(SHARD_RUNS)
+    made = len(shards) - len(missing)
+    for done, _ in enumerate(results(tasks, jobs, ordered=False), made + 1):
+        if progress is not None:
+            progress(done * SHARD_RUNS, len(shards) * SHARD_RUNS)
     return paths
 
 

@@ -87,7 +87,6 @@ def calibrate(
     if not isinstance(sweep, Sweep):
         sweep = read_sweep(sweep)
     runs, lost = known_runs(sweep, budget)
-    runs = _one_each(runs)
     table = _looks_at(runs)
     counts = _counts(sweep, runs, lost, table)
     _check(counts)
@@ -121,18 +120,6 @@ def _looks_at(runs: Runs) -> LookTable:
         columns += columns_of(recordings, looks[start : start + CHUNK])
     table = LookTable.joined(looks, columns, runs.t4, runs.budget)
     return table.at(np.isfinite(table.columns[:, _LOSS_LEVEL]))
-
-
-def _one_each(runs: Runs) -> Runs:
-    """Return runs of which each is a configuration of its own, where all have the same one.
-
-    Whoever repeats one configuration asks about its next repetition, and repetitions are
-    independent; or the log does not tell the configurations apart.
-    """
-    if len(runs) < 2 or np.unique(runs.configuration).size > 1:
-        return runs
-    each = np.arange(len(runs))
-    return replace(runs, configuration=each, network=each)
 
 
 def _counts(

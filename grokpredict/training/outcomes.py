@@ -155,7 +155,7 @@ def outcomes(facts: Sequence[Facts], budget: int | None) -> tuple[list[int], Run
             ends.append((np.inf if fact.outcome.t4 is None else fact.outcome.t4, asked.steps))
     t4, asked_for = np.array(ends, dtype=float).reshape(-1, 2).T
     labelled = [facts[i] for i in kept]
-    configuration = numbered([fact.configuration_key for fact in labelled])
+    configuration = _configurations(labelled)
     runs = Runs(
         runs=(),
         configurations=tuple(fact.configuration for fact in labelled),
@@ -170,6 +170,17 @@ def outcomes(facts: Sequence[Facts], budget: int | None) -> tuple[list[int], Run
         ),
     )
     return kept, runs, lost
+
+
+def _configurations(facts: Sequence[Facts]) -> IntArray:
+    """Return the number of each run's configuration.
+
+    Where all runs have the same one, each counts as one of its own. Whoever repeats one
+    configuration asks about its next repetition, and repetitions are independent; or the logs do
+    not tell the configurations apart.
+    """
+    configuration = numbered([fact.configuration_key for fact in facts])
+    return configuration if configuration.any() else np.arange(len(facts))
 
 
 def _networks(facts: Sequence[Facts], configuration: IntArray, good: BoolArray) -> IntArray:

@@ -15,7 +15,12 @@ Split = tuple[BoolArray, BoolArray]
 
 
 def network_splits(runs: Runs, seed: int) -> list[Split]:
-    """Return splits by fifths; no :attr:`Runs.network` is on both sides of one."""
+    """Return splits by fifths; no :attr:`Runs.network` is on both sides of one.
+
+    None where all runs are of one network.
+    """
+    if np.unique(runs.network).size < 2:
+        return []
     from sklearn.model_selection import StratifiedGroupKFold
 
     good = np.unique(runs.network[runs.generalised]).size

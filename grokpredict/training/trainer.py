@@ -239,6 +239,10 @@ def _check(counts: Counts) -> None:
                 f"training needs {MIN_RUNS_PER_CLASS} runs of each outcome, {number} {kind} by "
                 "their budget and after the first look; add runs, or choose another --budget"
             )
+    if counts.configurations < 2:
+        raise UnsuitableSweepError(
+            "training needs runs of two configurations, these are of one; add runs"
+        )
 
 
 def _card(report: TrainingReport, records: Sequence[Record], seed: int) -> dict[str, Any]:

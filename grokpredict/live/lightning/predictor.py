@@ -155,8 +155,9 @@ class GrokPredictor(_Callback):
             f"step {verdict.horizon}: {verdict.action}: {verdict.reason}"
             for verdict in self.verdicts
         ]
-        if self.verdicts:
-            lines.append(read_and_missing(self.verdicts[-1]))
+        judged = [verdict for verdict in self.verdicts if verdict.reads]
+        if judged:
+            lines.append(read_and_missing(judged[-1]))
         if not lines:
             lines = [f"no look was taken: {self.stopping_reason_message or 'no fit was made'}"]
         if self._stop.overruling is not None:
@@ -242,6 +243,9 @@ class GrokPredictor(_Callback):
             if unseen is not None:
                 self._report.say(unseen, logging.WARNING)
             watch.monitor.finish(watch.step)
+            if watch.monitor.verdicts:
+                stopped = self.stopped_step is not None
+                self._report.log_outcome(trainer, watch.outcome(trainer, stopped))
 
     @guarded
     def on_exception(self, trainer: Any, pl_module: Any, exception: BaseException) -> None:
@@ -293,7 +297,7 @@ class GrokPredictor(_Callback):
         if state:
             self._restore(self._watch, state)
             stricter = self.max_false_abort < state["max_false_abort"]
-            self._stop.resume(self.action, stricter=stricter)
+            self._stop.resume(self.action, stricter=stricter, step=int(trainer.global_step))
         monitor.prepare()
         return monitor.silence
 
@@ -313,17 +317,24 @@ class GrokPredictor(_Callback):
         verdicts = watch.monitor.verdicts
         news = verdicts[len(verdicts) - len(answer.verdicts) :]
         for verdict in news:
-            if verdict.action != "abort":
-                level = logging.INFO if verdict.spared is None else logging.WARNING
-                self._report.say(f"{verdict.action}: {verdict.reason}", level)
-            elif answer.ending is None:
-                self._stop.warn(trainer, verdict.reason)
-            self._report.log_probability(trainer, verdict)
+            self._say(verdict, answer.ending)
+            self._report.log_look(trainer, verdict)
         ended = answer.ending is not None and self._stop.carried_out(trainer, watch, answer.ending)
         if self.action == "checkpoint" and self.stopped_step is not None and trainer.should_stop:
             self._save(trainer)
         if news or ended:
             self._write_record(watch)
+
+    def _say(self, verdict: Verdict, ending: Ending | None) -> None:
+        """Say what a look decided; an ending says itself."""
+        message = f"{verdict.action}: {verdict.reason}"
+        if self.stopping_reason is StoppingReason.WARNED_ONLY:
+            # The warning is the message to keep.
+            self._report.note(message, logging.INFO, every_process=False)
+        elif verdict.action != "abort":
+            self._report.say(message, logging.INFO if verdict.spared is None else logging.WARNING)
+        elif ending is None:
+            self._stop.warn(verdict.reason)
 
     def _save(self, trainer: Any) -> None:
         """Save a checkpoint of a run that is to end, and say how it goes on; all processes do.

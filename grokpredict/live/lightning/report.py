@@ -68,18 +68,27 @@ class Report:
         with suppress(Exception):
             self._log.log(level, "%s: %s", self._label, message, exc_info=error)
 
-    def log_probability(self, trainer: Any, verdict: Verdict) -> None:
-        """Send the probability to the trainer's loggers, at the step of the batch's own metrics.
+    def log_look(self, trainer: Any, verdict: Verdict) -> None:
+        """Send a look to the trainer's loggers, at the step of the batch's own metrics."""
+        if verdict.horizon is not None:
+            self._log_metrics(trainer, verdict.metrics(self._label), verdict.horizon - 1)
+
+    def log_outcome(self, trainer: Any, outcome: Mapping[str, float]) -> None:
+        """Send how the fit ended to the trainer's loggers, at its last step."""
+        metrics = {f"{self._label}/{name}": value for name, value in outcome.items()}
+        self._log_metrics(trainer, metrics, trainer.global_step - 1)
+
+    def _log_metrics(self, trainer: Any, metrics: dict[str, float], step: int) -> None:
+        """Send numbers to the trainer's loggers.
 
         Not through ``self.log``, which repeats a value until the epoch ends and fills the
         progress bar's tables.
         """
-        if verdict.probability is None or verdict.horizon is None or not self._first:
+        if not self._first:
             return
-        metrics = {f"{self._label}/probability": verdict.probability}
         for logger in trainer.loggers:
             try:
-                logger.log_metrics(metrics, step=verdict.horizon - 1)
+                logger.log_metrics(metrics, step=step)
             except Exception as error:  # a logger may be offline; the verdict holds
                 self.note(f"a logger failed: {described(error)}")
 

@@ -18,7 +18,6 @@ _STATE: Mapping[str, type | tuple[type, ...]] = {
     "held": (int, type(None)),
     "stopped_step": (int, type(None)),
     "overruled": (int, type(None)),
-    "aborted": (int, type(None)),
     "stopping_reason": str,
     "max_false_abort": float,
     "message": (str, type(None)),

@@ -35,8 +35,6 @@ class Stop:
         ``global_step`` of an abort that waits for ``min_steps`` and ``min_epochs``.
     overruled : int or None
         ``global_step`` at which the run was stopped before it was resumed all the same.
-    aborted : int or None
-        ``global_step`` of the look that said abort, whatever came of it.
     """
 
     def __init__(self, report: Report) -> None:
@@ -44,7 +42,6 @@ class Stop:
         self.reason = StoppingReason.NOT_STOPPED
         self.held: int | None = None
         self.overruled: int | None = None
-        self.aborted: int | None = None
         self._report = report
 
     def ending(self, trainer: Any, watch: Watch) -> Ending:
@@ -52,7 +49,8 @@ class Stop:
 
         Nothing is stopped before the trainer may stop, nor a run that has generalised meanwhile.
         """
-        reason = watch.monitor.verdicts[-1].reason
+        # After a resume it may be an earlier look that said so, and only warned then.
+        reason = next(look.reason for look in watch.monitor.verdicts if look.action == "abort")
         if not can_stop(trainer):
             waits = "; the fit goes on until min_steps and min_epochs are met"
             return Ending("wait", reason + waits)
@@ -71,10 +69,8 @@ class Stop:
     def carried_out(self, trainer: Any, watch: Watch, ending: Ending) -> bool:
         """Take note of an ending, and say it; return whether it is news."""
         step = int(trainer.global_step)
-        decided_at = self.held
-        if decided_at is None:
-            self.aborted = decided_at = step
-        elif ending.kind == "wait":
+        decided_at = step if self.held is None else self.held
+        if self.held is not None and ending.kind == "wait":
             return False
         self.held = decided_at if ending.kind == "wait" else None
         self._report.say(ending.message, logging.WARNING)
@@ -85,9 +81,8 @@ class Stop:
             watch.monitor.trained_on(decided_at, step)
         return True
 
-    def warn(self, trainer: Any, reason: str) -> None:
+    def warn(self, reason: str) -> None:
         """Take note of an abort that only warns."""
-        self.aborted = trainer.global_step
         self.reason = StoppingReason.WARNED_ONLY
         self._report.say(f"would be stopped: {reason}", logging.WARNING)
 
@@ -95,7 +90,7 @@ class Stop:
         """Take note that a fit that was to end goes on after all."""
         self.step, self.reason = None, StoppingReason.NOT_STOPPED
 
-    def resume(self, action: str, *, stricter: bool) -> None:
+    def resume(self, action: str, *, stricter: bool, step: int) -> None:
         """Go on after a resume, under arguments that may have been changed.
 
         A run that was stopped and goes on has been overruled. An abort that only warned is acted
@@ -110,7 +105,7 @@ class Stop:
         elif action == "warn" and self.held is not None:
             self.held, self.reason = None, StoppingReason.WARNED_ONLY
         elif action != "warn" and self.reason is StoppingReason.WARNED_ONLY:
-            self.held, self.reason = self.aborted, StoppingReason.NOT_STOPPED
+            self.held, self.reason = step, StoppingReason.NOT_STOPPED
 
     @property
     def overruling(self) -> str | None:
@@ -125,7 +120,6 @@ class Stop:
             "held": self.held,
             "stopped_step": self.step,
             "overruled": self.overruled,
-            "aborted": self.aborted,
             "stopping_reason": self.reason.value,
         }
 
@@ -134,5 +128,4 @@ class Stop:
         self.held = state["held"]
         self.step = state["stopped_step"]
         self.overruled = state["overruled"]
-        self.aborted = state["aborted"]
         self.reason = StoppingReason(state["stopping_reason"])

@@ -186,6 +186,17 @@ class Watch:
             f"{monitor.next_look}"
         )
 
+    def outcome(self, trainer: Any, stopped: bool) -> dict[str, float]:
+        """Return how the fit ended, as numbers: whether it was stopped, and has generalised.
+
+        The latest validation tells; without a metric that is recognised nobody knows.
+        """
+        value = self.validation.see(trainer)
+        known = (
+            {} if value is None else {"generalised": float(self.monitor.generalised is not None)}
+        )
+        return {"stopped": float(stopped), **known}
+
     # ---------------------------------------------------------------- looking
 
     def look(self, trainer: Any, ending: Callable[[], Ending | None]) -> Answer:

@@ -44,7 +44,7 @@ function bars(id, which, title, bound) {
     rule: rule.name, setting: rule.setting, ours: rule.ours ? "grokpredict" : "other rules", value: rule[which].value,
     low: rule[which].low, high: rule[which].high }));
   const y = { field: "rule", type: "nominal", sort: null, title: null, axis: { labelLimit: 170, labelLineHeight: 12, labelFontSize: 11, labelExpr: "split(datum.label, ', ')" } };
-  const x = { field: "value", type: "quantitative", title, axis: { format: ".0%", tickCount: 5 } };
+  const x = { field: "value", type: "quantitative", title, axis: { format: ".0%", tickCount: isNarrow() ? 3 : 5 } };
   const ours = tone(report.styles.verdicts.continue);
   const layer = [
     { mark: { type: "bar", height: { band: 0.6 } },
@@ -70,16 +70,19 @@ function phaseDiagram(nameX, nameY, shaded) {
   const encode = (axis, which) => ({ field: which, type: "quantitative", scale, title: axis.name,
     axis: { grid: false, values: axis.ticks.map((tick) => tick.at), labelExpr: `labels_${which}[format(datum.value, '.4f')]` } });
   const ink = dark.matches ? "#e6e8ea" : "#1c1f23";
+  // The more runs, the smaller their marks, and on a narrow page too.
+  const size = Math.min(Math.max((isNarrow() ? 8000 : 24000) / values.length, 14), 55);
   const layer = [
-    { mark: { type: "point", filled: true, size: 55, opacity: 1, cursor: "pointer" },
+    { mark: { type: "point", filled: true, size, opacity: 1, cursor: "pointer" },
       encoding: classes("phases", "phase", values) },
     { transform: [{ filter: "datum.verdict === 'abort'" }],
-      mark: { type: "point", filled: false, shape: "circle", size: 150, strokeWidth: 1.2, color: ink, cursor: "pointer" } },
+      mark: { type: "point", filled: false, shape: "circle", size: 2.7 * size, strokeWidth: size < 30 ? 0.7 : 1.2,
+              color: ink, cursor: "pointer" } },
   ];
   if (shaded) layer.unshift({ data: { values: cells(values) },
     mark: { type: "rect", tooltip: { content: "data" } }, encoding: {
       x: { field: "left", type: "quantitative", scale }, x2: { field: "right" }, y: { field: "bottom", type: "quantitative", scale }, y2: { field: "top" },
-      opacity: { value: 0.35 }, tooltip: [{ field: "P", title: "mean P", format: ".2f" }, { field: "runs" }],
+      opacity: { value: 0.6 }, tooltip: [{ field: "P", title: "mean P", format: ".2f" }, { field: "runs" }],
       fill: { field: "P", type: "quantitative", scale: { domain: [0, 1], range: dark.matches ? ["#15171a", "#d8dde2"] : ["#ffffff", "#30363d"] },
                legend: { title: "mean P", gradientLength: 90, tickCount: 2, orient: "bottom" } } } });
   return draw("phase", { height: 420, data: { values },
@@ -108,19 +111,53 @@ function samples(runs, channel) {
     run: run.number, name: run.name, verdict: run.verdict, step: Math.max(step, 1), value: run.curves[channel][1][k] })) : []);
 }
 
-const stepAxis = { field: "step", type: "quantitative", title: "optimiser step", scale: { type: "log", nice: false },
-                   axis: { format: "~s", grid: false } };
+// Ticks of a logarithmic axis: powers of ten, with twice and five times those where there is room.
+function logTicks(low, high) {
+  const first = Math.floor(Math.log10(low)), last = Math.ceil(Math.log10(high));
+  const most = isNarrow() ? 5 : 8;
+  const within = (factors, every) => {
+    const ticks = [];
+    for (let power = first; power <= last; power += every) for (const factor of factors) {
+      const tick = Number(`${factor}e${power}`);
+      if (tick >= low && tick <= high) ticks.push(tick);
+    }
+    return ticks;
+  };
+  const even = [1, 2, 3, 5, 10].map((every) => within([1], every));
+  const dense = [[1, 2, 5], [1, 3]].map((factors) => within(factors, 1));
+  return [...dense, ...even].find((ticks) => ticks.length <= most) || even.at(-1);
+}
+
+function stepAxis(steps) {
+  let low = Infinity, high = 1;
+  for (const step of steps) { low = Math.min(low, step); high = Math.max(high, step); }
+  return { field: "step", type: "quantitative", title: "optimiser step", scale: { type: "log", nice: false },
+           axis: { values: logTicks(low, high), format: "~s", grid: false } };
+}
 
 function curves(id, runs, channel, title, extra = []) {
   const values = samples(runs, channel);
   if (!values.length) return empty(id, `No run has a ${title}.`);
   const isLoss = channel === "train_loss", positive = isLoss ? values.filter((row) => row.value > 0) : values;
-  const scale = isLoss ? { type: "log", domain: robust(positive), clamp: false } : { domain: [0, 1] };
+  if (!positive.length) return empty(id, `No run has a ${title} above 0.`);
+  const domain = isLoss ? robust(positive) : [-0.03, 1.03];
+  const scale = isLoss ? { type: "log", domain } : { domain, nice: false };
+  const axis = isLoss ? { values: logTicks(...domain), format: "~g" } : { tickCount: 5 };
+  const x = stepAxis(positive.map((row) => row.step));
+  const kinds = classes("verdicts", "verdict", positive);
   const opacity = Math.min(Math.max(8 / Math.sqrt(runs.length + 1), 0.15), 0.9);
+  const y = { field: "value", type: "quantitative", title, scale, axis };
   return draw(id, { data: { values: positive }, layer: [
     { mark: { type: "line", clip: true, opacity, strokeWidth: runs.length > 1 ? 0.9 : 1.6, cursor: "pointer" },
-      encoding: { x: stepAxis, y: { field: "value", type: "quantitative", title, scale, axis: { tickCount: 5 } }, detail: { field: "run" },
-                  color: classes("verdicts", "verdict", positive).color } }, ...extra] });
+      encoding: { x, y, detail: { field: "run" }, color: kinds.color } },
+    { data: { values: ends(positive) }, mark: { type: "point", clip: true, filled: true, opacity: 0.9, cursor: "pointer",
+        size: runs.length > 1 ? Math.min(Math.max(4000 / runs.length, 12), 30) : 60 }, encoding: { x, y, ...kinds, tooltip: [{ field: "name", title: "run" }, { field: "verdict" }] } },
+    ...extra.map((marks) => marks(x))] });
+}
+
+// The last sample of each run, where a marker says its verdict once more.
+function ends(rows) {
+  return rows.filter((row, i) => i + 1 === rows.length || rows[i + 1].run !== row.run);
 }
 
 // One run that diverges must not flatten all others.
@@ -138,18 +175,23 @@ function probabilities(id, runs) {
   const y = { field: "logit", type: "quantitative", title: "P(generalises), logit scale", scale: { domain: [-7, 7], nice: false },
     axis: { values: [0.001, 0.01, 0.1, 0.5, 0.9, 0.99, 0.999].map(logit), grid: true,
             labelExpr: "format(1 / (1 + exp(-datum.value)), '~r')" } };
+  const x = stepAxis(values.map((row) => row.step));
   const opacity = Math.min(Math.max(8 / Math.sqrt(runs.length + 1), 0.2), 0.9);
   const outcomes = classes("outcomes", "outcome", values).color;
-  return draw(id, { layer: [
-    { data: { values }, mark: { type: "line", opacity, strokeWidth: 0.9, cursor: "pointer" }, encoding: { x: stepAxis, y, detail: { field: "run" },
+  // Of many runs only aborts are marked.
+  const marked = runs.length > 1 ? values.filter((row) => row.verdict === "abort") : values;
+  const layer = [
+    { data: { values }, mark: { type: "line", opacity, strokeWidth: 0.9, cursor: "pointer" }, encoding: { x, y, detail: { field: "run" },
       color: outcomes } },
-    { data: { values: runs.length > 1 ? values.filter((row) => row.verdict === "abort") : values },
-      mark: { type: "point", filled: true, opacity: 0.9, size: runs.length > 1 ? 22 : 60, cursor: "pointer" }, encoding: { x: stepAxis, y,
+    { data: { values: marked },
+      mark: { type: "point", filled: true, opacity: 0.9, size: runs.length > 1 ? 22 : 60, cursor: "pointer" }, encoding: { x, y,
         shape: { ...classes("verdicts", "verdict", values).shape, legend: null }, color: outcomes,
         tooltip: [{ field: "name", title: "run" }, { field: "step" }, { field: "P", format: ".3f" }, { field: "verdict" }, { field: "outcome" }] } },
     { data: { values: limits.map((limit) => ({ limit: logit(clipped(limit)), threshold: limit })) },
       mark: { type: "rule", strokeDash: [5, 3], color: tone(report.styles.verdicts.abort), strokeWidth: 1.3 },
-      encoding: { y: { field: "limit", type: "quantitative" }, tooltip: [{ field: "threshold", format: ".4f" }] } }] });
+      encoding: { y: { field: "limit", type: "quantitative" }, tooltip: [{ field: "threshold", format: ".4f" }] } }];
+  // Vega warns of a layer without data.
+  return draw(id, { layer: layer.filter((part) => part.data.values.length) });
 }
 
 function calibration(id, look) {

@@ -18,7 +18,8 @@ const drawn = new Set();
 const chosen = (id) => document.getElementById(id).value;
 
 function writeText() {
-  document.getElementById("conclusion").textContent = report.conclusion[0];
+  // A line does not end between a number and its unit.
+  document.getElementById("conclusion").textContent = report.conclusion[0].replaceAll(" %", "\u00a0%");
   document.getElementById("more").append(...report.conclusion.slice(1).map((text) => element("li", text)));
   document.getElementById("made").textContent = report.made;
   document.getElementById("rules-note").textContent = report.rules_note;

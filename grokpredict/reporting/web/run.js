@@ -8,10 +8,10 @@ function showRun(run) {
   const lines = [{ step: run.budget, what: "budget" }];
   if (run.times[3] !== null) lines.push({ step: run.times[3], what: "generalised" });
   if (run.stopped !== null) lines.push({ step: run.stopped, what: "stopped" });
-  const marks = { data: { values: lines }, layer: [
-    { mark: { type: "rule", strokeDash: [4, 3], color: "#8f8f8f" }, encoding: { x: stepAxis } },
+  const marks = (x) => ({ data: { values: lines }, layer: [
+    { mark: { type: "rule", strokeDash: [4, 3], color: "#8f8f8f" }, encoding: { x } },
     { mark: { type: "text", angle: 270, align: "right", baseline: "bottom", dx: -4, dy: -3, fontSize: 11 },
-      encoding: { x: stepAxis, y: { value: 0 }, text: { field: "what" } } }] };
+      encoding: { x, y: { value: 0 }, text: { field: "what" } } }] });
   curves("run-loss", [run], "train_loss", "training loss", [marks]);
   curves("run-accuracy", [run], "val_acc", "validation accuracy", [marks]);
   probabilities("run-probability", [run]);

@@ -19,7 +19,15 @@ function tableColumns() {
   return columns;
 }
 
+// The folder that all names begin with says nothing of a run.
+function shared() {
+  let prefix = report.runs[0]?.name ?? "";
+  for (const run of report.runs) while (!run.name.startsWith(prefix)) prefix = prefix.slice(0, -1);
+  return prefix.slice(0, prefix.lastIndexOf("/") + 1);
+}
+
 function fillTable() {
+  listing.prefix ??= shared();
   const columns = tableColumns();
   const words = document.getElementById("filter").value.toLowerCase().split(/\s+/).filter(Boolean);
   const rows = report.runs.filter((run) => {
@@ -72,7 +80,8 @@ function tableRow(columns, run) {
     if (i === 0) {
       const link = document.createElement("a");
       link.href = `#run/${run.number}`;
-      link.textContent = run.name;
+      link.textContent = run.name.slice(listing.prefix.length);
+      link.title = run.name;
       cell.className = "name";
       cell.append(link);
       return;
