@@ -301,7 +301,9 @@ def test_a_strangers_folder_needs_no_other_argument(tmp_path: Path) -> None:
     """Bare CSV files, no configuration: the classifier that comes along, and one of their own."""
     write_csv_sweep(tmp_path, list(planted_sweep(26).runs), hparams=False)
     code, out, err = invoke("evaluate", tmp_path)
-    assert (code, err) == (0, "")
+    # On a slow machine a line of progress every 30 s, and nothing else.
+    assert all(line.startswith("replaying: ") for line in err.splitlines())
+    assert code == 0
     for line in (
         "this classifier, loss alone",
         "this classifier, all channels",
