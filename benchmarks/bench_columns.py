@@ -29,7 +29,7 @@ from pathlib import Path
 
 import numpy as np
 
-from grokpredict.evaluation.ledger import clopper_pearson
+from grokpredict.evaluation.accounting import clopper_pearson
 from grokpredict.features.columns import COLUMNS, SPECTRUM
 from grokpredict.features.configuration import CONFIGURATION_COLUMNS, configuration_columns
 from grokpredict.features.profile import LOOKS, PROFILED, looks_before

@@ -26,7 +26,7 @@ from pathlib import Path
 import numpy as np
 from joblib import Parallel, delayed
 
-from grokpredict.evaluation.ledger import clopper_pearson
+from grokpredict.evaluation.accounting import clopper_pearson
 from grokpredict.features.profile import FIRST_LOOK, LOOKS
 from grokpredict.model.channels import READABLE
 from grokpredict.model.thresholds import abort_threshold, independent_scores

@@ -75,7 +75,7 @@ def test_an_evaluation_begins_with_its_conclusion(sweep: Sweep, classifier: Grok
     found = evaluate(sweep, classifier)
     text = read(found).text
     assert text.startswith("Stopped ")
-    assert all(ledger.rule in text for ledger in found.matched[:3])
+    assert all(account.rule in text for account in found.matched[:3])
     assert f"{found.counts.good} good and {found.counts.doomed} doomed runs" in text
 
 

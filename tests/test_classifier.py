@@ -31,7 +31,7 @@ from grokpredict.model.classifier import (
 from grokpredict.model.file import PROTOCOL
 from grokpredict.model.trees import Trees
 from grokpredict.runs.curve import FloatArray
-from grokpredict.training.gathering import train
+from grokpredict.training.pipeline import train
 
 SWEEP = planted_sweep(90, seed=3)
 TESTS = Path(__file__).parent

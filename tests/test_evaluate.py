@@ -17,10 +17,10 @@ from short_runs import BUDGET, run
 
 from grokpredict.cli import main
 from grokpredict.evaluation import Evaluation, evaluate
+from grokpredict.evaluation.accounting import Finished, finished
 from grokpredict.evaluation.crossfit import _thresholds, cross_fitted
-from grokpredict.evaluation.gathering import LOSS_ALONE, alike, chosen, gather
-from grokpredict.evaluation.ledger import Finished, finished
-from grokpredict.evaluation.population import population
+from grokpredict.evaluation.looks import LOSS_ALONE, alike, chosen, past_looks
+from grokpredict.evaluation.population import population_of
 from grokpredict.evaluation.replay import Replay, replay
 from grokpredict.evaluation.scoring import score
 from grokpredict.features.profile import FIRST_LOOK
@@ -61,13 +61,13 @@ def known(runs: list[Run]) -> Finished:
 
 
 def replayed(done: Finished, classifier: GrokClassifier, bound: float) -> Replay:
-    gathered = gather(done, classifier.rule)
+    looks = past_looks(done, classifier.rule)
     choice = chosen(
-        gathered,
+        looks,
         lambda readable: classifier.reads(readable, bound),
         lambda reads, step: classifier.threshold(reads, bound, step) is not None,
     )
-    return replay(gathered, choice, classifier, max_false_abort=bound, name="it")
+    return replay(looks, choice, classifier, max_false_abort=bound, name="it")
 
 
 def every(own: Run, n: int, *names: str) -> Run:
@@ -139,17 +139,17 @@ def test_what_tells_the_outcome_ranks_the_runs_and_the_configuration_does_not(
     assert counts.configurations == counts.good + counts.doomed
 
 
-def test_ledgers_hold_what_they_promise(found: Evaluation) -> None:
+def test_accounts_hold_what_they_promise(found: Evaluation) -> None:
     own = next(each for each in found.as_is if each.rule == found.headline)
     assert own.saved.value > 0.3
-    for ledgers, limit in ((found.matched, own.lost.value), (found.at_bound, BOUND)):
-        assert ledgers[0].rule in (found.headline, "this classifier, loss alone")
-        assert all(each.lost.value <= limit for each in ledgers if each.matched)
-        assert all(each.lost.value > limit for each in ledgers if not each.matched)
+    for accounts, limit in ((found.matched, own.lost.value), (found.at_bound, BOUND)):
+        assert accounts[0].rule in (found.headline, "this classifier, loss alone")
+        assert all(each.lost.value <= limit for each in accounts if each.matched)
+        assert all(each.lost.value > limit for each in accounts if not each.matched)
     rivals = {"EarlyStopping(val_acc)", "last value, SureStop's rule", "i-Epoch", "HyperbandPruner"}
     # Each has a row with nothing chosen on the runs that it stops, and rows in hindsight.
-    for ledgers in (found.as_is, found.matched, found.at_bound):
-        assert {"configuration alone", *rivals} <= {each.rule for each in ledgers}
+    for accounts in (found.as_is, found.matched, found.at_bound):
+        assert {"configuration alone", *rivals} <= {each.rule for each in accounts}
     assert max(map(len, evaluation_text(found).splitlines())) <= 100
     # In hindsight a rule never saves less than as it is, at the share that it lost.
     for each in found.as_is:
@@ -168,7 +168,7 @@ def test_kinds_of_task_add_up(found: Evaluation) -> None:
     own = next(each for each in found.as_is if each.rule == found.headline)
     assert [each.family for each in found.families] == ["even", "odd"]
     assert sum(each.n_good for each in found.families) == found.counts.good
-    assert sum(each.ledger.n_lost for each in found.families) == own.n_lost
+    assert sum(each.account.n_lost for each in found.families) == own.n_lost
 
 
 def test_runs_that_the_classifier_was_trained_on_say_nothing_about_it(
@@ -178,14 +178,14 @@ def test_runs_that_the_classifier_was_trained_on_say_nothing_about_it(
     assert {fingerprint(own.configuration_key) for own in seen} <= set(
         classifier.card["trained_on"]
     )
-    both = population(Sweep(seen + [run(seed) for seed in FRESH]), classifier, None)
+    both = population_of(Sweep(seen + [run(seed) for seed in FRESH]), classifier, None)
     assert (both.overlap, both.counts.seen) == ("some", 60)
     assert len(both.done) == both.counts.good + both.counts.doomed <= len(FRESH)
     alone = evaluate(Sweep(seen), classifier)
     assert alone.overlap == "all"
     assert not any("this classifier" in each.rule for each in alone.as_is)
     assert "TRAINED ON THESE RUNS" in evaluation_text(alone)
-    assert population(Sweep(seen), replace(classifier, card={}), None).overlap == "unknown"
+    assert population_of(Sweep(seen), replace(classifier, card={}), None).overlap == "unknown"
 
 
 def test_too_few_runs_to_train_on_leave_the_classifier_and_the_rivals(
@@ -213,19 +213,19 @@ def test_too_few_runs_to_train_on_leave_the_classifier_and_the_rivals(
 def test_runs_that_no_look_could_read_are_counted_apart(classifier: GrokClassifier) -> None:
     runs = fresh()
     coarse = [every(own, 90, "train_loss") for own in runs[:30]]
-    found = population(Sweep([*runs[30:], *coarse]), classifier, None)
+    found = population_of(Sweep([*runs[30:], *coarse]), classifier, None)
     assert found.counts.never_looked_at + found.counts.early > 20
     assert found.counts.never_looked_at > 5
     assert len(found.done) == found.counts.good + found.counts.doomed
-    assert found.gathered.looked_at.all()
+    assert found.looks.looked_at.all()
 
 
 def test_cross_fitting_finds_nothing_where_there_is_nothing() -> None:
     """Runs of one configuration share their outcome by chance: a leak would show as skill."""
     sweep = planted_sweep(60, signal=0.0, repetitions=2)
     done = known(list(sweep.runs))
-    gathered = gather(done, LabelRule())
-    found = cross_fitted(done, gathered, max_false_abort=0.05)
+    looks = past_looks(done, LabelRule())
+    found = cross_fitted(done, looks, max_false_abort=0.05)
     assert found.configuration is not None
     for model in (found.replays[0], found.configuration):
         scores = model.probability[0]
@@ -235,7 +235,7 @@ def test_cross_fitting_finds_nothing_where_there_is_nothing() -> None:
 
 def test_cross_fitting_finds_what_is_there() -> None:
     done = known(fresh())
-    found = cross_fitted(done, gather(done, LabelRule()), max_false_abort=BOUND)
+    found = cross_fitted(done, past_looks(done, LabelRule()), max_false_abort=BOUND)
     assert [own.name.split(", ")[1] for own in found.replays] == ["loss alone", "all channels"]
     for model in found.replays:
         scores = model.probability[0]
@@ -264,9 +264,9 @@ def test_nothing_is_stopped_by_a_classifier_without_calibration_runs() -> None:
     own = replayed(done, classifier, 0.05)
     assert np.isinf(own.as_is).all()
     assert not own.abstained.any()
-    gathered = gather(done, classifier.rule)
-    choice = alike(gathered, LOSS_ALONE)
-    alone = replay(gathered, choice, classifier, max_false_abort=0.05, name="loss")
+    looks = past_looks(done, classifier.rule)
+    choice = alike(looks, LOSS_ALONE)
+    alone = replay(looks, choice, classifier, max_false_abort=0.05, name="loss")
     assert not alone.abstained.any()
 
 

@@ -7,9 +7,9 @@ import pytest
 import surestop
 from test_evaluate_rivals import gathered, logged
 
+from grokpredict.evaluation.accounting import NEVER, Rule, RuleUnavailableError
 from grokpredict.evaluation.elsewhere import set_elsewhere
 from grokpredict.evaluation.last_values import fixed_epoch, sure_stop
-from grokpredict.evaluation.ledger import NEVER, Rule, RuleUnavailableError
 from grokpredict.runs.run import Run
 
 

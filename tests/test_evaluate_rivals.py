@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from pytorch_lightning.callbacks import EarlyStopping
 
 from grokpredict.evaluation import pruners
-from grokpredict.evaluation.ledger import (
+from grokpredict.evaluation.accounting import (
     NEVER,
     Finished,
     RuleUnavailableError,

@@ -13,7 +13,7 @@ from grokpredict.model.classifier import GrokClassifier
 from grokpredict.model.forecast import QUANTILES, Steps, generalisation_steps
 from grokpredict.model.verdict import judge
 from grokpredict.runs.curve import FloatArray
-from grokpredict.training.gathering import train
+from grokpredict.training.pipeline import train
 
 LOOK = 2  # at step 400
 STEP = int(LOOKS[LOOK])

@@ -22,7 +22,8 @@ from grokpredict.logs import read_sweep
 from grokpredict.runs.labels import LabelRule
 from grokpredict.runs.run import Run
 from grokpredict.training import gathering
-from grokpredict.training.gathering import gather, records_of_many, train, train_gathered
+from grokpredict.training.gathering import gather, records_of_many
+from grokpredict.training.pipeline import train, train_gathered
 from grokpredict.training.record import Record
 
 

@@ -14,8 +14,8 @@ from lightning_runs import GOOD, LIGHTNING_WARNINGS, QUIET, Follows, batches
 from look_models import looking
 from short_runs import BUDGET
 
-from grokpredict.evaluation.gathering import chosen, gather
-from grokpredict.evaluation.ledger import Finished
+from grokpredict.evaluation.accounting import Finished
+from grokpredict.evaluation.looks import chosen, past_looks
 from grokpredict.evaluation.replay import replay
 from grokpredict.evaluation.scoring import score
 from grokpredict.live.lightning import GrokPredictor
@@ -170,13 +170,13 @@ def test_evaluate_says_the_same(
         ),
         np.array([float(BUDGET)]),
     )
-    gathered = gather(done, classifier.rule)
+    looks = past_looks(done, classifier.rule)
     choice = chosen(
-        gathered,
+        looks,
         lambda readable: classifier.reads(readable, 0.05),
         lambda reads, step: classifier.threshold(reads, 0.05, step) is not None,
     )
-    found = replay(gathered, choice, classifier, max_false_abort=0.05, name="it")
+    found = replay(looks, choice, classifier, max_false_abort=0.05, name="it")
     assert found.horizons == tuple(own.horizon for own in predictor.verdicts)
     for row, verdict in enumerate(predictor.verdicts):
         assert found.probability[row, 0] == pytest.approx(verdict.probability, abs=1e-6)

@@ -103,10 +103,10 @@ def test_an_evaluation_is_a_row_a_rule(classifier: GrokClassifier) -> None:
     parts = {"as it is": found.as_is, "to lose no more": found.matched,
              "within the bound": found.at_bound}  # fmt: skip
     assert table["chosen"].value_counts().to_dict() == {k: len(v) for k, v in parts.items()}
-    for chosen, ledgers in parts.items():
+    for chosen, accounts in parts.items():
         rows = table[table["chosen"] == chosen]
-        assert rows["rule"].tolist() == [ledger.rule for ledger in ledgers]
-        saved = np.array([ledger.saved.value for ledger in ledgers], dtype=float)
+        assert rows["rule"].tolist() == [account.rule for account in accounts]
+        saved = np.array([account.saved.value for account in accounts], dtype=float)
         np.testing.assert_array_equal(rows["saved"].to_numpy(dtype=float), saved)
         assert (rows["lost_low"] <= rows["lost"]).all()
 

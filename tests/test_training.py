@@ -26,8 +26,9 @@ from grokpredict.runs.sweep import LeftOut, Sweep
 from grokpredict.training import trainer
 from grokpredict.training.cross_validation import fit, lowest_of
 from grokpredict.training.fit import exported
-from grokpredict.training.gathering import records_of_many, train
+from grokpredict.training.gathering import records_of_many
 from grokpredict.training.outcomes import Runs, known_runs, outcomes
+from grokpredict.training.pipeline import train
 from grokpredict.training.ranking import auroc, auroc_intervals
 from grokpredict.training.report import LookFigures, TrainingReport
 from grokpredict.training.splits import network_splits

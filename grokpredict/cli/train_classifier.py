@@ -64,7 +64,8 @@ def train_classifier(
     target = writable(output)
     from grokpredict._util.cache import Cache, default_folder
     from grokpredict.logs import by_reason, require_all
-    from grokpredict.training.gathering import gather, train_gathered
+    from grokpredict.training.gathering import gather
+    from grokpredict.training.pipeline import train_gathered
 
     folder = None if no_cache else default_folder()
     cache = None if folder is None else Cache(folder)

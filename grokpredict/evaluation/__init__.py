@@ -12,8 +12,8 @@ from grokpredict._util.lazy import lazily
 if TYPE_CHECKING:
     from grokpredict.evaluation.auditing import Audit as Audit
     from grokpredict.evaluation.auditing import audit as audit
-    from grokpredict.evaluation.comparison import Evaluation as Evaluation
     from grokpredict.evaluation.comparison import evaluate as evaluate
+    from grokpredict.evaluation.result import Evaluation as Evaluation
     from grokpredict.evaluation.scores import Scores as Scores
     from grokpredict.evaluation.scores import score_sweep as score_sweep
     from grokpredict.evaluation.scoring import Score as Score
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "Audit": "auditing",
-    "Evaluation": "comparison",
+    "Evaluation": "result",
     "Score": "scoring",
     "Scores": "scores",
     "audit": "auditing",

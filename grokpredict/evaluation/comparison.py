@@ -3,185 +3,46 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from grokpredict._util.frames import frame
-from grokpredict._util.lazy import reporting
 from grokpredict._util.progress import Progress, showing
-from grokpredict.evaluation.crossfit import cross_fitted
-from grokpredict.evaluation.elsewhere import set_elsewhere
-from grokpredict.evaluation.figures import (
-    FamilyFigures,
-    LookFigures,
-    family_figures,
-    look_figures,
-)
-from grokpredict.evaluation.gathering import LOSS_ALONE, Choice, alike, chosen
-from grokpredict.evaluation.last_values import fixed_epoch, sure_stop
-from grokpredict.evaluation.ledger import (
+from grokpredict.evaluation.accounting import (
     Finished,
-    Ledger,
     Rule,
     RuleUnavailableError,
+    account_for,
     best,
-    ledger,
     lost_and_saved,
 )
-from grokpredict.evaluation.population import EvaluationCounts, Population, population
+from grokpredict.evaluation.crossfit import cross_fitted
+from grokpredict.evaluation.elsewhere import set_elsewhere
+from grokpredict.evaluation.figures import family_figures, look_figures
+from grokpredict.evaluation.last_values import fixed_epoch, sure_stop
+from grokpredict.evaluation.looks import LOSS_ALONE, Choice, alike, chosen
+from grokpredict.evaluation.population import Population, population_of
 from grokpredict.evaluation.pruners import pruner_rules
 from grokpredict.evaluation.replay import Replay, replay
+from grokpredict.evaluation.result import Evaluation, Tradeoff
 from grokpredict.evaluation.rivals import (
     ACTIVITY_STEPS,
     activity_rule,
     early_stopping,
     fixed_budget,
 )
-from grokpredict.evaluation.tabular import evaluation_columns
 from grokpredict.logs import Columns, Paths, read_sweep
 from grokpredict.model.classifier import GrokClassifier, load_classifier
 from grokpredict.model.thresholds import check_max_false_abort
 from grokpredict.runs.sweep import Sweep, UnsuitableSweepError
 from grokpredict.training.splits import network_splits
 
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-
-    from grokpredict.reporting import EvaluationDisplay
-
 #: Stages that :func:`evaluate` tells the progress of.
 _STAGES = 4
 
 #: Decides the parts whose settings other runs choose.
 _SEED = 0
-
-
-@dataclass(frozen=True)
-class Tradeoff:
-    """What one rule would have lost and saved with each of its settings.
-
-    Attributes
-    ----------
-    rule : str
-        Its name.
-    classifier : bool
-        Whether it is one of a classifier's thresholds, which make a curve.
-    lost, saved : tuple of float
-        Share of good runs, and of the oracle's steps.
-    """
-
-    rule: str
-    classifier: bool
-    lost: tuple[float, ...]
-    saved: tuple[float, ...]
-
-
-@dataclass(frozen=True)
-class Evaluation:
-    """What a classifier and its rivals would have lost and saved on finished runs.
-
-    Attributes
-    ----------
-    counts : EvaluationCounts
-        What became of the runs.
-    overlap : str
-        What the classifier's file says about having been trained on these runs: ``"none"``,
-        ``"some"`` (those were left out), ``"all"`` (the classifier's own scores are not shown) or
-        ``"unknown"``.
-    headline : str
-        The model that families and reliability are shown for, and whose lost share the rivals
-        may have.
-    max_false_abort : float
-        The bound that was asked for.
-    channels : mapping of str to int
-        Runs, by the channels that the looks at them read: ``"train_loss, val_acc"``.
-    looks : tuple of LookFigures
-        For each model, one look an octave.
-    families : tuple of FamilyFigures
-        Of the headline model, where the hyperparameters name kinds of task.
-    as_is : tuple of Ledger
-        Nothing chosen in hindsight: the classifier as it is, every other rule with settings that
-        runs outside each fifth of the networks choose.
-    matched : tuple of Ledger
-        The headline model as it is, and every other rule with the setting that saves most while
-        it loses no larger share.
-    at_bound : tuple of Ledger
-        Every rule with the setting that saves most while it loses at most ``max_false_abort``.
-    tradeoffs : tuple of Tradeoff
-        All settings of all rules.
-    missing : tuple of str
-        What could not be replayed, and why.
-    """
-
-    counts: EvaluationCounts
-    overlap: str
-    headline: str
-    max_false_abort: float
-    channels: Mapping[str, int]
-    looks: tuple[LookFigures, ...]
-    families: tuple[FamilyFigures, ...]
-    as_is: tuple[Ledger, ...]
-    matched: tuple[Ledger, ...]
-    at_bound: tuple[Ledger, ...]
-    tradeoffs: tuple[Tradeoff, ...]
-    missing: tuple[str, ...]
-
-    @property
-    def deployed(self) -> Ledger:
-        """The headline model as it is."""
-        return next(ledger for ledger in self.as_is if ledger.rule == self.headline)
-
-    @property
-    def best_rival(self) -> Ledger | None:
-        """Of the rules that need no model of curves, the one that saves most at no more lost.
-
-        Its setting was chosen on these runs.
-        """
-        rivals = [
-            ledger
-            for ledger in self.matched
-            if ledger.matched and not ledger.rule.startswith(("this classifier", "retrained"))
-        ]
-        return max(rivals, key=lambda ledger: ledger.saved.value or 0.0, default=None)
-
-    def __repr__(self) -> str:
-        ledger = self.deployed
-        used = f"{self.counts.good} good and {self.counts.doomed} doomed runs"
-        lost, saved = ((share.value or 0.0) * 100 for share in (ledger.lost, ledger.saved))
-        return f"<Evaluation on {used}: {self.headline}: {lost:.1f} % lost, {saved:.1f} % saved>"
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return the evaluation as what :func:`json.dumps` takes."""
-        return asdict(self)
-
-    def _repr_html_(self) -> str:
-        return str(reporting().evaluation_html(self))
-
-    def to_pandas(self) -> Any:
-        """Return a row a rule and a way to choose its setting: what it would lose and save.
-
-        Returns
-        -------
-        pandas.DataFrame, or dict of str to list without pandas
-            ``chosen`` is ``as it is``, ``to lose no more`` (than the classifier, in hindsight) or
-            ``within the bound``; shares as in :class:`~grokpredict.evaluation.ledger.Ledger`.
-        """
-        return frame(evaluation_columns(self))
-
-    def plot(self, ax: Axes | None = None) -> EvaluationDisplay:
-        """Draw lost and saved beside other rules, AUROC by look, and calibration.
-
-        Parameters
-        ----------
-        ax : matplotlib.axes.Axes, optional
-            Three panels are drawn within its bounds; in a new figure by default.
-        """
-        display: EvaluationDisplay = reporting().plot_evaluation(self, ax)
-        return display
 
 
 def evaluate(
@@ -230,23 +91,23 @@ def evaluate(
         sweep = read_sweep(sweep, columns, jobs=jobs)
     classifier = load_classifier(classifier)
     with showing(progress, "replaying") as tell:
-        found = population(sweep, classifier, budget)
-        return _replayed(found, classifier, max_false_abort, jobs, tell)
+        population = population_of(sweep, classifier, budget)
+        return _replayed(population, classifier, max_false_abort, jobs, tell)
 
 
 def _replayed(
-    found: Population,
+    population: Population,
     classifier: GrokClassifier,
     max_false_abort: float,
     jobs: int,
     tell: Progress,
 ) -> Evaluation:
     """Replay the classifier and its rivals on runs that can be decided about."""
-    done = found.done
+    done = population.done
     tell(0, _STAGES)
-    reads, replays = _own_replays(found, classifier, max_false_abort)
+    every, replays = _replays_of(population, classifier, max_false_abort)
     tell(1, _STAGES)
-    crossed = cross_fitted(done, found.gathered, max_false_abort=max_false_abort, jobs=jobs)
+    crossed = cross_fitted(done, population.looks, max_false_abort=max_false_abort, jobs=jobs)
     tell(2, _STAGES)
     missing = [] if crossed.reason is None else [f"training on these runs {crossed.reason}"]
     rivals, absent = _rivals(done, max_false_abort, jobs, enough=crossed.reason is None)
@@ -265,23 +126,23 @@ def _replayed(
     rules += [alone.rule(done), *rivals] if alone is not None else rivals
     ours = {model.name for model in models}
     as_is = [
-        ledger(done, r.name, "as it is" if r.name in ours else "by other runs", r.as_is)
+        account_for(done, r.name, "as it is" if r.name in ours else "by other runs", r.as_is)
         for r in rules
         if r.as_is is not None
     ]
-    headline_ledger = next(model for model in as_is if model.rule == headline.name)
-    limit = headline_ledger.lost.value or 0.0
+    headline_account = next(model for model in as_is if model.rule == headline.name)
+    limit = headline_account.lost.value or 0.0
     evaluation = Evaluation(
-        counts=found.counts,
-        overlap=found.overlap,
+        counts=population.counts,
+        overlap=population.overlap,
         headline=headline.name,
         max_false_abort=max_false_abort,
-        channels=_channels(found, reads),
+        channels=_channels(population, every),
         looks=look_figures(done, models, alone),
         families=family_figures(done, headline),
         as_is=tuple(as_is),
         matched=(
-            headline_ledger,
+            headline_account,
             *(best(done, r, limit) for r in rules if r.name != headline.name),
         ),
         at_bound=tuple(best(done, rule, max_false_abort) for rule in rules),
@@ -292,8 +153,8 @@ def _replayed(
     return evaluation
 
 
-def _own_replays(
-    found: Population, classifier: GrokClassifier, max_false_abort: float
+def _replays_of(
+    population: Population, classifier: GrokClassifier, max_false_abort: float
 ) -> tuple[Choice, list[Replay]]:
     """Replay the classifier by the loss alone, and by all channels that there are if more are.
 
@@ -304,20 +165,20 @@ def _own_replays(
     list of Replay
         None if it was trained on these runs.
     """
-    gathered = found.gathered
+    looks = population.looks
     every = chosen(
-        gathered,
+        looks,
         lambda readable: classifier.reads(readable, max_false_abort),
         lambda reads, step: classifier.threshold(reads, max_false_abort, step) is not None,
     )
-    choices = {"loss alone": alike(gathered, LOSS_ALONE)}
+    choices = {"loss alone": alike(looks, LOSS_ALONE)}
     if any(reads not in (None, LOSS_ALONE) for reads in every.reads):
         choices["all channels"] = every
-    if found.overlap == "all":
+    if population.overlap == "all":
         return every, []
     return every, [
         replay(
-            gathered,
+            looks,
             choice,
             classifier,
             max_false_abort=max_false_abort,
@@ -327,11 +188,11 @@ def _own_replays(
     ]
 
 
-def _channels(found: Population, choice: Choice) -> dict[str, int]:
+def _channels(population: Population, choice: Choice) -> dict[str, int]:
     """Count the runs by the channels that the last look at each read."""
     last = {
         int(run): reads
-        for run, reads in zip(found.gathered.table.run, choice.reads, strict=True)
+        for run, reads in zip(population.looks.table.run, choice.reads, strict=True)
         if reads is not None
     }
     return dict(Counter(", ".join(reads) for reads in last.values()).most_common())
@@ -366,7 +227,7 @@ def _rivals(
 def _tradeoffs(
     done: Finished, rules: Sequence[Rule], classifiers: set[str]
 ) -> tuple[Tradeoff, ...]:
-    shares: Mapping[str, Any] = {rule.name: lost_and_saved(done, rule.stops) for rule in rules}
+    shares = {rule.name: lost_and_saved(done, rule.stops) for rule in rules}
     return tuple(
         Tradeoff(
             rule=name,

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from grokpredict.evaluation.gathering import LOSS_ALONE, Choice, Gathered, alike, chosen, distinct
-from grokpredict.evaluation.ledger import Finished
+from grokpredict.evaluation.accounting import Finished
+from grokpredict.evaluation.looks import LOSS_ALONE, Choice, PastLooks, alike, chosen, distinct
 from grokpredict.evaluation.replay import Replay, arranged
 from grokpredict.model.thresholds import (
     abort_threshold,
@@ -45,7 +45,7 @@ class CrossFitted:
 
 
 def cross_fitted(
-    done: Finished, gathered: Gathered, *, max_false_abort: float, jobs: int = 1
+    done: Finished, looks: PastLooks, *, max_false_abort: float, jobs: int = 1
 ) -> CrossFitted:
     """Train on four fifths of the networks at a time and look at the rest.
 
@@ -53,7 +53,7 @@ def cross_fitted(
     ----------
     done : Finished
         Ten runs of each outcome at least.
-    gathered : Gathered
+    looks : PastLooks
         The looks at them.
     max_false_abort : float
         Largest share of the runs that would generalise that may be stopped.
@@ -75,45 +75,45 @@ def cross_fitted(
     splits = network_splits(done.runs, _SEED)
     if not splits:
         return CrossFitted((), reason="needs runs of two configurations, has those of one")
-    every = chosen(gathered, lambda reads: reads, lambda reads, step: True)
-    loss = alike(gathered, LOSS_ALONE)
+    every = chosen(looks, lambda reads: reads, lambda reads, step: True)
+    loss = alike(looks, LOSS_ALONE)
     wanted = sorted({LOSS_ALONE, *distinct(every)})
-    scores = held_out(gathered.table, splits, wanted, seed=_SEED, jobs=jobs)
+    scores = held_out(looks.table, splits, wanted, seed=_SEED, jobs=jobs)
     limits = {
-        reads: _thresholds(done, splits, lowest_of(gathered.table, scores[reads]), max_false_abort)
+        reads: _thresholds(done, splits, lowest_of(looks.table, scores[reads]), max_false_abort)
         for reads in wanted
     }
     choices = {"loss alone": loss}
     if any(reads != LOSS_ALONE for reads in distinct(every)):
         choices["all channels"] = every
     replays = tuple(
-        _replay(gathered, choice, scores, limits, f"retrained, {name}")
+        _replay(looks, choice, scores, limits, f"retrained, {name}")
         for name, choice in choices.items()
     )
-    return CrossFitted(replays, _configuration_alone(done, gathered, splits, max_false_abort))
+    return CrossFitted(replays, _configuration_alone(done, looks, splits, max_false_abort))
 
 
 def _replay(
-    gathered: Gathered,
+    looks: PastLooks,
     choice: Choice,
     scores: dict[tuple[str, ...], FloatArray],
     limits: dict[tuple[str, ...], FloatArray],
     name: str,
 ) -> Replay:
     """Return the looks, each by the scores and the threshold of what it reads."""
-    rows = np.arange(gathered.number.size)
+    rows = np.arange(looks.number.size)
     probability = np.full(rows.size, np.nan)
     threshold = np.zeros(rows.size)
     for reads in distinct(choice):
         own = np.array([found == reads for found in choice.reads], dtype=np.bool_)
         probability[own] = scores[reads][own]
-        threshold[own] = limits[reads][gathered.table.run[own]]
-    return arranged(gathered, rows, name, probability, np.where(choice.settled, threshold, 0.0))
+        threshold[own] = limits[reads][looks.table.run[own]]
+    return arranged(looks, rows, name, probability, np.where(choice.settled, threshold, 0.0))
 
 
 def _configuration_alone(
     done: Finished,
-    gathered: Gathered,
+    looks: PastLooks,
     splits: Sequence[Split],
     max_false_abort: float,
 ) -> Replay | None:
@@ -129,11 +129,11 @@ def _configuration_alone(
     scores = configuration_alone(done.runs, among, seed=_SEED)
     if not np.isfinite(scores).any():
         return None
-    run = gathered.table.run
+    run = looks.table.run
     # A rival: it has the bound in expectation, which lets it stop more and with fewer runs.
     limits = _thresholds(done, splits, scores, max_false_abort, expected_threshold)
     rows = np.arange(run.size)
-    return arranged(gathered, rows, "configuration alone", scores[run], limits[run])
+    return arranged(looks, rows, "configuration alone", scores[run], limits[run])
 
 
 def _thresholds(

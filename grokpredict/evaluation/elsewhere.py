@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from grokpredict.evaluation.ledger import NEVER, Finished, Rule, lost_and_saved, most_saving
+from grokpredict.evaluation.accounting import NEVER, Finished, Rule, lost_and_saved, most_saving
 from grokpredict.training.splits import Split
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from grokpredict.evaluation.ledger import Finished, Ledger, ledger
+from grokpredict.evaluation.accounting import Account, Finished, account_for
 from grokpredict.evaluation.reliability import Reliability, reliability
 from grokpredict.evaluation.replay import Replay
 from grokpredict.features.profile import BINS_A_LOOK, PER_OCTAVE
@@ -67,7 +67,7 @@ class FamilyFigures:
         Runs.
     abstained : float
         Share of the runs that were never judged.
-    ledger : Ledger
+    account : Account
         What the model as it is would have lost and saved.
     """
 
@@ -75,7 +75,7 @@ class FamilyFigures:
     n_good: int
     n_doomed: int
     abstained: float
-    ledger: Ledger
+    account: Account
 
 
 def look_figures(
@@ -163,7 +163,7 @@ def family_figures(done: Finished, model: Replay) -> tuple[FamilyFigures, ...]:
                 n_good=int(part.good.sum()),
                 n_doomed=int((~part.good).sum()),
                 abstained=float(model.abstained[family].mean()),
-                ledger=ledger(part, model.name, "as it is", stops[family]),
+                account=account_for(part, model.name, "as it is", stops[family]),
             )
         )
     return tuple(figures)

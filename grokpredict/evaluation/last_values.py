@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from grokpredict.evaluation.ledger import NEVER, Finished, Rule, RuleUnavailableError
+from grokpredict.evaluation.accounting import NEVER, Finished, Rule, RuleUnavailableError
 from grokpredict.features.profile import FIRST_LOOK
 from grokpredict.runs.curve import Curve, FloatArray
 from grokpredict.runs.labels import BoolArray

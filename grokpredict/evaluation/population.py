@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from grokpredict.evaluation.gathering import Gathered, gather
-from grokpredict.evaluation.ledger import Finished, finished
+from grokpredict.evaluation.accounting import Finished, finished
+from grokpredict.evaluation.looks import PastLooks, past_looks
 from grokpredict.features.profile import FIRST_LOOK
 from grokpredict.model.classifier import GrokClassifier
 from grokpredict.runs.labels import BoolArray
@@ -57,21 +57,21 @@ class Population:
     ----------
     done : Finished
         Each was looked at before it generalised.
-    gathered : Gathered
+    looks : PastLooks
         The looks at them.
     counts : EvaluationCounts
         What became of the others.
     overlap : str
-        See :class:`~grokpredict.evaluation.comparison.Evaluation`.
+        See :class:`~grokpredict.evaluation.result.Evaluation`.
     """
 
     done: Finished
-    gathered: Gathered
+    looks: PastLooks
     counts: EvaluationCounts
     overlap: str
 
 
-def population(sweep: Sweep, classifier: GrokClassifier, budget: int | None) -> Population:
+def population_of(sweep: Sweep, classifier: GrokClassifier, budget: int | None) -> Population:
     """Return the runs that can be decided about, and what became of the others.
 
     Raises
@@ -85,7 +85,8 @@ def population(sweep: Sweep, classifier: GrokClassifier, budget: int | None) -> 
     if seen.any() and min(new.good.sum(), (~new.good).sum()) < MIN_RUNS_PER_CLASS:
         overlap, seen = "all", np.zeros_like(seen)
         new = finished(runs, FIRST_LOOK)
-    looked_at = gather(new, classifier.rule).looked_at
+    looks = past_looks(new, classifier.rule)
+    looked_at = looks.looked_at
     done = Finished(new.runs.only(looked_at), new.spent[looked_at])
     counts = EvaluationCounts(
         runs=len(sweep.runs) + len(sweep.left_out),
@@ -109,7 +110,7 @@ def population(sweep: Sweep, classifier: GrokClassifier, budget: int | None) -> 
             f"{counts.no_metric} have no validation metric, {counts.left_out} could not be read); "
             "add runs, or choose another --budget"
         )
-    return Population(done, gather(done, classifier.rule), counts, overlap)
+    return Population(done, looks.renumbered(), counts, overlap)
 
 
 def _seen(runs: Sequence[Any], classifier: GrokClassifier) -> tuple[str, BoolArray]:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from grokpredict._util.parallel import results
-from grokpredict.evaluation.ledger import NEVER, Finished, Rule, RuleUnavailableError
+from grokpredict.evaluation.accounting import NEVER, Finished, Rule, RuleUnavailableError
 from grokpredict.runs.curve import Curve, FloatArray
 
 #: A trial reports at most so often, at every second, third, ... evaluation: the time that Optuna's

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from grokpredict.evaluation.ledger import clopper_pearson
+from grokpredict.evaluation.accounting import clopper_pearson
 from grokpredict.runs.curve import FloatArray
 from grokpredict.runs.labels import BoolArray
 from grokpredict.training.ranking import Interval

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from grokpredict.evaluation.gathering import Choice, Gathered, distinct
-from grokpredict.evaluation.ledger import NEVER, Finished, Rule
+from grokpredict.evaluation.accounting import NEVER, Finished, Rule
+from grokpredict.evaluation.looks import Choice, PastLooks, distinct
 from grokpredict.features.profile import LOOKS
 from grokpredict.model.channels import READABLE, without
 from grokpredict.model.classifier import GrokClassifier
@@ -88,7 +88,7 @@ class Replay:
 
 
 def replay(
-    gathered: Gathered,
+    looks: PastLooks,
     choice: Choice,
     classifier: GrokClassifier,
     *,
@@ -99,7 +99,7 @@ def replay(
 
     Parameters
     ----------
-    gathered : Gathered
+    looks : PastLooks
         The looks; each is asked about its run's budget.
     choice : Choice
         What they read.
@@ -120,23 +120,23 @@ def replay(
         [[channel not in (choice.reads[i] or ()) for channel in READABLE] for i in rows],
         dtype=np.bool_,
     ).reshape(-1, len(READABLE))
-    looks = classifier.look(without(gathered.table.columns[rows], unread))
+    answers = classifier.look(without(looks.table.columns[rows], unread))
     limits = {
         reads: classifier.threshold(reads, max_false_abort) or 0.0 for reads in distinct(choice)
     }
     by_row = np.array([limits[reads] for i in rows if (reads := choice.reads[i]) is not None])
     return arranged(
-        gathered,
+        looks,
         rows,
         name,
-        looks.probability,
+        answers.probability,
         np.where(choice.settled[rows], by_row, 0.0),
-        np.array([reason is not None for reason in looks.unlike], dtype=np.bool_),
+        np.array([reason is not None for reason in answers.unlike], dtype=np.bool_),
     )
 
 
 def arranged(
-    gathered: Gathered,
+    looks: PastLooks,
     rows: np.ndarray,
     name: str,
     probability: FloatArray,
@@ -144,9 +144,9 @@ def arranged(
     strange: BoolArray | None = None,
 ) -> Replay:
     """Return some looks as a replay, by their numbers and runs; a value a row."""
-    n_looks = int(gathered.number.max(initial=0)) + 1
-    shape = (n_looks, gathered.table.t4.size)
-    places = (gathered.number[rows], gathered.table.run[rows])
+    n_looks = int(looks.number.max(initial=0)) + 1
+    shape = (n_looks, looks.table.t4.size)
+    places = (looks.number[rows], looks.table.run[rows])
     found = Replay(
         name=name,
         horizons=tuple(LOOKS[:n_looks].tolist()),

@@ -10,7 +10,7 @@ from typing import Literal
 
 import numpy as np
 
-from grokpredict.evaluation.ledger import NEVER, Finished, Rule, RuleUnavailableError
+from grokpredict.evaluation.accounting import NEVER, Finished, Rule, RuleUnavailableError
 from grokpredict.features.conditioning import SignalSettings, condition
 from grokpredict.features.signal import MIN_SAMPLES, hjorth
 from grokpredict.runs.curve import FloatArray, IntArray, serves

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from grokpredict.model.verdict import Verdict
 
 if TYPE_CHECKING:
-    from grokpredict.evaluation.comparison import Evaluation
+    from grokpredict.evaluation.result import Evaluation
     from grokpredict.evaluation.scoring import Score
 
 
@@ -38,27 +38,28 @@ def evaluation_columns(evaluation: Evaluation) -> dict[str, list[Any]]:
     """Return one value for each rule and each way to choose its setting.
 
     ``chosen`` is ``as it is``, ``to lose no more`` (than the classifier, in hindsight) or ``within
-    the bound``; the other columns are the fields of :class:`~grokpredict.evaluation.ledger.Ledger`.
+    the bound``; the other columns are the fields of an
+    :class:`~grokpredict.evaluation.accounting.Account`.
     """
     rows = [
-        (chosen, ledger)
-        for chosen, ledgers in (
+        (chosen, account)
+        for chosen, accounts in (
             ("as it is", evaluation.as_is),
             ("to lose no more", evaluation.matched),
             ("within the bound", evaluation.at_bound),
         )
-        for ledger in ledgers
+        for account in accounts
     ]
     columns: dict[str, list[Any]] = {
         "chosen": [chosen for chosen, _ in rows],
-        "rule": [ledger.rule for _, ledger in rows],
-        "setting": [ledger.setting for _, ledger in rows],
+        "rule": [account.rule for _, account in rows],
+        "setting": [account.setting for _, account in rows],
     }
     for name in ("lost", "saved"):
-        shares = [getattr(ledger, name) for _, ledger in rows]
+        shares = [getattr(account, name) for _, account in rows]
         columns[name] = [share.value for share in shares]
         columns[f"{name}_low"] = [share.low for share in shares]
         columns[f"{name}_high"] = [share.high for share in shares]
     for name in ("n_lost", "n_good", "cut", "saved_of_all", "matched"):
-        columns[name] = [getattr(ledger, name) for _, ledger in rows]
+        columns[name] = [getattr(account, name) for _, account in rows]
     return columns

@@ -125,9 +125,9 @@ def classifier_html(classifier: GrokClassifier) -> str:
 def evaluation_html(evaluation: Evaluation) -> str:
     """Return what would have been lost and saved, beside the other rules."""
     rows = [
-        (ledger.rule, ledger.setting, percent_with_interval(ledger.lost),
-         percent_with_interval(ledger.saved))
-        for ledger in evaluation.matched[:ROWS]
+        (account.rule, account.setting, percent_with_interval(account.lost),
+         percent_with_interval(account.saved))
+        for account in evaluation.matched[:ROWS]
     ]  # fmt: skip
     return _card(
         next(conclusion(evaluation)),

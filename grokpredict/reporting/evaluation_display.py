@@ -16,7 +16,7 @@ from grokpredict.runs.curve import FloatArray
 
 if TYPE_CHECKING:
     from grokpredict.evaluation import Evaluation
-    from grokpredict.evaluation.ledger import Ledger
+    from grokpredict.evaluation.accounting import Account
     from grokpredict.evaluation.reliability import Bin
     from grokpredict.training.ranking import Interval
 
@@ -29,7 +29,7 @@ class EvaluationDisplay:
 
     Attributes
     ----------
-    ledgers : tuple of Ledger
+    accounts : tuple of Account
         The classifier as deployed, and every other rule with the setting that, in hindsight,
         saves most while it loses no larger share.
     max_false_abort : float
@@ -44,7 +44,7 @@ class EvaluationDisplay:
         Its probabilities beside what happened.
     """
 
-    ledgers: tuple[Ledger, ...]
+    accounts: tuple[Account, ...]
     max_false_abort: float
     steps: tuple[int, ...]
     auroc: tuple[Interval, ...]
@@ -57,7 +57,7 @@ class EvaluationDisplay:
     @property
     def size(self) -> tuple[float, float]:
         """Width and height, inches: a page of a paper, as high as the rules need."""
-        return PAGE, 0.9 + max(0.19 * len(self.ledgers), 1.9)
+        return PAGE, 0.9 + max(0.19 * len(self.accounts), 1.9)
 
     @classmethod
     def from_evaluation(cls, evaluation: Evaluation) -> EvaluationDisplay:
@@ -65,7 +65,7 @@ class EvaluationDisplay:
         looks = [look for look in evaluation.looks if look.model == evaluation.headline]
         middle = looks[len(looks) // 2] if looks else None
         return cls(
-            ledgers=evaluation.matched,
+            accounts=evaluation.matched,
             max_false_abort=evaluation.max_false_abort,
             steps=tuple(look.horizon for look in looks),
             auroc=tuple(look.auroc for look in looks),
@@ -78,24 +78,24 @@ class EvaluationDisplay:
         """Draw; returns itself."""
         self.axes_ = panels(ax, 1, 3, self.size, width_ratios=(1.1, 1, 1))
         self.figure_ = self.axes_[0].figure
-        self._draw_ledgers(self.axes_[0])
+        self._draw_accounts(self.axes_[0])
         self._draw_areas(self.axes_[1])
         self._draw_bins(self.axes_[2])
         return self
 
-    def _draw_ledgers(self, axis: Axes) -> None:
+    def _draw_accounts(self, axis: Axes) -> None:
         """Draw lost to the left and saved to the right of a rule, each with its interval."""
-        places = np.arange(len(self.ledgers))[::-1]
-        colours = [OURS, *[OTHER] * (len(self.ledgers) - 1)]
-        saved, saved_low, saved_high = 100 * _columns([ledger.saved for ledger in self.ledgers])
-        lost, lost_low, lost_high = -100 * _columns([ledger.lost for ledger in self.ledgers])
+        places = np.arange(len(self.accounts))[::-1]
+        colours = [OURS, *[OTHER] * (len(self.accounts) - 1)]
+        saved, saved_low, saved_high = 100 * _columns([account.saved for account in self.accounts])
+        lost, lost_low, lost_high = -100 * _columns([account.lost for account in self.accounts])
         axis.barh(places, saved, color=colours, height=0.65, linewidth=0)
         axis.barh(places, lost, color=LOST, height=0.65, linewidth=0)
         axis.hlines(places, saved_low, saved_high, color=INK, linewidth=0.8)
         axis.hlines(places, lost_high, lost_low, color=INK, linewidth=0.8)
         axis.axvline(0, color=INK, linewidth=0.6)
         axis.axvline(-100 * self.max_false_abort, color=LOST, linewidth=0.8, linestyle="--")
-        axis.set_yticks(places, [shortened(ledger.rule, 30) for ledger in self.ledgers])
+        axis.set_yticks(places, [shortened(account.rule, 30) for account in self.accounts])
         axis.xaxis.set_major_formatter(lambda value, _: f"{abs(value):g}")
         label(axis, "a  lost and saved", "good runs lost, %  |  doomed steps saved, %", "")
         axis.tick_params(axis="y", length=0, labelsize=SMALL - 1)

@@ -21,9 +21,9 @@ from grokpredict.reporting.rendering import (
 )
 
 if TYPE_CHECKING:
-    from grokpredict.evaluation.comparison import Evaluation
+    from grokpredict.evaluation.accounting import Account
     from grokpredict.evaluation.figures import FamilyFigures, LookFigures
-    from grokpredict.evaluation.ledger import Ledger
+    from grokpredict.evaluation.result import Evaluation
 
 #: Looks at which the families are ranked, evenly spread; --json has all.
 SHOWN_LOOKS = 8
@@ -56,17 +56,17 @@ def evaluation_text(evaluation: Evaluation) -> str:
             _looks(evaluation.looks),
             _reliability(evaluation),
             _families(evaluation),
-            _ledgers(
+            _rules(
                 f"As deployed, no setting chosen on the runs that it stops (bound {bound}).\n"
                 "Lost: of good runs. Steps: given back, of all. Saved: of what an oracle saves.",
                 evaluation.as_is,
             ),
-            _ledgers(
+            _rules(
                 "At equal loss: other rules, tuned on these runs to lose no more than\n"
                 f"{evaluation.headline}",
                 evaluation.matched,
             ),
-            _ledgers(f"At most {bound} lost: every rule, tuned on these runs", evaluation.at_bound),
+            _rules(f"At most {bound} lost: every rule, tuned on these runs", evaluation.at_bound),
             (f"not shown: {reason}" for reason in evaluation.missing),
         )
     )
@@ -74,11 +74,11 @@ def evaluation_text(evaluation: Evaluation) -> str:
 
 def conclusion(evaluation: Evaluation) -> Iterator[str]:
     """Yield what the headline model would have done, and the best other rule, a sentence each."""
-    ledger, rival = evaluation.deployed, evaluation.best_rival
+    account, rival = evaluation.deployed, evaluation.best_rival
     yield (
-        f"Stopped {percent(ledger.cut)} of {evaluation.counts.doomed} doomed runs, lost "
-        f"{percent(ledger.lost.value)} of {ledger.n_good} good ones, gave back "
-        f"{percent(ledger.saved_of_all)} of all steps."
+        f"Stopped {percent(account.cut)} of {evaluation.counts.doomed} doomed runs, lost "
+        f"{percent(account.lost.value)} of {account.n_good} good ones, gave back "
+        f"{percent(account.saved_of_all)} of all steps."
     )
     yield f"The runs are finished and were replayed: {evaluation.headline}."
     if rival is None:
@@ -179,8 +179,8 @@ def _family_cells(family: FamilyFigures) -> tuple[object, ...]:
         family.n_good,
         family.n_doomed,
         share(family.abstained),
-        percent_with_interval(family.ledger.lost),
-        percent_with_interval(family.ledger.saved),
+        percent_with_interval(family.account.lost),
+        percent_with_interval(family.account.saved),
     )
 
 
@@ -190,19 +190,19 @@ def _areas(family: FamilyFigures, looks: Sequence[LookFigures]) -> Iterator[str]
         yield MISSING if area is None else f"{area:.2f}"
 
 
-def _ledgers(title: str, ledgers: Sequence[Ledger]) -> Iterator[str]:
+def _rules(title: str, accounts: Sequence[Account]) -> Iterator[str]:
     yield title
     titles = ("rule", "setting", "lost, %", ">steps", "saved, %")
-    yield from table(titles, [_ledger_cells(ledger) for ledger in ledgers])
-    if not all(ledger.matched for ledger in ledgers):
+    yield from table(titles, [_rule_cells(account) for account in accounts])
+    if not all(account.matched for account in accounts):
         yield "  * No setting loses so few; this is the one that loses least."
 
 
-def _ledger_cells(ledger: Ledger) -> tuple[object, ...]:
+def _rule_cells(account: Account) -> tuple[object, ...]:
     return (
-        ledger.rule if ledger.matched else f"{ledger.rule} *",
-        ledger.setting,
-        percent_with_interval(ledger.lost),
-        share(ledger.saved_of_all),
-        percent_with_interval(ledger.saved),
+        account.rule if account.matched else f"{account.rule} *",
+        account.setting,
+        percent_with_interval(account.lost),
+        share(account.saved_of_all),
+        percent_with_interval(account.saved),
     )

@@ -118,15 +118,15 @@ def _rules_note(evaluation: Evaluation | str) -> str:
 def _rules(evaluation: Evaluation) -> list[dict[str, Any]]:
     return [
         {
-            "name": ledger.rule,
-            "setting": ledger.setting,
-            "ours": ledger.rule == evaluation.headline,
-            "lost": _rounded(ledger.lost),
-            "saved": _rounded(ledger.saved),
-            "n_lost": ledger.n_lost,
-            "n_good": ledger.n_good,
+            "name": account.rule,
+            "setting": account.setting,
+            "ours": account.rule == evaluation.headline,
+            "lost": _rounded(account.lost),
+            "saved": _rounded(account.saved),
+            "n_lost": account.n_lost,
+            "n_good": account.n_good,
         }
-        for ledger in evaluation.matched
+        for account in evaluation.matched
     ]
 
 

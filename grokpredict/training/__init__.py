@@ -2,7 +2,7 @@
 
 from grokpredict.training.calibration import calibrate
 from grokpredict.training.calibration_report import CalibrationReport
-from grokpredict.training.gathering import train
+from grokpredict.training.pipeline import train
 from grokpredict.training.report import TrainingReport
 
 __all__ = ["CalibrationReport", "TrainingReport", "calibrate", "train"]

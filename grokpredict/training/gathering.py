@@ -1,4 +1,4 @@
-"""From log files to a classifier: in bounded memory, on several cores, each log only once."""
+"""From log files to records: in bounded memory, on several cores, each log only once."""
 
 from __future__ import annotations
 
@@ -14,15 +14,10 @@ from grokpredict.logs import Columns, Paths
 from grokpredict.logs.content import content_digest
 from grokpredict.logs.reading import find, read_log, unexpected
 from grokpredict.logs.source import STDIN
-from grokpredict.model.classifier import GrokClassifier
-from grokpredict.runs.budget import relative
 from grokpredict.runs.labels import LabelRule
 from grokpredict.runs.run import Run
-from grokpredict.runs.sweep import Findings, LeftOut, Sweep
-from grokpredict.training.cross_validation import Progress
-from grokpredict.training.record import CHUNK, Facts, Record, records_of
-from grokpredict.training.report import TrainingReport
-from grokpredict.training.trainer import train_records
+from grokpredict.runs.sweep import Findings, LeftOut
+from grokpredict.training.record import CHUNK, Record, records_of
 
 #: Logs, and bytes of them, that one task takes: enough that starting it costs nothing beside it.
 TASK_LOGS = 32
@@ -49,14 +44,6 @@ class Gathered:
     records: tuple[Record, ...]
     left_out: tuple[LeftOut, ...]
     findings: Findings
-
-
-@dataclass(frozen=True, eq=False)
-class Trained:
-    """What training gives, as the cache keeps it."""
-
-    classifier: GrokClassifier
-    report: TrainingReport
 
 
 def gather(
@@ -115,56 +102,6 @@ def gather(
     return Gathered(tuple(records), tuple(left_out), findings)
 
 
-def train(
-    sweep: Sweep | Paths,
-    *,
-    columns: Columns | None = None,
-    budget: int | None = None,
-    rule: LabelRule | None = None,
-    seed: int = 0,
-    jobs: int = 1,
-    progress: Progress | None = None,
-) -> tuple[GrokClassifier, TrainingReport]:
-    """Train a classifier on finished runs.
-
-    Parameters
-    ----------
-    sweep : Sweep, path-like or iterable of path-like
-        Runs with a training loss and a validation metric, or where to read them. From paths the
-        memory that is needed does not grow with the length of the curves.
-    columns : Columns, optional
-        Names of columns, where they are not recognised.
-    budget : int, optional
-        Step by which a run has to generalise. By default what each run was planned for.
-    rule : LabelRule, optional
-        When a run counts as generalised. By default as each run says.
-    seed : int
-        Of the splits, of the budgets that are drawn and of the channels that are left out.
-    jobs : int
-        Processes, as joblib counts them.
-    progress : callable, optional
-        Called with the fits done and to do.
-
-    Returns
-    -------
-    classifier : GrokClassifier
-    report : TrainingReport
-
-    Raises
-    ------
-    UnsuitableSweepError
-        If too few runs can be used, or all of them generalised, or none.
-    LogError
-        If a path does not exist or holds no log.
-    """
-    if isinstance(sweep, Sweep):
-        records = records_of_many(sweep.runs, rule, jobs=jobs)
-        gathered = Gathered(records, tuple(sweep.left_out), sweep.findings)
-    else:
-        gathered = gather(sweep, columns, rule, jobs=jobs)
-    return train_gathered(gathered, budget=budget, seed=seed, jobs=jobs, progress=progress)
-
-
 def records_of_many(
     runs: Sequence[Run], rule: LabelRule | None = None, *, jobs: int = 1
 ) -> tuple[Record, ...]:
@@ -176,55 +113,6 @@ def records_of_many(
         for start in range(0, len(runs), CHUNK)
     )
     return tuple(record for part in results(tasks, jobs) for record in part)
-
-
-def train_gathered(
-    gathered: Gathered,
-    *,
-    budget: int | None = None,
-    seed: int = 0,
-    jobs: int = 1,
-    cache: Cache | None = None,
-    progress: Progress | None = None,
-) -> tuple[GrokClassifier, TrainingReport]:
-    """Train a classifier on what was gathered, as :func:`train`.
-
-    Parameters
-    ----------
-    gathered : Gathered
-        By :func:`gather`.
-    budget, seed, jobs
-        As for :func:`train`.
-    cache : Cache, optional
-        Where the classifier is kept, by all that it depends on.
-    progress : callable, optional
-        Called with the fits done and to do.
-    """
-    records, left_out = gathered.records, len(gathered.left_out)
-    key = "" if cache is None else key_of(_unmoved(records), left_out, budget, seed)
-    trained = cache.get(key, Trained) if cache else None
-    if trained is None:
-        classifier, report = train_records(
-            records,
-            left_out=left_out,
-            budget=budget,
-            seed=seed,
-            jobs=jobs,
-            progress=progress,
-        )
-        trained = Trained(classifier, report)
-        if cache is not None:
-            cache.put(key, trained, Trained)
-    return trained.classifier, trained.report
-
-
-def _unmoved(records: Sequence[Record]) -> list[tuple[Facts, bytes]]:
-    """Return what a classifier depends on, the same wherever the sweep lies."""
-    names = relative([record.facts.name for record in records])
-    return [
-        (replace(record.facts, name=name), record.sha256)
-        for record, name in zip(records, names, strict=True)
-    ]
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,13 +1,14 @@
-"""All looks that a monitor would have taken at finished runs, gathered once for every model."""
+"""All looks that a monitor would have taken at finished runs, once for every model."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import chain
 
 import numpy as np
 
-from grokpredict.evaluation.ledger import Finished
+from grokpredict.evaluation.accounting import Finished
 from grokpredict.features.profile import LOOKS, looks_before
 from grokpredict.features.recording import Recording, compute_signatures
 from grokpredict.live.logged import recording_of
@@ -26,7 +27,7 @@ LOSS_ALONE: Reads = (LOSS,)
 
 
 @dataclass(frozen=True, eq=False)
-class Gathered:
+class PastLooks:
     """The looks at finished runs that had not generalised by then.
 
     Attributes
@@ -51,6 +52,13 @@ class Gathered:
         """Whether there is any look at each run, shape (n_runs,)."""
         return self.table.looked_at
 
+    def renumbered(self) -> PastLooks:
+        """Return the same looks, the runs counted without those that have none."""
+        table, kept = self.table, self.looked_at
+        run = (np.cumsum(kept) - 1)[table.run]
+        table = replace(table, run=run, t4=table.t4[kept], budget=table.budget[kept])
+        return replace(self, table=table)
+
 
 @dataclass(frozen=True, eq=False)
 class Choice:
@@ -68,8 +76,8 @@ class Choice:
     settled: BoolArray
 
 
-def gather(done: Finished, rule: LabelRule) -> Gathered:
-    """Gather the looks at finished runs.
+def past_looks(done: Finished, rule: LabelRule) -> PastLooks:
+    """Return the looks at finished runs.
 
     Parameters
     ----------
@@ -95,11 +103,11 @@ def gather(done: Finished, rule: LabelRule) -> Gathered:
             numbers.append(number)
             awaits.append([_evaluated(recording, int(look)) for look in number])
     table = LookTable.joined(numbers, columns, t4, budget)
-    return Gathered(
+    return PastLooks(
         table,
         np.concatenate([np.empty(0, dtype=np.int64), *numbers]),
         read_by(table.columns),
-        np.array([there for of_run in awaits for there in of_run], dtype=np.bool_),
+        np.array([*chain.from_iterable(awaits)], dtype=np.bool_),
     )
 
 
@@ -118,13 +126,13 @@ def _judged(run: Run, n_looks: int, rule: LabelRule) -> list[int]:
 
 
 def chosen(
-    gathered: Gathered, choose: Callable[[Reads], Reads], stops: Callable[[Reads, int], bool]
+    looks: PastLooks, choose: Callable[[Reads], Reads], stops: Callable[[Reads, int], bool]
 ) -> Choice:
     """Return what each look reads: what a model chooses of what the first that settles it can read.
 
     Parameters
     ----------
-    gathered : Gathered
+    looks : PastLooks
         The looks.
     choose : callable
         What a model reads of the channels that a look can read.
@@ -133,25 +141,25 @@ def chosen(
     """
     policy = LookPolicy(1)
     reads: list[Reads | None] = []
-    settled = np.zeros(gathered.number.size, dtype=np.bool_)
-    run, of_run = -1, None
-    for i, possible in enumerate(gathered.possible):
-        if gathered.table.run[i] != run:
-            run, of_run = int(gathered.table.run[i]), None
-        step = int(gathered.table.step[i])
-        if of_run is None and policy.settles(
-            possible, awaits=bool(gathered.awaits[i]), stops=stops(choose(possible), step)
+    settled = np.zeros(looks.number.size, dtype=np.bool_)
+    run, settled_reads = -1, None
+    for i, possible in enumerate(looks.possible):
+        if looks.table.run[i] != run:
+            run, settled_reads = int(looks.table.run[i]), None
+        step = int(looks.table.step[i])
+        if settled_reads is None and policy.settles(
+            possible, awaits=bool(looks.awaits[i]), stops=stops(choose(possible), step)
         ):
-            of_run = choose(possible)
-        settled[i] = of_run is not None
-        wanted = of_run or choose(possible)
+            settled_reads = choose(possible)
+        settled[i] = settled_reads is not None
+        wanted = settled_reads or choose(possible)
         reads.append(wanted if set(wanted) <= set(possible) else None)
     return Choice(tuple(reads), settled)
 
 
-def alike(gathered: Gathered, reads: Reads) -> Choice:
+def alike(looks: PastLooks, reads: Reads) -> Choice:
     """Return the choice to read the same at every look."""
-    able = [reads if set(reads) <= set(possible) else None for possible in gathered.possible]
+    able = [reads if set(reads) <= set(possible) else None for possible in looks.possible]
     return Choice(tuple(able), np.ones(len(able), dtype=np.bool_))
 
 

@@ -67,7 +67,7 @@ def finished(runs: Runs, first_look: int) -> Finished:
 
 
 @dataclass(frozen=True)
-class Ledger:
+class Account:
     """What a rule would have lost and saved.
 
     Attributes
@@ -146,9 +146,9 @@ def lost_and_saved(done: Finished, stops: FloatArray) -> tuple[FloatArray, Float
     return lost / n_good, saved / max(float(done.spent[~done.good].sum()), 1.0)
 
 
-def ledger(
+def account_for(
     done: Finished, name: str, setting: str, stop: FloatArray, *, matched: bool = True
-) -> Ledger:
+) -> Account:
     """Account for one rule with one setting.
 
     Parameters
@@ -160,14 +160,14 @@ def ledger(
     stop : ndarray, shape (n_runs,)
         Step after which each run was stopped.
     matched : bool
-        See :class:`Ledger`.
+        See :class:`Account`.
     """
     doomed = ~done.good
     n_lost = int(_lost(done, stop).sum())
     n_good = int(done.good.sum())
     saved = _saved_steps(done, stop)
     oracle = np.where(doomed, done.spent, 0.0)
-    return Ledger(
+    return Account(
         rule=name,
         setting=setting,
         lost=clopper_pearson(n_lost, n_good),
@@ -180,14 +180,14 @@ def ledger(
     )
 
 
-def best(done: Finished, rule: Rule, limit: float) -> Ledger:
+def best(done: Finished, rule: Rule, limit: float) -> Account:
     """Account for a rule with the setting that saves most while it loses at most ``limit``.
 
     The setting is chosen in hindsight on these very runs, which favours the rule. If no setting
     loses so few, it is the one that loses least, and the account says that it is not matched.
     """
     chosen, matched = most_saving(*lost_and_saved(done, rule.stops), limit)
-    return ledger(done, rule.name, rule.settings[chosen], rule.stops[chosen], matched=matched)
+    return account_for(done, rule.name, rule.settings[chosen], rule.stops[chosen], matched=matched)
 
 
 def most_saving(lost: FloatArray, saved: FloatArray, limit: float) -> tuple[int, bool]:

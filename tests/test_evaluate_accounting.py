@@ -6,14 +6,14 @@ import numpy as np
 import pytest
 from scipy.stats import binomtest
 
-from grokpredict.evaluation.ledger import (
+from grokpredict.evaluation.accounting import (
     NEVER,
     Finished,
     Rule,
+    account_for,
     best,
     clopper_pearson,
     finished,
-    ledger,
     lost_and_saved,
 )
 from grokpredict.evaluation.reliability import reliability
@@ -51,7 +51,7 @@ DONE = population(
 def test_lost_cut_and_saved_by_hand() -> None:
     # The first is lost, the second stopped after it generalised; 600 and 1 500 steps are saved.
     stops = np.array([400, 900, 400, 500, NEVER])
-    found = ledger(DONE, "rule", "", stops)
+    found = account_for(DONE, "rule", "", stops)
     assert (found.n_lost, found.n_good, found.lost.value) == (1, 2, 0.5)
     assert found.cut == pytest.approx(2 / 3)
     assert found.saved_of_all == pytest.approx(2100 / 4800)
@@ -60,14 +60,14 @@ def test_lost_cut_and_saved_by_hand() -> None:
 
 
 def test_a_stop_after_the_end_saves_nothing_and_cuts_nothing() -> None:
-    found = ledger(DONE, "rule", "", np.array([NEVER, NEVER, 1000, 2000, 400]))
+    found = account_for(DONE, "rule", "", np.array([NEVER, NEVER, 1000, 2000, 400]))
     assert (found.cut, found.saved.value, found.n_lost) == (0, 0, 0)
 
 
 def test_an_oracle_saves_all_and_a_rule_that_stops_everybody_saves_no_more() -> None:
     oracle = np.where(DONE.good, NEVER, 0.0)
-    assert ledger(DONE, "oracle", "", oracle).saved.value == 1
-    everybody = ledger(DONE, "all", "", np.zeros(5))
+    assert account_for(DONE, "oracle", "", oracle).saved.value == 1
+    everybody = account_for(DONE, "all", "", np.zeros(5))
     assert (everybody.saved.value, everybody.lost.value) == (1, 1)
 
 
