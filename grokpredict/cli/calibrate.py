@@ -23,6 +23,7 @@ from grokpredict.cli.streams import say
 
 if TYPE_CHECKING:
     from grokpredict.logs import Columns
+    from grokpredict.model.joining import Wanted
 
 
 @click.command()
@@ -44,6 +45,14 @@ if TYPE_CHECKING:
     show_default=True,
     help="Largest share of good runs that may be lost, for what is printed; the file keeps all.",
 )
+@click.option(
+    "--guarantee",
+    type=click.Choice(["expectation", "confidence"]),
+    default="expectation",
+    show_default=True,
+    help="How the bound holds: in the mean over sweeps like yours, or with 95 % confidence in this "
+    "one, which takes three times as many good runs and saves less.",
+)
 @strict_option
 @json_option
 @column_options
@@ -56,6 +65,7 @@ def calibrate(
     classifier: str,
     budget: int | None,
     max_false_abort: float,
+    guarantee: Wanted,
     jobs: int,
     strict: bool,
     as_json: bool,
@@ -78,7 +88,9 @@ def calibrate(
         require_all(sweep.left_out, len(sweep))
     warn_left_out(sweep.left_out)
     with shown("scoring") as progress:
-        calibrated, report = set_thresholds(model, sweep, budget=budget, progress=progress)
+        calibrated, report = set_thresholds(
+            model, sweep, budget=budget, guarantee=guarantee, progress=progress
+        )
     calibrated.save(target)
     if as_json:
         document = {"classifier": output, "max_false_abort": max_false_abort}
