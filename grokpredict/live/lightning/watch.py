@@ -191,7 +191,11 @@ class Watch:
 
         The latest validation tells; without a metric that is recognised nobody knows.
         """
-        value = self.validation.see(trainer)
+        try:
+            value = self.validation.see(trainer)
+        except Exception as error:  # a metric of the user's; what was decided stays
+            self._report.trace("the validation metrics cannot be read", error)
+            value = None
         known = (
             {} if value is None else {"generalised": float(self.monitor.generalised is not None)}
         )
