@@ -51,7 +51,7 @@ def score(
     fail_on_abort: bool,
     columns: Columns,
 ) -> None:
-    """Judge logged runs: files, folders, bundles, FILE::NAME for one of many, - for stdin."""
+    """Judge logged runs: files, folders, bundles, BUNDLE::NAME for one of many, - for stdin."""
     from grokpredict.evaluation import scoring
     from grokpredict.logs.reading import unexpected
     from grokpredict.model.classifier import load_classifier
