@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import click
 
 from grokpredict.cli.options import (
-    COUNT,
     bound_option,
+    budget_option,
     classifier_option,
     column_options,
     format_options,
@@ -31,7 +31,7 @@ EXIT_ABORT = 3
 @click.command()
 @click.argument("runs", nargs=-1, required=True, metavar="RUN...")
 @classifier_option
-@click.option("--budget", type=COUNT, help="Step by which the run has to generalise.")
+@budget_option
 @click.option("--hparams", metavar="FILE", help="Configuration of the runs, YAML or JSON.")
 @bound_option
 @format_options

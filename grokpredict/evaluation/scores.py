@@ -12,8 +12,8 @@ from grokpredict._util.lazy import reporting
 from grokpredict._util.progress import Progress, showing
 from grokpredict.evaluation.scoring import Score, score
 from grokpredict.evaluation.tabular import score_columns
-from grokpredict.logs import Columns, Paths, read_sweep
-from grokpredict.logs.reading import unexpected
+from grokpredict.logs import Columns, Paths
+from grokpredict.logs.reading import as_sweep, unexpected
 from grokpredict.model.classifier import GrokClassifier, load_classifier
 from grokpredict.model.verdict import Verdict
 from grokpredict.runs.budget import Budget
@@ -109,8 +109,7 @@ def score_sweep(
     LogError
         If a path does not exist or holds no log.
     """
-    if not isinstance(sweep, Sweep):
-        sweep = read_sweep(sweep, columns, jobs=jobs)
+    sweep = as_sweep(sweep, columns, jobs=jobs)
     model = load_classifier(classifier)
     budgets = [end.budget for end in endings(sweep.runs, budget)]
     scores: list[Score] = []
