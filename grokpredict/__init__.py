@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from grokpredict.runs import Sweep as Sweep
     from grokpredict.runs import UnsuitableRunError as UnsuitableRunError
     from grokpredict.runs import UnsuitableSweepError as UnsuitableSweepError
+    from grokpredict.training import Calibrated as Calibrated
     from grokpredict.training import CalibrationReport as CalibrationReport
     from grokpredict.training import TrainingReport as TrainingReport
     from grokpredict.training import calibrate as calibrate
@@ -52,6 +53,7 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "Audit": "evaluation",
+    "Calibrated": "training",
     "CalibrationReport": "training",
     "ClassifierFileError": "model",
     "Columns": "logs",

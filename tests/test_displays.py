@@ -142,6 +142,27 @@ def test_curves_have_the_colours_of_verdicts_or_outcomes() -> None:
         if isinstance(collection, mpl.collections.LineCollection) and collection.get_segments()
     }
     assert colours == {VERDICTS[name].light for name in ("abort", "continue", "abstain")}
+    # A marker at the end of each curve says the verdict once more.
+    ends = [
+        collection
+        for collection in display.axes_[1].collections
+        if isinstance(collection, mpl.collections.PathCollection)
+    ]
+    assert [len(collection.get_offsets()) for collection in ends] == [2, 2, 1]
+    shapes = {len(collection.get_paths()[0].vertices) for collection in ends}
+    assert len(shapes) == 3
+    np.testing.assert_array_equal(ends[0].get_offsets(), [[990, 1.0], [990, 1.0]])
+
+
+def test_an_axis_with_a_zero_has_no_tick_below_it() -> None:
+    decays = [0.0, 1e-3, 1e-2, 0.1, 1.0]
+    runs = [finished(1e-3, decay, memorised=100, generalised=500) for decay in decays]
+    display = Sweep(runs).plot_phase("weight_decay", "lr")
+    assert display.x.scale == "symlog"
+    display.figure_.canvas.draw()
+    labels = [text.get_text() for text in display.ax_.get_xticklabels()]
+    assert labels == ["0", *(f"$10^{{{power}}}$" for power in (-3, -2, -1, 0))]
+    assert display.ax_.get_xticks().min() == 0
 
 
 def test_thinning_keeps_the_ends_and_samples_that_were_logged() -> None:

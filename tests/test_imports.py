@@ -45,7 +45,7 @@ ONLY_IN = {
 }
 
 #: Results that show themselves: only these ask for ``reporting``, which lies above them.
-SHOWN = {"runs", "model", "evaluation", "_util"}
+SHOWN = {"runs", "model", "training", "evaluation", "_util"}
 
 #: What a plain loop uses loads no framework.
 FRAMEWORKS = {"torch", "pytorch_lightning", "lightning", "transformers", "optuna", "ray"}

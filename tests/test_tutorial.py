@@ -1,4 +1,4 @@
-"""The lines of the tutorial, run by the kernel of a notebook."""
+"""The lines of the tutorial, run by the kernel of a notebook, on a sweep of few good runs."""
 
 from __future__ import annotations
 
@@ -18,7 +18,9 @@ scores = gp.score_sweep(sweep); scores.to_pandas()
 sweep
 evaluation = gp.evaluate(sweep); evaluation
 evaluation.plot(); sweep.plot_phase("lr", "weight_decay")
-gp.report(sweep, "report.html")
+mine = gp.calibrate("default", sweep); mine.save("my.npz"); gp.report(sweep, "report.html")
+mine
+gp.load_classifier("my.npz")
 """
 
 
@@ -40,3 +42,8 @@ def test_the_tutorial_runs_in_a_notebook(tmp_path: Path, monkeypatch: pytest.Mon
     assert f"Sweep of {RUNS} runs" in card
     assert len(card) < 20_000
     assert (tmp_path / "report.html").stat().st_size > 900_000
+    # Too few good runs for a threshold of their own: it is said, and nothing fails.
+    (calibrated,) = [out.data["text/html"] for out in cells[7].outputs]
+    assert "of 19: no bound for your runs alone; " in calibrated
+    assert "more for 5 % in expectation" in calibrated
+    assert "good runs" in cells[8].outputs[0].data["text/html"]

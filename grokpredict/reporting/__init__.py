@@ -11,8 +11,10 @@ from grokpredict._util.lazy import lazily
 
 if TYPE_CHECKING:
     from grokpredict.reporting.audits import audit_text as audit_text
+    from grokpredict.reporting.calibrations import calibration_conclusion as calibration_conclusion
     from grokpredict.reporting.calibrations import calibration_text as calibration_text
     from grokpredict.reporting.calibrations import training_conclusion as training_conclusion
+    from grokpredict.reporting.cards import calibrated_html as calibrated_html
     from grokpredict.reporting.cards import classifier_html as classifier_html
     from grokpredict.reporting.cards import evaluation_html as evaluation_html
     from grokpredict.reporting.cards import run_html as run_html
@@ -43,6 +45,8 @@ _HOMES = {
     "PhaseDisplay": "phase_display",
     "ScoreDisplay": "score_display",
     "audit_text": "audits",
+    "calibrated_html": "cards",
+    "calibration_conclusion": "calibrations",
     "calibration_text": "calibrations",
     "classifier_html": "cards",
     "diagnosis_figure": "diagnosis_panels",

@@ -34,6 +34,11 @@ def calibration_text(report: CalibrationReport, findings: Findings, max_false_ab
     )
 
 
+def calibration_conclusion(report: CalibrationReport, max_false_abort: float) -> str:
+    """Return in one sentence what the thresholds promise, and how many good runs are missing."""
+    return next(_conclusion(report, max_false_abort))
+
+
 def bound_in_words(n_good: int, max_false_abort: float, noun: str = "good run") -> str:
     """Say which bound so many good runs or configurations are enough for, and how many miss.
 

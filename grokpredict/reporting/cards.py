@@ -8,6 +8,7 @@ from html import escape
 from typing import TYPE_CHECKING
 
 from grokpredict.model.thresholds import calibration_runs_needed
+from grokpredict.reporting.calibrations import calibration_conclusion
 from grokpredict.reporting.evaluations import conclusion
 from grokpredict.reporting.rendering import (
     MISSING,
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from grokpredict.model.verdict import Verdict
     from grokpredict.runs.run import Run
     from grokpredict.runs.sweep import Sweep
+    from grokpredict.training.calibration_report import Calibrated
 
 #: Rows of a table that are shown, so that a cell is one screen.
 ROWS = 10
@@ -119,6 +121,21 @@ def classifier_html(classifier: GrokClassifier) -> str:
         "Stops runs under a bound on the good runs lost; a bound of 5 % needs "
         f"{calibration_runs_needed(0.05)} good runs.",
         _table(("channels read", "good runs", "abort threshold at 5 %"), rows),
+    )
+
+
+def calibrated_html(calibrated: Calibrated) -> str:
+    """Return what thresholds from finished runs promise, and what they rest on."""
+    rows = [
+        (", ".join(part.reads), part.runs, part.calibration.user.size,
+         probability(part.calibration.threshold(0.05)))
+        for part in calibrated.report.parts
+    ]  # fmt: skip
+    counts = calibrated.report.counts
+    return _card(
+        calibration_conclusion(calibrated.report, 0.05),
+        f"{counts.good} good and {counts.doomed} doomed runs. save(path) writes the classifier.",
+        _table(("channels read", "runs", "good configurations", "abort threshold at 5 %"), rows),
     )
 
 

@@ -11,7 +11,15 @@ from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure, SubFigure
 
-from grokpredict.reporting.drawing import COLUMN, key, label, legend_above, nothing, panels
+from grokpredict.reporting.drawing import (
+    COLUMN,
+    key,
+    label,
+    legend_above,
+    marker_size,
+    nothing,
+    panels,
+)
 from grokpredict.reporting.palette import OUTCOMES, VERDICTS, Style
 from grokpredict.reporting.phase_display import check_scores
 from grokpredict.reporting.thinning import points_each, thinned
@@ -82,14 +90,22 @@ class CurvesDisplay:
 
     def _draw(self, axis: Axes, name: str, title: str) -> None:
         opacity = float(np.clip(8 / np.sqrt(len(self.classes) + 1), 0.15, 0.9))
+        size = marker_size(len(self.classes))
         for kind, style in self.styles.items():
             lines = [
                 np.column_stack([np.maximum(curve[0], 1), curve[1]])
                 for curve, of_run in zip(self.curves[name], self.classes, strict=True)
-                if curve is not None and of_run == kind
+                if curve is not None and curve[0].size and of_run == kind
             ]
+            if not lines:
+                continue
             axis.add_collection(
                 LineCollection(lines, colors=style.light, linewidths=0.7, alpha=opacity)
+            )
+            # A marker at the end of each curve says the class once more, for who sees no colours.
+            ends = np.array([line[-1] for line in lines])
+            axis.scatter(
+                *ends.T, s=size, c=style.light, marker=style.marker, linewidths=0, zorder=3
             )
         axis.set_xscale("log")
         axis.autoscale_view()

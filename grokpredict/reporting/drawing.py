@@ -69,6 +69,15 @@ def nothing(axis: Axes, title: str, why: str) -> None:
     axis.spines[:].set_visible(False)
 
 
+def marker_size(number: int) -> float:
+    """Return the area of a marker, points squared: the more runs, the smaller.
+
+    >>> [marker_size(number) for number in (10, 200, 10_000)]
+    [16.0, 8.0, 5.0]
+    """
+    return min(max(1600 / number, 5.0), 16.0)
+
+
 def key(styles: Mapping[str, Style], names: Sequence[str], *, lines: bool = False) -> list[Line2D]:
     """Return handles for a legend of the classes that occur, in the order of their scale."""
     return [
@@ -76,7 +85,7 @@ def key(styles: Mapping[str, Style], names: Sequence[str], *, lines: bool = Fals
             [],
             [],
             color=style.light,
-            marker="" if lines else style.marker,
+            marker=style.marker,
             linestyle="-" if lines else "",
             markersize=5,
             label=name,
@@ -96,7 +105,7 @@ def legend_above(axis: Axes, handles: Sequence[Line2D]) -> None:
         loc="lower left",
         bbox_to_anchor=(0, 1),
         borderaxespad=0,
-        handletextpad=0.2,
+        handletextpad=0.4,
         columnspacing=0.8,
     )
 

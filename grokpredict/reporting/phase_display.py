@@ -12,7 +12,15 @@ from matplotlib.figure import Figure, SubFigure
 from matplotlib.lines import Line2D
 
 from grokpredict.reporting.axis import ConfigurationAxis
-from grokpredict.reporting.drawing import SMALL, key, label, legend_above, one_panel, shortened
+from grokpredict.reporting.drawing import (
+    SMALL,
+    key,
+    label,
+    legend_above,
+    marker_size,
+    one_panel,
+    shortened,
+)
 from grokpredict.reporting.palette import FAINT, INK, PHASES
 from grokpredict.runs.axes import axis_named, configuration_columns
 from grokpredict.runs.curve import FloatArray
@@ -87,17 +95,19 @@ class PhaseDisplay:
         self.ax_, self.figure_ = ax, ax.figure
         x, y = spread(self.x, self.y)
         self._draw_probability(ax)
+        size = marker_size(len(self.phases))
         for name, style in PHASES.items():
             among = np.array([phase == name for phase in self.phases])
             if among.any():
-                ax.scatter(x[among], y[among], s=16, c=style.light, marker=style.marker,
+                ax.scatter(x[among], y[among], s=size, c=style.light, marker=style.marker,
                            linewidths=0, zorder=3)  # fmt: skip
         handles = key(PHASES, self.phases)
         if self.stopped is not None and self.stopped.any():
-            ring: dict[str, Any] = {"marker": "o", "markersize": 7, "markerfacecolor": "none"}
-            ax.plot(x[self.stopped], y[self.stopped], linestyle="", color=INK, zorder=4,
-                    markeredgewidth=0.8, **ring)  # fmt: skip
-            handles.append(Line2D([], [], linestyle="", color=INK, label="stopped", **ring))
+            ring: dict[str, Any] = {"marker": "o", "linestyle": "", "markerfacecolor": "none"}
+            width = size**0.5
+            ax.plot(x[self.stopped], y[self.stopped], color=INK, zorder=4,
+                    markersize=1.75 * width, markeredgewidth=0.2 * width, **ring)  # fmt: skip
+            handles.append(Line2D([], [], color=INK, label="stopped", markersize=7, **ring))
         _ticks(ax, self.x, "x")
         _ticks(ax, self.y, "y")
         label(ax, "", self.x.name, self.y.name)
@@ -112,7 +122,7 @@ class PhaseDisplay:
         edges = [_edges(axis) for axis in (self.x, self.y)]
         mesh = ax.pcolormesh(*edges, means.T, cmap="Greys", vmin=0, vmax=2, zorder=1, linewidth=0)
         bar = ax.figure.colorbar(mesh, ax=ax, boundaries=np.linspace(0, 1, 101), ticks=[0, 0.5, 1],
-                                 fraction=0.05, pad=0.02)  # fmt: skip
+                                 location="bottom", aspect=30, shrink=0.6)  # fmt: skip
         bar.set_label("mean P", fontsize=SMALL, color=FAINT)
         bar.ax.tick_params(labelsize=SMALL)
 
@@ -200,6 +210,11 @@ def _ticks(ax: Axes, axis: ConfigurationAxis, which: str) -> None:
         set_ticks(range(len(axis.categories)), [shortened(name) for name in axis.categories])
     elif axis.scale == "symlog":
         set_scale("asinh", linear_width=axis.smallest)
+        # Without those that the scale itself has below 0, where no run is.
+        first, last = np.log10([axis.smallest, np.nanmax(axis.values)])
+        powers = range(int(np.floor(first)), int(np.ceil(last)) + 1)
+        set_ticks([0, *(10.0**power for power in powers)],
+                  ["0", *(f"$10^{{{power}}}$" for power in powers)])  # fmt: skip
     elif axis.scale == "log":
         set_scale("log")
     set_limits = ax.set_xlim if which == "x" else ax.set_ylim

@@ -21,6 +21,7 @@ from grokpredict.runs.curve import FloatArray, IntArray
 from grokpredict.runs.labels import BoolArray
 from grokpredict.runs.sweep import Sweep, UnsuitableSweepError
 from grokpredict.training.calibration_report import (
+    Calibrated,
     CalibratedReads,
     CalibrationCounts,
     CalibrationReport,
@@ -39,7 +40,7 @@ def calibrate(
     *,
     budget: int | None = None,
     progress: Progress | None = None,
-) -> tuple[GrokClassifier, CalibrationReport]:
+) -> Calibrated:
     """Set the abort thresholds of a classifier from finished runs of your own.
 
     Parameters
@@ -56,10 +57,9 @@ def calibrate(
 
     Returns
     -------
-    classifier : GrokClassifier
-        Keeps the scores of the good runs beside the built-in ones, for any bound.
-    report : CalibrationReport
-        What the thresholds rest on, and what they would have lost and saved.
+    Calibrated
+        The classifier, which keeps the scores of the good runs beside the built-in ones, for any
+        bound; and what the thresholds rest on, and would have lost and saved.
 
     Raises
     ------
@@ -96,7 +96,7 @@ def calibrate(
         for reads, members in _members(runs, table, settled).items()
     )
     calibrated = replace(classifier, calibrations=calibrations, low=low, high=high)
-    return calibrated, CalibrationReport(counts, parts)
+    return Calibrated(calibrated, CalibrationReport(counts, parts))
 
 
 def _looks_at(runs: Runs) -> LookTable:

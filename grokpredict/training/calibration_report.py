@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
-from typing import Any
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
 
+from grokpredict._util.lazy import reporting
 from grokpredict.features.profile import FIRST_LOOK
 from grokpredict.model.calibration import Calibration
 from grokpredict.model.channels import Reads
+from grokpredict.model.classifier import GrokClassifier
 from grokpredict.model.thresholds import independent_scores
 from grokpredict.runs.curve import FloatArray, IntArray
 from grokpredict.training.outcomes import Unused
@@ -140,3 +143,28 @@ class CalibrationReport:
             for part in self.parts
         ]
         return {"counts": asdict(self.counts), "parts": parts}
+
+
+class Calibrated(NamedTuple):
+    """A classifier with thresholds of your own, and what they rest on.
+
+    Attributes
+    ----------
+    classifier : GrokClassifier
+        With the thresholds.
+    report : CalibrationReport
+        What they rest on.
+    """
+
+    classifier: GrokClassifier
+    report: CalibrationReport
+
+    def save(self, path: str | Path) -> None:
+        """Write the classifier, see :meth:`grokpredict.GrokClassifier.save`."""
+        self.classifier.save(path)
+
+    def __repr__(self) -> str:
+        return f"<Calibrated: {reporting().calibration_conclusion(self.report, 0.05)}>"
+
+    def _repr_html_(self) -> str:
+        return str(reporting().calibrated_html(self))
