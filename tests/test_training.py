@@ -29,7 +29,7 @@ from grokpredict.training.fit import exported
 from grokpredict.training.gathering import records_of_many
 from grokpredict.training.outcomes import Runs, known_runs, outcomes
 from grokpredict.training.pipeline import train
-from grokpredict.training.ranking import auroc, aurocs, auroc_intervals
+from grokpredict.training.ranking import auroc_intervals, aurocs
 from grokpredict.training.report import LookFigures, TrainingReport
 from grokpredict.training.splits import network_splits
 from grokpredict.training.table import LookTable, rows_to_fit
