@@ -18,7 +18,8 @@ configuration alone, by trees that learn from the known runs (`sources`, five sp
 
 `sweeps`: at least 500 sweeps of up to 200 runs, 8 at once, in random order and with a range that
 moves half way: the learning rate, or where all have the same the size of the training set. Stopping
-begins with 19 good runs; a tenth of the runs is never stopped.
+begins with 19 good runs; a tenth of the runs is never stopped. Beside them successive halving, and
+in the first five sweeps of each kind or source the configuration alone.
 """
 
 import argparse
@@ -33,6 +34,7 @@ from simulated_sweeps import (
     Replayed,
     chosen,
     drifting_order,
+    halving,
     joined,
     keeps_the_bound,
     last_value,
@@ -285,17 +287,32 @@ def print_splits(of, by_source):
             )
 
 
-def stoppers(source):
+def learned_again(source, seed):
+    """Return the configuration alone as a rule of a sweep, learned at every twentieth known run."""
+    stops = {}
+
+    def stops_of(known):
+        number = int(known.sum()) // 20
+        if number not in stops:
+            stops[number] = configuration_alone(source, known, seed)
+        found = stops[number]
+        return np.full(source.n, np.inf) if found is None else found
+
+    return stops_of
+
+
+def stoppers(source, seed):
     """Return the rules of a simulated sweep: which runs are known -> where each is stopped."""
     runs, brought = source.replayed, source.calibration
     return {
         "calibrate": lambda known: runs.stops(joined(runs.own(known), brought)),
-        "user's, in expectation": lambda known: runs.stops(
-            RULES["user's, in expectation"](runs.own(known), brought)
+        "calibrate --guarantee confidence": lambda known: runs.stops(
+            RULES["calibrate --guarantee confidence"](runs.own(known), brought)
         ),
         "EarlyStopping": lambda known: source.patience[chosen(runs, source.patience, known)],
         "last accuracy, SureStop's rule": lambda known: last_value(source.last, known),
         "twice the bound (control)": lambda known: runs.stops(leaking(runs.own(known), brought)),
+        **({"configuration alone": learned_again(source, seed)} if seed < FITTED_SPLITS else {}),
     }
 
 
@@ -315,9 +332,11 @@ def print_sweeps(of, sweeps):
                     if drift
                     else random_order(source.n, size, rng)
                 )
-                for name, stops_of in stoppers(source).items():
+                for name, stops_of in stoppers(source, seed).items():
                     result = simulate(source.replayed, order, stops_of, audited=audited)
                     results.setdefault(name, []).append((source.name, result))
+                result = halving(source.last, order)
+                results.setdefault("successive halving", []).append((source.name, result))
         n = len(next(iter(results.values())))
         print(f"\n{n} sweeps, {'a range moves half way' if drift else 'in random order'}\n")
         print("| | lost | sweeps over 10 % | worst source | saved | began at run | keeps 5 % |")

@@ -56,7 +56,7 @@ def of_evaluation(found: dict[str, Any]) -> dict[str, Any]:
 
 
 def _is_rival(rule: str) -> bool:
-    return not rule.startswith(("this classifier", "trained on these runs"))
+    return not rule.startswith(("this classifier", "retrained"))
 
 
 def _rules(rows: Iterable[dict[str, Any]]) -> str:

@@ -6,7 +6,7 @@ The core of bench_calibrate.py: no file is read and no model fitted here.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -92,7 +92,12 @@ def clipped(own: np.ndarray, calibration: Calibration) -> float:
 
 def joined(own: np.ndarray, calibration: Calibration) -> float:
     """Set what `grokpredict calibrate` sets."""
-    return Calibration(calibration.independent, calibration.by_kind, own).threshold(SHARE) or 0.0
+    return replace(calibration, user=own).threshold(SHARE) or 0.0
+
+
+def confident(own: np.ndarray, calibration: Calibration) -> float:
+    """Set what `grokpredict calibrate --guarantee confidence` sets."""
+    return replace(calibration, user=own, wanted="confidence").threshold(SHARE) or 0.0
 
 
 def leaking(own: np.ndarray, calibration: Calibration) -> float:
@@ -107,6 +112,7 @@ RULES: dict[str, Rule] = {
     "user's lowest good score": lowest,
     "clip(built-in; user's at 5 %, lowest)": clipped,
     "calibrate": joined,
+    "calibrate --guarantee confidence": confident,
 }
 
 
@@ -215,6 +221,42 @@ def simulate(
     everyone = np.zeros(replayed.t4.size, dtype=bool)
     everyone[order] = True
     return SweepResult(lost, good, replayed.account(stops, everyone)[2], began)
+
+
+def halving(
+    replayed: Replayed, order: np.ndarray, *, factor: int = 4, first: int = FIRST
+) -> SweepResult:
+    """Run a sweep by asynchronous successive halving (Li et al. 2020, arXiv 1810.05934).
+
+    Parameters
+    ----------
+    replayed : Replayed
+        Its scores are last validation accuracies.
+    order : ndarray of int
+        Rows in the order in which they start.
+    factor, first : int
+        Of the runs that reached a rung, one in so many goes on; step of the first rung.
+    """
+    place = np.full(replayed.t4.size, -1)
+    place[order] = np.arange(order.size)
+    curves: dict[int, dict[float, float]] = {}
+    for run, step, score in zip(replayed.run, replayed.step, replayed.score, strict=True):
+        curves.setdefault(int(run), {})[float(step)] = float(score)
+    rungs: dict[float, list[float]] = {}
+    stops = np.full(replayed.t4.size, np.inf)
+    for row in order.tolist():
+        curve = curves.get(row, {})
+        for rung in (float(first * factor**i) for i in range(20)):
+            if rung not in curve:
+                continue  # too few evaluations yet, or the run is over
+            reached = rungs.setdefault(rung, [])
+            reached.append(curve[rung])
+            if sum(other > reached[-1] for other in reached) >= max(1, len(reached) / factor):
+                stops[row] = rung
+                break
+    everyone = place >= 0
+    lost, good, saved = replayed.account(stops, everyone)
+    return SweepResult(lost, good, saved, 0)
 
 
 def random_order(n_runs: int, size: int, rng: np.random.Generator) -> np.ndarray:

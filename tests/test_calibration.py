@@ -97,7 +97,25 @@ def test_the_model_and_the_built_in_scores_stay(
         limit = after.threshold(ALL, bound)
         assert limit == after.calibrations[ALL].threshold(bound)
     assert after.calibrations[ALL].guarantee(0.05) == "expectation"
-    assert after.calibrations[ALL].guarantee(0.2) == "confidence"
+    assert after.calibrations[ALL].guarantee(0.02) == "built-in"
+
+
+def test_confidence_is_wanted_by_name_and_kept_in_the_file(
+    classifier: GrokClassifier, runs: list[Run], calibrated: GrokClassifier, tmp_path: Path
+) -> None:
+    sure, _ = calibrate(classifier, Sweep(runs), guarantee="confidence")
+    sure.save(tmp_path / "sure.npz")
+    for found in (sure, GrokClassifier.load(tmp_path / "sure.npz")):
+        # 25 good runs are enough for 95 % at a bound of 20 %, and not at one of 5 %.
+        assert found.calibrations[ALL].guarantee(0.2) == "confidence"
+        assert found.threshold(ALL, 0.2) < calibrated.threshold(ALL, 0.2)
+        assert found.threshold(ALL, 0.05) == calibrated.threshold(ALL, 0.05)
+        verdicts = [
+            looks_at(run, found, budget=BUDGET, max_false_abort=0.2)[-1] for run in runs[1:9:2]
+        ]
+        assert any("with 95 % confidence, from 25" in verdict.reason for verdict in verdicts)
+    with pytest.raises(ValueError, match="'expectation' or 'confidence', got 'certainty'"):
+        calibrate(classifier, Sweep(runs), guarantee="certainty")
 
 
 def test_repetitions_count_once_by_their_lowest(
@@ -211,6 +229,9 @@ def test_a_file_keeps_it(calibrated: GrokClassifier, tmp_path: Path) -> None:
         ("first_step", np.array(2**60), "first step"),
         ("first_step", np.array([1]), "first step"),
         ("first_step", None, "first_step"),
+        ("wanted", np.array(2), "how the bound is to hold"),
+        ("wanted", np.array([0]), "how the bound is to hold"),
+        ("wanted", np.array(0.5), "how the bound is to hold"),
     ],
 )
 def test_impossible_scores_in_a_file_are_refused(
@@ -299,7 +320,8 @@ def test_from_paths_it_is_the_same(sweep: Path, before: Path, calibrated: GrokCl
 
 def test_the_command_as_json_for_another_bound(sweep: Path, before: Path, tmp_path: Path) -> None:
     options = ("--classifier", before, "-o", tmp_path / "my.npz", "--json")
-    result = command("calibrate", sweep, *options, "--max-false-abort", 0.2)
+    wanted = ("--max-false-abort", 0.2, "--guarantee", "confidence")
+    result = command("calibrate", sweep, *options, *wanted)
     document = json.loads(result.stdout)
     assert document["counts"]["good"] == document["counts"]["doomed"] == 25
     part = document["parts"][0]

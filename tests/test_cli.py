@@ -334,7 +334,8 @@ def test_training_and_then_scoring(sweep: Path, tmp_path: Path) -> None:
     assert re.search(r"^ +3  could not be read$", text, re.M)
     assert re.search(r"^ +3  column 'loss' must hold numbers, line 3 of .*bad0.csv", text, re.M)
     assert re.search(r"^ +400  training loss +\d+ +\d+  [01]\.\d{3} \[", text, re.M)
-    assert re.match(r"This classifier (may stop|never stops)", text)
+    assert re.match(r"\d\d good runs of 59: this classifier never stops a run at 5 %", text)
+    assert "`grokpredict calibrate` on the same runs keeps the built-in model" in text
     assert "configuration only" in text
     assert text.endswith(f"Classifier written to {output}.\n")
     (each, *_) = scored(sweep / "planted.npz", "--classifier", output)

@@ -116,7 +116,7 @@ def test_the_median_pruner_sees_the_runs_of_a_task_in_a_seeded_order_and_no_othe
     done = gathered([logged(own) for own in values], [NEVER] * 24, families)
     rules = pruners.pruner_rules(done, seed=7)
     (median,) = [rule for rule in rules if rule.name == "MedianPruner"]
-    found = median.stops[median.settings.index("warm-up 0% of the budget")]
+    found = median.stops[median.settings.index("warm-up 0 %")]
     order = np.random.default_rng(7).permutation(24)
     for family in "ab":
         own = [i for i in order if families[i] == family]
@@ -142,7 +142,7 @@ def test_successive_halving_keeps_the_best_of_the_rung() -> None:
         done = gathered([logged([v] * 8) for v in values], [NEVER] * 8)
         rules = pruners.pruner_rules(done)
         (halving,) = [rule for rule in rules if rule.name == "SuccessiveHalvingPruner"]
-        stops = halving.stops[halving.settings.index("from 200, factor 4")]
+        stops = halving.stops[halving.settings.index("from 200, by 4")]
         assert np.isfinite(stops).sum() == expected
         assert set(stops[np.isfinite(stops)]) <= {200.0}
     assert len(rising) == 8

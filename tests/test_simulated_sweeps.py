@@ -111,6 +111,25 @@ def test_a_drifting_order_moves(core: ModuleType) -> None:
     assert axis[order[:100]].mean() < 0.4 < 0.6 < axis[order[100:]].mean()
 
 
+def test_halving_stops_all_but_the_best_quarter_of_each_rung(core: ModuleType) -> None:
+    # Eight doomed runs with the accuracies 8, 7, ..., 1 at steps 200 and 800: each is beaten by all
+    # before it, and may go on while these are fewer than a quarter, so only the first does.
+    n = 8
+    runs = core.Replayed(
+        run=np.repeat(np.arange(n), 2),
+        step=np.tile([200.0, 800.0], n),
+        score=np.repeat(np.arange(n, 0, -1.0), 2),
+        t4=np.full(n, np.inf),
+        budget=np.full(n, 1000.0),
+        spent=np.full(n, 1000.0),
+        configuration=np.arange(n),
+        network=np.arange(n),
+    )
+    assert core.halving(runs, np.arange(n)).saved == 7 / 8
+    # Each better than all before it: none is stopped.
+    assert core.halving(runs, np.arange(n)[::-1]).saved == 0
+
+
 def test_a_patience_is_chosen_on_what_is_known(core: ModuleType) -> None:
     runs = made(core, 40, 0)
     first = np.full(40, 300.0)

@@ -186,19 +186,37 @@ def best(done: Finished, rule: Rule, limit: float) -> Account:
     The setting is chosen in hindsight on these very runs, which favours the rule. If no setting
     loses so few, it is the one that loses least, and the account says that it is not matched.
     """
-    lost, saved = lost_and_saved(done, rule.stops)
+    chosen, matched = most_saving(*lost_and_saved(done, rule.stops), limit)
+    return account_for(done, rule.name, rule.settings[chosen], rule.stops[chosen], matched=matched)
+
+
+def most_saving(lost: FloatArray, saved: FloatArray, limit: float) -> tuple[int, bool]:
+    """Return the setting that saves most within a limit on what is lost, else that loses least.
+
+    Parameters
+    ----------
+    lost, saved : ndarray, shape (n_settings,)
+        Shares of good runs, and of the oracle's steps.
+    limit : float
+        Largest share that may be lost.
+
+    Returns
+    -------
+    chosen : int
+        Number of the setting.
+    within : bool
+        Whether it keeps the limit.
+
+    Examples
+    --------
+    >>> lost, saved = np.array([0.1, 0.04, 0.01]), np.array([0.9, 0.5, 0.2])
+    >>> most_saving(lost, saved, 0.05), most_saving(lost, saved, 0.001)
+    ((1, True), (2, False))
+    """
     within = lost <= limit
     if within.any():
-        chosen = int(np.argmax(np.where(within, saved, -1.0)))
-    else:
-        chosen = int(np.lexsort((-saved, lost))[0])
-    return account_for(
-        done,
-        rule.name,
-        rule.settings[chosen],
-        rule.stops[chosen],
-        matched=bool(within[chosen]),
-    )
+        return int(np.argmax(np.where(within, saved, -1.0))), True
+    return int(np.lexsort((-saved, lost))[0]), False
 
 
 def clopper_pearson(hits: int, n: int) -> Interval:

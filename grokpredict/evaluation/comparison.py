@@ -18,7 +18,9 @@ from grokpredict.evaluation.accounting import (
     lost_and_saved,
 )
 from grokpredict.evaluation.crossfit import cross_fitted
+from grokpredict.evaluation.elsewhere import set_elsewhere
 from grokpredict.evaluation.figures import family_figures, look_figures
+from grokpredict.evaluation.last_values import fixed_epoch, sure_stop
 from grokpredict.evaluation.looks import LOSS_ALONE, Choice, alike, chosen
 from grokpredict.evaluation.population import Population, population_of
 from grokpredict.evaluation.pruners import pruner_rules
@@ -35,9 +37,13 @@ from grokpredict.logs.reading import as_sweep
 from grokpredict.model.classifier import GrokClassifier, load_classifier
 from grokpredict.model.thresholds import check_max_false_abort
 from grokpredict.runs.sweep import Sweep, UnsuitableSweepError
+from grokpredict.training.splits import network_splits
 
 #: Stages that :func:`evaluate` tells the progress of.
 _STAGES = 4
+
+#: Decides the parts whose settings other runs choose.
+_SEED = 0
 
 
 def evaluate(
@@ -104,7 +110,7 @@ def _replayed(
     crossed = cross_fitted(done, population.looks, max_false_abort=max_false_abort, jobs=jobs)
     tell(2, _STAGES)
     missing = [] if crossed.reason is None else [f"training on these runs {crossed.reason}"]
-    rivals, absent = _rivals(done, jobs)
+    rivals, absent = _rivals(done, max_false_abort, jobs, enough=crossed.reason is None)
     tell(3, _STAGES)
     models = [*replays, *crossed.replays]
     if not models:
@@ -118,7 +124,12 @@ def _replayed(
     headline = (replays or models)[-1]
     rules = [model.rule(done) for model in models]
     rules += [alone.rule(done), *rivals] if alone is not None else rivals
-    as_is = [account_for(done, r.name, "as it is", r.as_is) for r in rules if r.as_is is not None]
+    ours = {model.name for model in models}
+    as_is = [
+        account_for(done, r.name, "as it is" if r.name in ours else "by other runs", r.as_is)
+        for r in rules
+        if r.as_is is not None
+    ]
     headline_account = next(model for model in as_is if model.rule == headline.name)
     limit = headline_account.lost.value or 0.0
     evaluation = Evaluation(
@@ -135,7 +146,7 @@ def _replayed(
             *(best(done, r, limit) for r in rules if r.name != headline.name),
         ),
         at_bound=tuple(best(done, rule, max_false_abort) for rule in rules),
-        tradeoffs=_tradeoffs(done, rules, {model.name for model in models}),
+        tradeoffs=_tradeoffs(done, rules, ours),
         missing=(*missing, *absent),
     )
     tell(_STAGES, _STAGES)
@@ -187,10 +198,18 @@ def _channels(population: Population, choice: Choice) -> dict[str, int]:
     return dict(Counter(", ".join(reads) for reads in last.values()).most_common())
 
 
-def _rivals(done: Finished, jobs: int) -> tuple[list[Rule], list[str]]:
-    """Return the rules that need no classifier, and why others are missing."""
+def _rivals(
+    done: Finished, max_false_abort: float, jobs: int, *, enough: bool
+) -> tuple[list[Rule], list[str]]:
+    """Return the rules that need no classifier, and why others are missing.
+
+    Other runs choose their settings, where there are enough.
+    """
+    splits = network_splits(done.runs, _SEED) if enough else []
     candidates: list[Callable[[], list[Rule]]] = [
         lambda: [early_stopping(done, "val_acc"), early_stopping(done, "val_loss")],
+        lambda: [sure_stop(done, splits, max_false_abort)],
+        lambda: [fixed_epoch(done)],
         lambda: [fixed_budget(done)],
         lambda: [activity_rule(done, ACTIVITY_STEPS)],
         lambda: pruner_rules(done, jobs=jobs),
@@ -199,7 +218,7 @@ def _rivals(done: Finished, jobs: int) -> tuple[list[Rule], list[str]]:
     missing: list[str] = []
     for candidate in candidates:
         try:
-            rules += candidate()
+            rules += [set_elsewhere(done, rule, splits, max_false_abort) for rule in candidate()]
         except RuleUnavailableError as error:
             missing.append(str(error))
     return rules, missing

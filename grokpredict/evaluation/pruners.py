@@ -72,11 +72,9 @@ def settings() -> list[Setting]:
         return lambda _: pruners.WilcoxonPruner(p_threshold=p, n_startup_steps=_FIRST_TEST)
 
     return [
-        *(Setting("MedianPruner", f"warm-up {s:.0%} of the budget", median(s)) for s in _WARM_UPS),
+        *(Setting("MedianPruner", f"warm-up {100 * s:.0f} %", median(s)) for s in _WARM_UPS),
         *(
-            Setting(
-                "SuccessiveHalvingPruner", f"from {first}, factor {factor}", halving(first, factor)
-            )
+            Setting("SuccessiveHalvingPruner", f"from {first}, by {factor}", halving(first, factor))
             for first in _FIRST_RUNGS
             for factor in (2, 4)
         ),

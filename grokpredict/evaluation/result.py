@@ -102,7 +102,7 @@ class Evaluation:
         rivals = [
             account
             for account in self.matched
-            if account.matched and not account.rule.startswith(("this classifier", "trained on"))
+            if account.matched and not account.rule.startswith(("this classifier", "retrained"))
         ]
         return max(rivals, key=lambda account: account.saved.value or 0.0, default=None)
 

@@ -75,8 +75,7 @@ def fixed_budget(done: Finished) -> Rule:
         expected[own] = [law(r) for r in fraction[own]]
     if not np.isfinite(expected).any():
         raise RuleUnavailableError(
-            "t4(r) + 1000 needs a train_fraction in the configuration, with four different values "
-            "among the runs that generalised"
+            "t4(r) + 1000 needs four values of train_fraction among the configurations of good runs"
         )
     return Rule(
         "fixed budget t4(r) + extra",

@@ -5,17 +5,27 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
+from typing import get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
-from grokpredict.model.joining import Guarantee, guarantee, joined_threshold
+from grokpredict.model.joining import (
+    Guarantee,
+    Wanted,
+    guarantee,
+    joined_threshold,
+    promise,
+)
 from grokpredict.model.thresholds import (
     abort_threshold,
     check_max_false_abort,
     expected_threshold,
 )
 from grokpredict.runs.curve import MAX_STEP, FloatArray
+
+#: By their numbers in a file.
+_WANTED: tuple[Wanted, ...] = get_args(Wanted)
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,12 +44,15 @@ class Calibration:
         The same for the user's finished runs, see :func:`grokpredict.calibrate`.
     first_step : int
         No look before this step stops a run.
+    wanted : {"expectation", "confidence"}
+        How the bound on lost runs is to hold, once the user's runs are enough for it.
     """
 
     independent: FloatArray
     by_kind: tuple[FloatArray, ...] = ()
     user: FloatArray = field(default_factory=lambda: np.empty(0))
     first_step: int = 0
+    wanted: Wanted = "expectation"
 
     def threshold(self, max_false_abort: float) -> float | None:
         """Return the probability below which a run may be stopped; None if none may.
@@ -52,7 +65,11 @@ class Calibration:
 
     def guarantee(self, max_false_abort: float) -> Guarantee:
         """Return for whose runs, and how, the bound on lost runs holds."""
-        return guarantee(self.user.size, max_false_abort)
+        return guarantee(self.user.size, max_false_abort, self.wanted)
+
+    def promise(self, max_false_abort: float) -> str:
+        """Return the same in words, see :func:`grokpredict.model.joining.promise`."""
+        return promise(self.user.size, max_false_abort, self.wanted)
 
     def built_in(self, max_false_abort: float) -> float | None:
         """Return the threshold of the built-in scores.
@@ -76,6 +93,7 @@ class Calibration:
             "sizes": np.array([scores.size for scores in self.by_kind], dtype=np.int64),
             "user": self.user,
             "first_step": np.array(self.first_step, dtype=np.int64),
+            "wanted": np.array(_WANTED.index(self.wanted), dtype=np.int64),
         }
 
     @classmethod
@@ -93,10 +111,14 @@ class Calibration:
         step = arrays["first_step"]
         if step.dtype.kind not in "iu" or step.shape != () or not 0 <= int(step) <= MAX_STEP:
             raise ValueError(f"the first step of a threshold must be a step from 0 to {MAX_STEP}")
+        # A file from before there was a choice, such as a built-in one, has none.
+        wanted = arrays.get("wanted", np.array(0))
+        if wanted.dtype.kind not in "iu" or wanted.shape != () or int(wanted) not in (0, 1):
+            raise ValueError("how the bound is to hold must be 0 (expectation) or 1 (confidence)")
         scores = (_probabilities(arrays["scores"]), _probabilities(arrays["user"]), *parts)
         if any(np.any(np.diff(part) < 0) for part in scores):
             raise ValueError("calibration scores must be in order")
-        return cls(scores[0], scores[2:], scores[1], int(step))
+        return cls(scores[0], scores[2:], scores[1], int(step), _WANTED[int(wanted)])
 
 
 @lru_cache(maxsize=256)
@@ -107,6 +129,7 @@ def _threshold(calibration: Calibration, max_false_abort: float) -> float | None
         calibration.by_kind,
         calibration.user,
         max_false_abort,
+        calibration.wanted,
     )
 
 

@@ -20,9 +20,12 @@ from grokpredict.runs.curve import FloatArray
 #: from the built-in ones no more than these differ from each other.
 Guarantee = Literal["confidence", "expectation", "built-in"]
 
+#: Which of the two a user wants from their own runs, once these are enough.
+Wanted = Literal["expectation", "confidence"]
+
 #: Chance that more than the bound is lost, given what the built-in kinds of task lost and what the
 #: user's runs would have. Chosen on kinds of data/sweeps left out (docs/calibrate.md).
-RISK = 0.15
+RISK = 0.1
 
 #: Fewest kinds of task, and good configurations of each, that tell how tasks differ.
 LEAST_KINDS, LEAST_OF_KIND = 5, 5
@@ -36,6 +39,7 @@ def joined_threshold(
     by_kind: Sequence[FloatArray],
     scores: FloatArray,
     max_false_abort: float,
+    wanted: Wanted = "expectation",
 ) -> float | None:
     """Return the probability below which a user's runs may be stopped; None if none may.
 
@@ -49,34 +53,34 @@ def joined_threshold(
         The same for the user's independent good configurations.
     max_false_abort : float
         Largest share of good runs that may be lost, in (0, 1).
+    wanted : {"expectation", "confidence"}
+        How the bound is to hold.
 
     Returns
     -------
     float or None
-        Without scores, ``built_in``. With enough of them for 95 % confidence, that threshold of
-        theirs alone. In between, the lower of two: :func:`posterior_threshold` (``built_in`` where
-        the kinds are too few for one), and the user's own in expectation, or their lowest score
-        while they are too few for that. Without anything built in, the user's own or None.
+        Without scores, ``built_in``. With enough of them for a bound of their own, the threshold
+        that they set alone: in expectation, or with 95 % confidence where that is wanted and they
+        are enough. With fewer, the lower of two: :func:`posterior_threshold` (``built_in`` where
+        the kinds are too few for one) and the user's lowest score; None without anything built in.
 
     Notes
     -----
-    A pooled threshold held by a valid one of the user's is the guardrail of Bashari et al. 2025,
-    "Statistical inference leveraging synthetic data with distribution-free guarantees", arXiv
-    2509.20345: whatever the built-in runs are like, the bound in expectation holds from
-    :func:`~grokpredict.model.thresholds.runs_needed_in_expectation` good configurations on.
+    The lowest score of n runs loses 1 / (n + 1) of the next ones in expectation, whatever the
+    built-in runs are like. Bashari et al. 2025, "Statistical inference leveraging synthetic data
+    with distribution-free guarantees", arXiv 2509.20345, hold a pooled threshold in the same way.
     """
     if not scores.size:
         return built_in
-    confident = abort_threshold(scores, max_false_abort)
-    if confident is not None:
-        return confident
-    own = expected_threshold(scores, max_false_abort)
+    which = guarantee(scores.size, max_false_abort, wanted)
+    if which == "confidence":
+        return abort_threshold(scores, max_false_abort)
+    if which == "expectation":
+        return expected_threshold(scores, max_false_abort)
     pooled = posterior_threshold(by_kind, scores, max_false_abort)
     if pooled is None:
         pooled = built_in
-    if pooled is None:
-        return own
-    return min(pooled, float(scores.min()) if own is None else own)
+    return None if pooled is None else min(pooled, float(scores.min()))
 
 
 def posterior_threshold(
@@ -123,18 +127,20 @@ def posterior_threshold(
     return float(limits[allowed[-1]]) if allowed.size else 0.0
 
 
-def guarantee(n_good: int, max_false_abort: float) -> Guarantee:
-    """Return what so many independent good configurations of a user are enough for.
+def guarantee(n_good: int, max_false_abort: float, wanted: Wanted = "expectation") -> Guarantee:
+    """Return how the bound holds with so many independent good configurations of a user.
 
-    >>> [guarantee(n, 0.05) for n in (18, 19, 58, 59)]
+    >>> [guarantee(n, 0.05) for n in (18, 19, 59)]
+    ['built-in', 'expectation', 'expectation']
+    >>> [guarantee(n, 0.05, "confidence") for n in (18, 19, 58, 59)]
     ['built-in', 'expectation', 'expectation', 'confidence']
     """
-    if n_good >= calibration_runs_needed(max_false_abort):
+    if wanted == "confidence" and n_good >= calibration_runs_needed(max_false_abort):
         return "confidence"
     return "expectation" if n_good >= runs_needed_in_expectation(max_false_abort) else "built-in"
 
 
-def promise(n_good: int, max_false_abort: float) -> str:
+def promise(n_good: int, max_false_abort: float, wanted: Wanted = "expectation") -> str:
     """Return in words what a threshold is set to lose at most, and of whose runs.
 
     Parameters
@@ -143,6 +149,8 @@ def promise(n_good: int, max_false_abort: float) -> str:
         Independent good configurations of the user; 0 where only the built-in ones set it.
     max_false_abort : float
         The bound.
+    wanted : {"expectation", "confidence"}
+        How it is to hold.
 
     Examples
     --------
@@ -154,7 +162,7 @@ def promise(n_good: int, max_false_abort: float) -> str:
     'set to lose at most 5 % of good runs like the built-in ones'
     """
     share = f"{100 * max_false_abort:.4g} %"
-    which = guarantee(n_good, max_false_abort)
+    which = guarantee(n_good, max_false_abort, wanted)
     if which == "built-in":
         whose = f", from {n_good} of yours and the built-in ones" if n_good else None
         return f"set to lose at most {share} of good runs{whose or ' like the built-in ones'}"

@@ -14,7 +14,6 @@ from grokpredict.features.profile import LOOKS
 from grokpredict.model.channels import READABLE, VALIDATION, Reads, may_stop, only, read_by
 from grokpredict.model.classifier import GrokClassifier
 from grokpredict.model.forecast import Steps, generalisation_steps
-from grokpredict.model.joining import promise
 from grokpredict.model.thresholds import calibration_runs_needed, runs_needed_in_expectation
 from grokpredict.runs.curve import FloatArray
 
@@ -277,7 +276,7 @@ def _decide(
     digits = next((d for d in range(1, 6) if _differ(chance, threshold, d)), 6)
     probability, limit = _percent(chance, digits), _percent(threshold, digits)
     if chance < threshold:
-        bound = promise(classifier.n_user(reads), max_false_abort)
+        bound = classifier.calibrations[reads].promise(max_false_abort)
         return "abort", f"{look} = {probability}, below the abort threshold of {limit} ({bound})."
     return "continue", f"{look} = {probability}; the abort threshold is {limit}."
 

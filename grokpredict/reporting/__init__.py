@@ -13,7 +13,6 @@ if TYPE_CHECKING:
     from grokpredict.reporting.audits import audit_text as audit_text
     from grokpredict.reporting.calibrations import calibration_conclusion as calibration_conclusion
     from grokpredict.reporting.calibrations import calibration_text as calibration_text
-    from grokpredict.reporting.calibrations import training_conclusion as training_conclusion
     from grokpredict.reporting.cards import calibrated_html as calibrated_html
     from grokpredict.reporting.cards import classifier_html as classifier_html
     from grokpredict.reporting.cards import evaluation_html as evaluation_html
@@ -65,7 +64,6 @@ _HOMES = {
     "score_text": "scores",
     "scores_html": "cards",
     "sweep_html": "cards",
-    "training_conclusion": "calibrations",
     "training_text": "training",
     "verdict_html": "cards",
 }

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from grokpredict.logs import notes
-from grokpredict.model.joining import guarantee
+from grokpredict.model.joining import Wanted, guarantee
 from grokpredict.model.thresholds import calibration_runs_needed, runs_needed_in_expectation
 from grokpredict.reporting.rendering import MISSING, budgets, page, round_percent, table, tally
 from grokpredict.runs.sweep import Findings
@@ -39,7 +39,12 @@ def calibration_conclusion(report: CalibrationReport, max_false_abort: float) ->
     return next(_conclusion(report, max_false_abort))
 
 
-def bound_in_words(n_good: int, max_false_abort: float, noun: str = "good run") -> str:
+def bound_in_words(
+    n_good: int,
+    max_false_abort: float,
+    noun: str = "good run",
+    wanted: Wanted = "expectation",
+) -> str:
     """Say which bound so many good runs or configurations are enough for, and how many miss.
 
     >>> bound_in_words(31, 0.05)
@@ -47,15 +52,22 @@ def bound_in_words(n_good: int, max_false_abort: float, noun: str = "good run") 
     >>> bound_in_words(12, 0.05)
     '12 good runs of 19: no bound for your runs alone; 7 more for 5 % in expectation'
     >>> bound_in_words(59, 0.05)
+    '59 good runs: bound 5 % in expectation; enough for 95 % confidence (--guarantee confidence)'
+    >>> bound_in_words(59, 0.05, wanted="confidence")
     '59 good runs: bound 5 % with 95 % confidence'
     """
     share = round_percent(max_false_abort)
     confident = calibration_runs_needed(max_false_abort)
     expected = runs_needed_in_expectation(max_false_abort)
-    which = guarantee(n_good, max_false_abort)
+    which = guarantee(n_good, max_false_abort, wanted)
     runs = f"{n_good} {noun}{'' if n_good == 1 else 's'}"
     if which == "confidence":
         return f"{runs}: bound {share} with 95 % confidence"
+    if n_good >= confident:
+        return (
+            f"{runs}: bound {share} in expectation; enough for 95 % confidence "
+            "(--guarantee confidence)"
+        )
     if which == "expectation":
         return (
             f"{runs} of {confident}: bound {share} in expectation; {confident - n_good} more for "
@@ -88,10 +100,10 @@ calibrate` on the same runs keeps the built-in model and joins its threshold wit
     >>> print(training_conclusion(80, 0.05))
     80 good runs: bound 5 % with 95 % confidence.
     """
-    if guarantee(n_good, max_false_abort) == "confidence":
-        return f"{bound_in_words(n_good, max_false_abort)}."
-    share = round_percent(max_false_abort)
     needed = calibration_runs_needed(max_false_abort)
+    if n_good >= needed:
+        return f"{bound_in_words(n_good, max_false_abort, wanted='confidence')}."
+    share = round_percent(max_false_abort)
     offer = (
         f"bounds {share} in expectation"
         if guarantee(n_good, max_false_abort) == "expectation"
@@ -109,7 +121,8 @@ def _conclusion(report: CalibrationReport, max_false_abort: float) -> Iterator[s
     result = part.would_have(max_false_abort)
     repeated = part.lowest.size < report.counts.good
     noun = "good configuration" if repeated else "good run"
-    bound = bound_in_words(part.calibration.user.size, max_false_abort, noun)
+    calibration = part.calibration
+    bound = bound_in_words(calibration.user.size, max_false_abort, noun, calibration.wanted)
     yield f"{bound}; {_would_have(result)}."
     yield f"Lost: each {noun} against the threshold that the others set."
     if result.saved is not None:

@@ -25,6 +25,9 @@ if TYPE_CHECKING:
     from grokpredict.evaluation.figures import FamilyFigures, LookFigures
     from grokpredict.evaluation.result import Evaluation
 
+#: Looks at which the families are ranked, evenly spread; --json has all.
+SHOWN_LOOKS = 8
+
 _OVERLAP = {
     "some": (
         "The classifier was trained on the configurations of {seen} of these runs. Its scores on "
@@ -53,9 +56,13 @@ def evaluation_text(evaluation: Evaluation) -> str:
             _looks(evaluation.looks),
             _reliability(evaluation),
             _families(evaluation),
-            _rules(f"As deployed, nothing tuned on these runs (bound {bound})", evaluation.as_is),
             _rules(
-                f"At equal loss: other rules, tuned on these runs to lose no more than "
+                f"As deployed, no setting chosen on the runs that it stops (bound {bound}).\n"
+                "Lost: of good runs. Steps: given back, of all. Saved: of what an oracle saves.",
+                evaluation.as_is,
+            ),
+            _rules(
+                "At equal loss: other rules, tuned on these runs to lose no more than\n"
                 f"{evaluation.headline}",
                 evaluation.matched,
             ),
@@ -111,14 +118,17 @@ def _overlap(evaluation: Evaluation) -> Iterator[str]:
 
 
 def _looks(looks: Sequence[LookFigures]) -> Iterator[str]:
-    yield "AUROC by horizon, with 95 % intervals; ECE is the expected calibration error"
-    titles = ("model", ">steps", ">runs", ">good", "AUROC", "configuration only", "lead")
-    yield from table((*titles, ">ECE", ">abstained"), [_look_cells(look) for look in looks])
+    yield "AUROC by look with its 95 % interval, that of the configuration alone, and the lead."
+    yield "ECE is the expected calibration error."
+    for model in dict.fromkeys(look.model for look in looks):
+        yield f"{model}:"
+        titles = (">steps", ">runs", ">good", "AUROC", "configuration", "lead", ">ECE")
+        rows = [_look_cells(look) for look in looks if look.model == model]
+        yield from table((*titles, ">abstain"), rows)
 
 
 def _look_cells(look: LookFigures) -> tuple[object, ...]:
     return (
-        look.model,
         look.horizon,
         look.n_runs,
         look.n_good,
@@ -153,16 +163,17 @@ def _of_headline(evaluation: Evaluation) -> list[LookFigures]:
 def _families(evaluation: Evaluation) -> Iterator[str]:
     if not evaluation.families:
         return
-    looks = _of_headline(evaluation)
     yield f"By family of tasks: {evaluation.headline}, as deployed"
     titles = ("family", ">good", ">doomed", ">never judged", "lost, %", "saved, % of the oracle's")
-    areas = (f">AUROC at {look.horizon}" for look in looks)
-    rows = [_family_cells(family, looks) for family in evaluation.families]
-    yield from table((*titles, *areas), rows)
+    yield from table(titles, [_family_cells(family) for family in evaluation.families])
+    looks = _of_headline(evaluation)
+    looks = looks[:: 1 + len(looks) // (SHOWN_LOOKS + 1)]
+    yield f"AUROC by family and look: {evaluation.headline}"
+    areas = [(family.family, *_areas(family, looks)) for family in evaluation.families]
+    yield from table(("family", *(f">{look.horizon}" for look in looks)), areas)
 
 
-def _family_cells(family: FamilyFigures, looks: Sequence[LookFigures]) -> tuple[object, ...]:
-    areas = (look.family_auroc.get(family.family) for look in looks)
+def _family_cells(family: FamilyFigures) -> tuple[object, ...]:
     return (
         family.family,
         family.n_good,
@@ -170,24 +181,28 @@ def _family_cells(family: FamilyFigures, looks: Sequence[LookFigures]) -> tuple[
         share(family.abstained),
         percent_with_interval(family.account.lost),
         percent_with_interval(family.account.saved),
-        *(MISSING if area is None else f"{area:.2f}" for area in areas),
     )
+
+
+def _areas(family: FamilyFigures, looks: Sequence[LookFigures]) -> Iterator[str]:
+    for look in looks:
+        area = look.family_auroc.get(family.family)
+        yield MISSING if area is None else f"{area:.2f}"
 
 
 def _rules(title: str, accounts: Sequence[Account]) -> Iterator[str]:
     yield title
-    titles = ("rule", "setting", "good runs lost, %", ">doomed stopped", ">saved of all steps")
-    rows = [_rule_cells(account) for account in accounts]
-    yield from table((*titles, "saved, % of the oracle's"), rows)
+    titles = ("rule", "setting", "lost, %", ">steps", "saved, %")
+    yield from table(titles, [_rule_cells(account) for account in accounts])
+    if not all(account.matched for account in accounts):
+        yield "  * No setting loses so few; this is the one that loses least."
 
 
 def _rule_cells(account: Account) -> tuple[object, ...]:
-    flag = "" if account.matched else "   no setting loses so few"
     return (
-        account.rule,
+        account.rule if account.matched else f"{account.rule} *",
         account.setting,
-        f"{percent_with_interval(account.lost)}  {account.n_lost} of {account.n_good}",
-        share(account.cut),
+        percent_with_interval(account.lost),
         share(account.saved_of_all),
-        percent_with_interval(account.saved) + flag,
+        percent_with_interval(account.saved),
     )

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from grokpredict.logs import by_reason, notes, sentence
 from grokpredict.model.channels import READABLE, Reads
 from grokpredict.model.thresholds import CONFIDENCE, calibration_runs_needed
+from grokpredict.reporting.calibrations import training_conclusion
 from grokpredict.reporting.rendering import (
     MISSING,
     budgets,
@@ -69,22 +70,21 @@ def training_text(
 
 
 def conclusion(classifier: GrokClassifier, report: TrainingReport, max_false_abort: float) -> str:
-    """Say in one sentence or two whether the classifier may stop a run, and what is missing."""
-    good = report.counts.generalised
+    """Say in a sentence or two which bound holds, what is missing, and what was lost and saved."""
     if not report.usual_reads:
         return (
             "This classifier never stops a run: no run logs a validation loss or accuracy often "
             "enough to be read (six evaluations by a look). Evaluate more often."
         )
     reads = classifier.reads(report.usual_reads, max_false_abort)
-    if classifier.threshold(reads, max_false_abort) is None:
-        why = _why_never(classifier.n_calibration(reads), max_false_abort)
-        return f"This classifier {why}"
+    says = training_conclusion(classifier.n_calibration(reads), max_false_abort)
+    if classifier.threshold(reads, max_false_abort) is None or not report.accounts:
+        return says
+    account = report.accounts[0]
+    unseen = "kinds of task" if report.kinds_left_out else "networks"
     return (
-        f"This classifier may stop runs: {classifier.n_calibration(reads)} independent good "
-        f"configurations, of {good} good runs, set its threshold "
-        f"({calibration_runs_needed(max_false_abort)} needed to lose at most "
-        f"{round_percent(max_false_abort)})."
+        f"{says} On {unseen} left out, with a bound of 5 %, it lost {account.lost} of "
+        f"{account.n_generalised} good runs and saved {share(account.saved)}."
     )
 
 
