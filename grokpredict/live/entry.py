@@ -108,6 +108,11 @@ class Entry:
         """Probability with which the end of a run like this is seen if a verdict is abort."""
         return self.share if self.stops else 1.0
 
+    @property
+    def free(self) -> bool:
+        """Whether no verdict could stop it: it is audited, or an abort only warned."""
+        return self.audited or not self.stops
+
     @cached_property
     def judged(self) -> tuple[LookTaken, ...]:
         """Looks that gave a probability before the run generalised."""

@@ -98,33 +98,6 @@ def _rank_in_expectation(n: int, max_false_abort: float) -> int:
     return int(np.floor(max_false_abort * (n + 1) + 1e-9))
 
 
-def as_if_all_seen(lowest_scores: FloatArray, weights: FloatArray) -> FloatArray:
-    """Return as many scores, spread as those of all runs would be, had they all been seen.
-
-    Parameters
-    ----------
-    lowest_scores : ndarray, shape (n_runs,)
-        Of the runs that were seen.
-    weights : ndarray, shape (n_runs,)
-        How many runs each stands for.
-
-    Returns
-    -------
-    ndarray, shape (n_runs,)
-        Ascending; the lowest score is among them. Not more than were seen, since what was not
-        seen adds no certainty.
-
-    Examples
-    --------
-    >>> as_if_all_seen(np.array([0.7, 0.1, 0.8]), np.array([1.0, 4.0, 1.0]))
-    array([0.1, 0.1, 0.7])
-    """
-    order = np.argsort(lowest_scores)
-    reached = np.cumsum(np.asarray(weights, dtype=float)[order])
-    places = np.arange(order.size) / max(order.size, 1) * (reached[-1] if order.size else 0.0)
-    return np.asarray(lowest_scores[order][np.searchsorted(reached, places, side="right")])
-
-
 def independent_scores(
     lowest_scores: FloatArray, configuration: IntArray, network: IntArray
 ) -> FloatArray:
