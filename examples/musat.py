@@ -103,7 +103,7 @@ def draw(found: dict[str, list[Record]]) -> Figure:
         other.loglog(steps, [r.loss for r in records], color="#2b7a4b", lw=0.8, ls="--")
         other.set_ylabel("training loss (dashed)", fontsize=8)
         axis.set(title=name, xlabel="step", ylabel="cosine of the update with", ylim=(-0.25, 1.05))
-        axis.legend(frameon=False, fontsize=7)
+    figure.axes[0].legend(frameon=False, fontsize=7)
     return figure
 
 

@@ -57,6 +57,8 @@ def changes(found: dict[float, Diagnosis]) -> Figure:
     right.plot([-reach, reach], [-reach, reach], color="#8a8a8a", lw=0.8)
     right.set_xscale("symlog", linthresh=reach * 1e-4)
     right.set_yscale("symlog", linthresh=reach * 1e-4)
+    for side in (right.xaxis, right.yaxis):
+        side.get_major_locator().set_params(numticks=7)  # else labels overlap
     right.set(xlabel="G'd + d'Hd / 2", ylabel="L(theta + d) - L(theta)", title="Change of the loss")
     for axis in (left, right):
         axis.legend(frameon=False, fontsize=8)

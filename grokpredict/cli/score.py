@@ -51,7 +51,7 @@ def score(
     fail_on_abort: bool,
     columns: Columns,
 ) -> None:
-    """Judge logged runs: files, folders, bundles, FILE::NAME for one of many, - for stdin."""
+    """Judge logged runs: files, folders, bundles, BUNDLE::NAME for one of many, - for stdin."""
     from grokpredict.evaluation.scores import score_or_reason
     from grokpredict.evaluation.scoring import score as score_run
     from grokpredict.model.classifier import load_classifier

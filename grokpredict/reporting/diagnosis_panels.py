@@ -150,6 +150,7 @@ def _eigenvalues(axis: Axes, found: Diagnosis) -> None:
     axis.axhline(0, color=FAINT, lw=0.6)
     top = max(abs(each.largest.value) for each in found.curvatures)
     axis.set_yscale("symlog", linthresh=max(1e-3 * top, 1e-12))
+    axis.yaxis.get_major_locator().set_params(numticks=7)  # else labels about 0 overlap
     _finish(axis, "Curvature", "optimiser step", "eigenvalue of the Hessian", legend=True)
 
 
@@ -237,4 +238,5 @@ def _finish(axis: Axes, title: str, x: str, y: str, *, legend: bool = False) -> 
     axis.tick_params(which="both", labelsize=7, colors=INK)
     axis.spines[["top", "right"]].set_visible(False)
     if legend and axis.get_legend_handles_labels()[0]:
-        axis.legend(fontsize=6.5, frameon=False)
+        # Curves that cross a legend are seen through it, and its text can be read.
+        axis.legend(fontsize=6.5, edgecolor="none", framealpha=0.8)
