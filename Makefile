@@ -30,7 +30,7 @@ test-lowest: $(LOWEST)/.installed
 
 LOWEST_TESTS := $(addprefix tests/test_,$(addsuffix .py, \
 	packaging features conditioning curves classifier cli logs gathering \
-	evaluate_rivals callback)) \
+	evaluate_rivals monitor callback)) \
 	$(patsubst %,tests/test_log_formats.py::test_all_is_read[%], \
 	lightning_csv lightning_tensorboard summary_writer wandb_parquet)
 

@@ -21,7 +21,6 @@ from torch.distributed.fsdp import fully_shard
 
 from grokpredict.live.lightning import GrokPredictor, stopping
 from grokpredict.live.lightning.validation import Validation
-from grokpredict.live.monitor import verdict_to_dict
 
 warnings.simplefilter("ignore")
 torch.set_num_threads(1)
@@ -67,7 +66,7 @@ def fit(
         "stopped_step": predictor.stopped_step,
         "reason": predictor.stopping_reason.value,
         "message": predictor.stopping_reason_message,
-        "verdicts": [verdict_to_dict(verdict) for verdict in predictor.verdicts],
+        "verdicts": [verdict.to_dict() for verdict in predictor.verdicts],
     }
     (FOLDER / f"{case}-{RANK}.json").write_text(json.dumps(told))
     return predictor

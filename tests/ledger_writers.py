@@ -14,6 +14,7 @@ import time
 from dataclasses import replace
 from itertools import count
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from types import FrameType
 from typing import Any
 
@@ -78,6 +79,9 @@ def kill_at_line(last: int) -> None:
 def killed_at_any_moment(folder: Path, rounds: int, seed: int) -> None:
     """Kill writers of the same three runs; after each, all that can be read is an entry."""
     rng = random.Random(seed)
+    # What a writer imports late is imported once, here, and not by every child.
+    with TemporaryDirectory() as elsewhere:
+        train(SweepLedger(elsewhere), "first", good=True)
     for _ in range(rounds):
         child = os.fork()
         last = rng.randrange(800)

@@ -8,6 +8,7 @@ import stat
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ import pytest
 from planted import hand_made
 
 from grokpredict._util.cache import Cache, default_folder
-from grokpredict._util.codec import decoded, encoded
+from grokpredict._util.codec import DAMAGED, decoded, encoded
 from grokpredict.model.classifier import GrokClassifier
 
 unix = pytest.mark.skipif(sys.platform == "win32", reason="owners and modes of Unix")
@@ -178,10 +179,8 @@ def test_damaged_bytes_are_an_error_or_harmless(tmp_path: Path) -> None:
         bad = bytearray(data[: random.integers(len(data))] if random.random() < 0.3 else data)
         for at in random.integers(len(bad), size=2) if bad else ():
             bad[at] = random.integers(256)
-        try:
+        with suppress(*DAMAGED):
             assert isinstance(decoded(bytes(bad), GrokClassifier, "k"), GrokClassifier)
-        except Exception as error:
-            assert not isinstance(error, AssertionError | SystemError | MemoryError)  # noqa: PT017
 
 
 def test_the_folder_of_a_user_without_home(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -21,7 +21,7 @@ from grokpredict._util.cache import Cache, default_folder
 from grokpredict.logs import read_sweep
 from grokpredict.runs.labels import LabelRule
 from grokpredict.runs.run import Run
-from grokpredict.training import gathering
+from grokpredict.training import gathering, pipeline
 from grokpredict.training.gathering import gather, records_of_many
 from grokpredict.training.pipeline import train, train_gathered
 from grokpredict.training.record import Record
@@ -146,7 +146,7 @@ def test_a_copied_or_moved_sweep_is_known(
         expected = gather([elsewhere])
         with monkeypatch.context() as patch:
             seen = read_count(patch)
-            patch.setattr(gathering, "train_records", None)
+            patch.setattr(pipeline, "train_records", None)
             found = gather([elsewhere], cache=cache)
             again, _ = train_gathered(found, cache=cache)
         assert [path.name for path in seen] == ["broken.csv"]
@@ -233,7 +233,7 @@ def test_a_kept_classifier_is_the_one_that_is_trained(
     direct, expected = train(read_sweep([folder]))
     assert report == expected
     with monkeypatch.context() as patch:
-        patch.setattr(gathering, "train_records", None)
+        patch.setattr(pipeline, "train_records", None)
         again, _ = train_gathered(gather([folder], cache=cache), cache=cache)
         with pytest.raises(TypeError):
             train_gathered(found, budget=3000, cache=cache)

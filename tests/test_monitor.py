@@ -42,8 +42,10 @@ def channels_of(run: Run, **others: Curve) -> Run:
     return Run({**run.channels, **others}, max_steps=run.max_steps)
 
 
-def logged(run: Run, classifier: GrokClassifier, budget: int = BUDGET) -> list:
-    return looks_at(run, classifier, budget=budget, max_false_abort=0.05)
+def logged(
+    run: Run, classifier: GrokClassifier, budget: int = BUDGET, *, bound: float = 0.05
+) -> list:
+    return looks_at(run, classifier, budget=budget, max_false_abort=bound)
 
 
 # --------------------------------------------------------------------- when it looks
@@ -160,9 +162,14 @@ def test_a_live_run_is_judged_as_its_log(
 
 
 def test_most_of_the_doomed_and_hardly_a_good_run_is_stopped(learnt: GrokClassifier) -> None:
+    """At 10 %, where the fourth lowest of 80 scores is the threshold.
+
+    At 5 % it is the lowest, that of a single run. The bins of scikit-learn 1.9 end at values and
+    not between them: AUROC differs by 0.01 at most, the lowest score by a factor of two.
+    """
     rng = np.random.default_rng(99)
     fresh = [planted(rng, good=i % 2 == 0) for i in range(120)]
-    stopped = [logged(run, learnt)[-1].action == "abort" for run in fresh]
+    stopped = [logged(run, learnt, bound=0.1)[-1].action == "abort" for run in fresh]
     assert np.mean(stopped[::2]) <= 0.1
     assert np.mean(stopped[1::2]) > 0.8
 
@@ -221,11 +228,11 @@ def test_uneven_logarithmic_and_interrupted_logs_are_looked_at(
     rng = np.random.default_rng(0)
     octave = np.floor(8 * np.log2(STEPS + 1))
     for kept in (rng.random(STEPS.size) < 0.3, np.diff(octave, prepend=-1) > 0):
-        own = {name: Curve(c.steps[kept], c.values[kept]) for name, c in runs[1].channels.items()}
-        assert logged(Run(own), learnt)[-1].action == "abort"
+        part = {name: Curve(c.steps[kept], c.values[kept]) for name, c in runs[1].channels.items()}
+        assert logged(Run(part), learnt, bound=0.1)[-1].action == "abort"
     half = STEPS < 1500
-    own = {name: Curve(c.steps[half], c.values[half]) for name, c in runs[0].channels.items()}
-    assert len(logged(Run(own), learnt)) <= looks_before(1500).size
+    part = {name: Curve(c.steps[half], c.values[half]) for name, c in runs[0].channels.items()}
+    assert len(logged(Run(part), learnt)) <= looks_before(1500).size
 
 
 @pytest.mark.parametrize(

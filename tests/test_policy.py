@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from grokpredict.live.policy import LookPolicy, ended, left_alone
+from grokpredict.live.policy import LookPolicy, ended, left_alone, settles
 from grokpredict.model.verdict import Verdict
 from grokpredict.runs.labels import LabelRule
 
@@ -45,7 +45,6 @@ def test_looks_settle_on_the_first_that_reads_loss_and_validation(
 ) -> None:
     """On the loss without validation only where it may stop a run and none is awaited."""
     options = {"awaits": awaits, "stops": stops}
-    settles = LookPolicy(900).settles
     assert settles(("train_loss", "val_acc"), **options)
     assert settles(("train_loss", "val_loss", "weight_norm"), **options)
     assert settles(("train_loss", "train_acc"), **options) == (stops and not awaits)

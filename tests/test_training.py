@@ -29,7 +29,7 @@ from grokpredict.training.fit import exported
 from grokpredict.training.gathering import records_of_many
 from grokpredict.training.outcomes import Runs, known_runs, outcomes
 from grokpredict.training.pipeline import train
-from grokpredict.training.ranking import auroc, auroc_intervals
+from grokpredict.training.ranking import auroc_intervals, aurocs
 from grokpredict.training.report import LookFigures, TrainingReport
 from grokpredict.training.splits import network_splits
 from grokpredict.training.table import LookTable, rows_to_fit
@@ -423,7 +423,7 @@ def test_progress_counts_every_fit() -> None:
 def test_area_equals_scikit_learns(data: list[tuple[bool, int, int]]) -> None:
     good, score, weight = (np.array(column) for column in zip(*data, strict=True))
     score = score.astype(float)
-    ours = auroc(good, score, weight.astype(float))
+    ours = float(aurocs(good, score, weight[None].astype(float))[0])
     if not (weight[good].sum() and weight[~good].sum()):
         assert np.isnan(ours)
     else:

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from grokpredict._util.atomic import replacing
-from grokpredict._util.codec import decoded, encoded
+from grokpredict._util.codec import DAMAGED, decoded, encoded
 
 _LOG = logging.getLogger(__name__)
 
@@ -83,7 +83,7 @@ class Cache:
             if not _private(self.folder):
                 return None
             value: T = decoded(self._file(key).read_bytes(), kind, key)
-        except Exception:  # whatever is wrong with an entry, computing it again is right
+        except (OSError, *DAMAGED):  # computing it again is right
             return None
         return value
 

@@ -8,17 +8,19 @@ import click
 
 from grokpredict._util.text import printable
 from grokpredict.cli.options import (
-    COUNT,
-    SHARE,
     backend_options,
+    budget_option,
     classifier_option,
     column_options,
     json_option,
     one_sentence,
+    output_option,
+    printed_bound_option,
     strict_option,
 )
-from grokpredict.cli.output import print_json, warn_left_out, writable
-from grokpredict.cli.progress import counted, shown
+from grokpredict.cli.output import print_json, writable
+from grokpredict.cli.progress import shown
+from grokpredict.cli.reading import read_runs
 from grokpredict.cli.streams import say
 
 if TYPE_CHECKING:
@@ -28,23 +30,10 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("sweeps", nargs=-1, required=True, metavar="RUNS...")
-@click.option(
-    "-o",
-    "--output",
-    default="calibrated.npz",
-    show_default=True,
-    metavar="FILE",
-    help="Where to write the classifier with your thresholds.",
-)
+@output_option("calibrated.npz", "Where to write the classifier with your thresholds.")
 @classifier_option
-@click.option("--budget", type=COUNT, help="Step by which a run has to generalise.")
-@click.option(
-    "--max-false-abort",
-    type=SHARE,
-    default=0.05,
-    show_default=True,
-    help="Largest share of good runs that may be lost, for what is printed; the file keeps all.",
-)
+@budget_option
+@printed_bound_option
 @click.option(
     "--guarantee",
     type=click.Choice(["expectation", "confidence"]),
@@ -73,20 +62,11 @@ def calibrate(
 ) -> None:
     """Set abort thresholds from finished runs of your own; the model stays as it is."""
     target = writable(output)
-    from grokpredict.logs import read_sweep, require_all
     from grokpredict.model.classifier import load_classifier
     from grokpredict.training.calibration import calibrate as set_thresholds
 
     model = load_classifier(classifier)
-    sweep = read_sweep(
-        sweeps,
-        columns,
-        jobs=jobs,
-        track=lambda logs, total: counted(logs, total, "reading"),
-    )
-    if strict:
-        require_all(sweep.left_out, len(sweep))
-    warn_left_out(sweep.left_out)
+    sweep = read_runs(sweeps, columns, jobs=jobs, strict=strict)
     with shown("scoring") as progress:
         calibrated, report = set_thresholds(
             model, sweep, budget=budget, guarantee=guarantee, progress=progress

@@ -7,17 +7,18 @@ from typing import TYPE_CHECKING
 import click
 
 from grokpredict.cli.options import (
-    COUNT,
     backend_options,
     bound_option,
+    budget_option,
     classifier_option,
     column_options,
     format_options,
     one_sentence,
     strict_option,
 )
-from grokpredict.cli.output import drawable, print_csv, print_json, print_notes, warn_left_out
-from grokpredict.cli.progress import counted, shown
+from grokpredict.cli.output import drawable, print_csv, print_json, print_notes
+from grokpredict.cli.progress import shown
+from grokpredict.cli.reading import read_runs
 from grokpredict.cli.streams import say
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 @click.command()
 @click.argument("sweeps", nargs=-1, required=True, metavar="SWEEPS...")
 @classifier_option
-@click.option("--budget", type=COUNT, help="Step by which a run has to generalise.")
+@budget_option
 @bound_option
 @strict_option
 @format_options
@@ -50,19 +51,10 @@ def evaluate(
     """Replay finished runs: good runs lost and compute saved, beside other rules."""
     target = None if plot is None else drawable(plot)
     from grokpredict.evaluation import evaluate as replay
-    from grokpredict.logs import read_sweep, require_all
     from grokpredict.model.classifier import load_classifier
 
     model = load_classifier(classifier)
-    sweep = read_sweep(
-        sweeps,
-        columns,
-        jobs=jobs,
-        track=lambda logs, total: counted(logs, total, "reading"),
-    )
-    if strict:
-        require_all(sweep.left_out, len(sweep))
-    warn_left_out(sweep.left_out)
+    sweep = read_runs(sweeps, columns, jobs=jobs, strict=strict)
     print_notes(sweep.findings)
     with shown("replaying") as progress:
         evaluation = replay(

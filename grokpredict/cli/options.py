@@ -13,6 +13,7 @@ from grokpredict.cli.streams import OneLine, Terminated, one_line, terminating, 
 
 Arguments = ParamSpec("Arguments")
 Answer = TypeVar("Answer")
+Command = TypeVar("Command", bound=Callable[..., Any])
 
 EXIT_BAD_INPUT = 2
 EXIT_INTERRUPTED = 130
@@ -82,12 +83,25 @@ classifier_option = click.option(
     help="Classifier file, written by train-classifier.",
 )
 
-bound_option = click.option(
-    "--max-false-abort",
-    type=SHARE,
-    default=0.05,
-    show_default=True,
-    help="Largest share of good runs that may be lost.",
+budget_option = click.option("--budget", type=COUNT, help="Step by which a run has to generalise.")
+
+
+def output_option(default: str, what: str) -> Callable[[Command], Command]:
+    """Return the option that names the file to write."""
+    return click.option(
+        "-o", "--output", default=default, show_default=True, metavar="FILE", help=what
+    )
+
+
+def _bound_option(what: str) -> Callable[[Command], Command]:
+    return click.option("--max-false-abort", type=SHARE, default=0.05, show_default=True, help=what)
+
+
+bound_option = _bound_option("Largest share of good runs that may be lost.")
+
+#: For a command that writes a classifier, which can be asked for any bound.
+printed_bound_option = _bound_option(
+    "Largest share of good runs that may be lost, for what is printed; the file keeps all."
 )
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")

@@ -8,16 +8,18 @@ import click
 
 from grokpredict._util.text import printable
 from grokpredict.cli.options import (
-    COUNT,
     backend_options,
     bound_option,
+    budget_option,
     classifier_option,
     column_options,
     one_sentence,
+    output_option,
     strict_option,
 )
-from grokpredict.cli.output import print_notes, warn_left_out, writable
-from grokpredict.cli.progress import counted, shown
+from grokpredict.cli.output import print_notes, writable
+from grokpredict.cli.progress import shown
+from grokpredict.cli.reading import read_runs
 from grokpredict.cli.streams import say
 
 if TYPE_CHECKING:
@@ -26,16 +28,9 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("sweeps", nargs=-1, required=True, metavar="RUNS...")
-@click.option(
-    "-o",
-    "--output",
-    default="report.html",
-    show_default=True,
-    metavar="FILE",
-    help="Where to write the page.",
-)
+@output_option("report.html", "Where to write the page.")
 @classifier_option
-@click.option("--budget", type=COUNT, help="Step by which a run has to generalise.")
+@budget_option
 @bound_option
 @strict_option
 @column_options
@@ -54,18 +49,9 @@ def report(
 ) -> None:
     """Write a page about finished runs: one HTML file with figures and a table of all runs."""
     target = writable(output)
-    from grokpredict.logs import read_sweep, require_all
     from grokpredict.reporting import report as write_report
 
-    sweep = read_sweep(
-        sweeps,
-        columns,
-        jobs=jobs,
-        track=lambda logs, total: counted(logs, total, "reading"),
-    )
-    if strict:
-        require_all(sweep.left_out, len(sweep))
-    warn_left_out(sweep.left_out)
+    sweep = read_runs(sweeps, columns, jobs=jobs, strict=strict)
     print_notes(sweep.findings)
     with shown("reporting") as progress:
         write_report(

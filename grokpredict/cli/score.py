@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import click
 
 from grokpredict.cli.options import (
-    COUNT,
     bound_option,
+    budget_option,
     classifier_option,
     column_options,
     format_options,
@@ -31,7 +31,7 @@ EXIT_ABORT = 3
 @click.command()
 @click.argument("runs", nargs=-1, required=True, metavar="RUN...")
 @classifier_option
-@click.option("--budget", type=COUNT, help="Step by which the run has to generalise.")
+@budget_option
 @click.option("--hparams", metavar="FILE", help="Configuration of the runs, YAML or JSON.")
 @bound_option
 @format_options
@@ -52,8 +52,8 @@ def score(
     columns: Columns,
 ) -> None:
     """Judge logged runs: files, folders, bundles, BUNDLE::NAME for one of many, - for stdin."""
-    from grokpredict.evaluation import scoring
-    from grokpredict.logs.reading import unexpected
+    from grokpredict.evaluation.scores import score_or_reason
+    from grokpredict.evaluation.scoring import score as score_run
     from grokpredict.model.classifier import load_classifier
     from grokpredict.runs.sweep import LeftOut
 
@@ -63,13 +63,13 @@ def score(
     model = load_classifier(classifier)
     scores: list[Score] = []
     failed: list[LeftOut] = []
+    attempt = score_or_reason if len(logged) > 1 else score_run
     for run in counted(logged, len(logged), "scoring"):
-        try:
-            scores.append(scoring.score(run, model, budget=budget, max_false_abort=max_false_abort))
-        except Exception as error:  # one run of many; the others have their scores
-            if len(logged) == 1:
-                raise
-            failed.append(LeftOut(run.name, unexpected(error)))
+        result = attempt(run, model, budget=budget, max_false_abort=max_false_abort)
+        if isinstance(result, LeftOut):
+            failed.append(result)
+        else:
+            scores.append(result)
     warn_left_out(failed)
     if plot is not None:
         from pathlib import Path

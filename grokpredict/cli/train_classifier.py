@@ -8,16 +8,19 @@ import click
 
 from grokpredict._util.text import printable
 from grokpredict.cli.options import (
-    COUNT,
-    SHARE,
     backend_options,
+    budget_option,
     cache_option,
     column_options,
+    json_option,
     one_sentence,
+    output_option,
+    printed_bound_option,
     strict_option,
 )
 from grokpredict.cli.output import print_json, writable
-from grokpredict.cli.progress import counted, shown
+from grokpredict.cli.progress import shown
+from grokpredict.cli.reading import reading
 from grokpredict.cli.streams import say, warn
 
 if TYPE_CHECKING:
@@ -26,25 +29,12 @@ if TYPE_CHECKING:
 
 @click.command("train-classifier")
 @click.argument("sweeps", nargs=-1, required=True, metavar="SWEEPS...")
-@click.option(
-    "-o",
-    "--output",
-    default="grokpredict.npz",
-    show_default=True,
-    metavar="FILE",
-    help="Where to write the classifier.",
-)
-@click.option("--budget", type=COUNT, help="Step by which a run has to generalise.")
-@click.option(
-    "--max-false-abort",
-    type=SHARE,
-    default=0.05,
-    show_default=True,
-    help="Largest share of good runs that may be lost, for the thresholds that are printed.",
-)
+@output_option("grokpredict.npz", "Where to write the classifier.")
+@budget_option
+@printed_bound_option
 @strict_option
 @cache_option
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+@json_option
 @column_options
 @one_sentence
 @backend_options
@@ -73,13 +63,7 @@ def train_classifier(
         cache.tidy()
     elif not no_cache:
         warn("nothing is cached: there is no home folder; set GROKPREDICT_CACHE to a folder")
-    gathered = gather(
-        sweeps,
-        columns,
-        jobs=jobs,
-        track=lambda logs, total: counted(logs, total, "reading"),
-        cache=cache,
-    )
+    gathered = gather(sweeps, columns, jobs=jobs, track=reading, cache=cache)
     if strict:
         require_all(gathered.left_out, len(gathered.records))
     with shown("fitting") as progress:

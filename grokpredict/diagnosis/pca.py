@@ -39,11 +39,6 @@ class TrajectoryModes:
     mean: Tensor
     directions: Tensor
 
-    @property
-    def excess(self) -> float:
-        """Share of the first two modes less that of a random walk's."""
-        return float(self.shares[:2].sum() - self.null[:2].sum())
-
 
 def trajectory_modes(positions: Sequence[Tensor]) -> TrajectoryModes:
     """Find the leading modes of a trajectory.

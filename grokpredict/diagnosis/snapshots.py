@@ -125,7 +125,7 @@ def read_checkpoint(path: str | Path, module: nn.Module) -> Snapshot:
         saved = torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError:
         raise
-    except Exception as error:  # what torch raises depends on what is wrong with the file
+    except Exception as error:  # unpickling may raise any, says Python's documentation
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise ValueError(f"{path} is no checkpoint that can be read safely: {reason}") from error
     state = _state_dict(saved, path)

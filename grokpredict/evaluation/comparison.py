@@ -32,7 +32,8 @@ from grokpredict.evaluation.rivals import (
     early_stopping,
     fixed_budget,
 )
-from grokpredict.logs import Columns, Paths, read_sweep
+from grokpredict.logs import Columns, Paths
+from grokpredict.logs.reading import as_sweep
 from grokpredict.model.classifier import GrokClassifier, load_classifier
 from grokpredict.model.thresholds import check_max_false_abort
 from grokpredict.runs.sweep import Sweep, UnsuitableSweepError
@@ -87,8 +88,7 @@ def evaluate(
         If a path does not exist or holds no log.
     """
     check_max_false_abort(max_false_abort)
-    if not isinstance(sweep, Sweep):
-        sweep = read_sweep(sweep, columns, jobs=jobs)
+    sweep = as_sweep(sweep, columns, jobs=jobs)
     classifier = load_classifier(classifier)
     with showing(progress, "replaying") as tell:
         population = population_of(sweep, classifier, budget)

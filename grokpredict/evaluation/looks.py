@@ -12,7 +12,7 @@ from grokpredict.evaluation.accounting import Finished
 from grokpredict.features.profile import LOOKS, looks_before
 from grokpredict.features.recording import Recording, compute_signatures
 from grokpredict.live.logged import recording_of
-from grokpredict.live.policy import LOSS, LookPolicy, left_alone
+from grokpredict.live.policy import LOSS, left_alone, settles
 from grokpredict.model.channels import VALIDATION, Reads, read_by
 from grokpredict.runs.curve import IntArray
 from grokpredict.runs.labels import BoolArray, LabelRule
@@ -139,7 +139,6 @@ def chosen(
     stops : callable
         Whether a model has a threshold for some channels at a step.
     """
-    policy = LookPolicy(1)
     reads: list[Reads | None] = []
     settled = np.zeros(looks.number.size, dtype=np.bool_)
     run, settled_reads = -1, None
@@ -147,7 +146,7 @@ def chosen(
         if looks.table.run[i] != run:
             run, settled_reads = int(looks.table.run[i]), None
         step = int(looks.table.step[i])
-        if settled_reads is None and policy.settles(
+        if settled_reads is None and settles(
             possible, awaits=bool(looks.awaits[i]), stops=stops(choose(possible), step)
         ):
             settled_reads = choose(possible)

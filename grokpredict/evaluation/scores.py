@@ -12,14 +12,14 @@ from grokpredict._util.lazy import reporting
 from grokpredict._util.progress import Progress, showing
 from grokpredict.evaluation.scoring import Score, score
 from grokpredict.evaluation.tabular import score_columns
-from grokpredict.logs import Columns, Paths, read_sweep
-from grokpredict.logs.reading import unexpected
+from grokpredict.logs import Columns, Paths
+from grokpredict.logs.reading import as_sweep, unexpected
 from grokpredict.model.classifier import GrokClassifier, load_classifier
 from grokpredict.model.verdict import Verdict
 from grokpredict.runs.budget import Budget
 from grokpredict.runs.endings import endings
 from grokpredict.runs.run import Run
-from grokpredict.runs.sweep import Sweep
+from grokpredict.runs.sweep import LeftOut, Sweep
 
 #: Runs that one process scores at a time.
 CHUNK = 16
@@ -109,8 +109,7 @@ def score_sweep(
     LogError
         If a path does not exist or holds no log.
     """
-    if not isinstance(sweep, Sweep):
-        sweep = read_sweep(sweep, columns, jobs=jobs)
+    sweep = as_sweep(sweep, columns, jobs=jobs)
     model = load_classifier(classifier)
     budgets = [end.budget for end in endings(sweep.runs, budget)]
     scores: list[Score] = []
@@ -145,10 +144,19 @@ def _scored(
 ) -> list[Score]:
     scores = []
     for run, budget in zip(runs, budgets, strict=True):
-        try:
-            judged = score(run, model, budget=budget.steps, max_false_abort=max_false_abort)
-        except Exception as error:  # one run of many; the others have their scores
-            verdict = Verdict("abstain", unexpected(error), None, budget.steps)
+        judged = score_or_reason(run, model, budget=budget.steps, max_false_abort=max_false_abort)
+        if isinstance(judged, LeftOut):
+            verdict = Verdict("abstain", judged.reason, None, budget.steps)
             judged = Score(run.name, run.last_step + 1, verdict, (), notes=run.notes, run=run)
         scores.append(replace(judged, budget_source=budget.source))
     return scores
+
+
+def score_or_reason(
+    run: Run, model: GrokClassifier, *, budget: int | None, max_false_abort: float
+) -> Score | LeftOut:
+    """Score one run of many; say why where that fails."""
+    try:
+        return score(run, model, budget=budget, max_false_abort=max_false_abort)
+    except Exception as error:  # even a defect of ours must not cost the other runs their scores
+        return LeftOut(run.name, unexpected(error))

@@ -25,8 +25,7 @@ except ModuleNotFoundError as error:
 log = logging.getLogger(__name__)
 
 
-# The base class has no types where transformers is not installed, and some where it is.
-class GrokPredictorCallback(TrainerCallback):  # type: ignore[misc,unused-ignore]
+class GrokPredictorCallback(TrainerCallback):
     """Stops a ``transformers.Trainer`` whose run will not generalise within its budget.
 
     The losses and metrics are what the trainer logs, at any ``logging_steps``: every 10 steps and
@@ -117,11 +116,9 @@ class GrokPredictorCallback(TrainerCallback):  # type: ignore[misc,unused-ignore
         feed = self._feed
         if feed is None or not logs:
             return
-        try:
-            verdict = feed.take(logs, int(state.global_step), _loss(logs))
-        except Exception:  # whatever failed, the run is left alone from here on
-            self._feed = None
-            raise
+        self._feed = None  # whatever fails, the run is left alone from here on
+        verdict = feed.take(logs, int(state.global_step), _loss(logs))
+        self._feed = feed
         if verdict is not None:
             self._act(verdict, state, control)
             logs.update(verdict.metrics())

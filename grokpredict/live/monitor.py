@@ -6,19 +6,20 @@ No framework is needed here; the adapters beside it are thin layers over :class:
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import fields, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from grokpredict.features.profile import LOOKS, PROFILED, looks_before
+from grokpredict.features.profile import PROFILED, looks_before
 from grokpredict.features.recording import ACCURACIES, Recording
+from grokpredict.live.judging import Judge
 from grokpredict.live.ledger import SweepLedger, as_ledger
 from grokpredict.live.policy import LOSS, LookPolicy, left_alone
 from grokpredict.live.record import RunRecord
-from grokpredict.model.channels import READABLE, VALIDATION, Reads, read_by
+from grokpredict.model.channels import READABLE, Reads
 from grokpredict.model.classifier import GrokClassifier, load_classifier
 from grokpredict.model.thresholds import check_max_false_abort
 from grokpredict.model.verdict import Verdict, judge
@@ -94,7 +95,6 @@ class GrokMonitor:
         self._recording = Recording()
         self._last = dict.fromkeys(PROFILED, -1)
         self._validation: float | None = None
-        self._reads: Reads | None = None
         self._policy = LookPolicy(budget, only_warns is not None)
         self.set_budget(budget)
         self._record: RunRecord | None = None
@@ -109,6 +109,7 @@ class GrokMonitor:
                 configuration=hparams,
                 only_warns=only_warns,
             )
+        self._judge = Judge(self.classifier, max_false_abort, self._record)
 
     @property
     def verdicts(self) -> list[Verdict]:
@@ -123,7 +124,7 @@ class GrokMonitor:
     @property
     def reads(self) -> Reads | None:
         """Channels that every further look reads; None until that is settled."""
-        return self._reads
+        return self._judge.reads
 
     @property
     def budget(self) -> int:
@@ -312,9 +313,9 @@ class GrokMonitor:
         if reason is not None:
             verdict = Verdict("continue", reason, step, self.budget)
         else:
-            verdict = self._judged(len(self._verdicts))
+            verdict = self._judge.look(self._recording, len(self._verdicts), self.budget)
         if self._record is not None:
-            verdict = self._record.take(verdict, settled=self._reads is not None)
+            verdict = self._record.take(verdict, settled=self.reads is not None)
         self._verdicts.append(verdict)
         return verdict
 
@@ -357,36 +358,6 @@ class GrokMonitor:
         """What is kept of the run."""
         return self._recording
 
-    def _judged(self, look: int) -> Verdict:
-        row = self._recording.columns([look], self.budget)[0]
-        (readable,) = read_by(row[None])
-        reads = self._reads or self.classifier.reads(readable, self.max_false_abort)
-        n_evaluations = max(self._recording.n_samples(channel, look) for channel in VALIDATION)
-        if self._reads is None and self._policy.settles(
-            readable,
-            awaits=n_evaluations > 0,
-            stops=self._threshold(reads, int(LOOKS[look])) is not None,
-        ):
-            self._reads = reads
-        verdict = judge(
-            self.classifier,
-            row,
-            look,
-            reads=reads if LOSS in reads else (LOSS,),
-            budget=self.budget,
-            max_false_abort=self.max_false_abort,
-        )
-        if self._reads is None:
-            verdict = _unsettled(verdict, awaits=n_evaluations > 0)
-        elif set(verdict.reads) & set(VALIDATION):
-            verdict = replace(verdict, every=round((verdict.horizon or 0) / n_evaluations))
-        return verdict
-
-    def _threshold(self, reads: Reads, step: int) -> float | None:
-        if self._record is not None:
-            return self._record.terms(reads).threshold
-        return self.classifier.threshold(reads, self.max_false_abort, step)
-
     # ---------------------------------------------------------------- checkpoints
 
     def state_dict(self) -> dict[str, Any]:
@@ -398,8 +369,8 @@ class GrokMonitor:
             "recording": self._recording.state(),
             "last": dict(self._last),
             "validation": self._validation,
-            "reads": None if self._reads is None else list(self._reads),
-            "verdicts": [verdict_to_dict(verdict) for verdict in self._verdicts],
+            "reads": None if self.reads is None else list(self.reads),
+            "verdicts": [verdict.to_dict() for verdict in self._verdicts],
             "ledger": None if self._record is None else self._record.state_dict(),
         }
 
@@ -420,7 +391,7 @@ class GrokMonitor:
         self._recording.restore(state["recording"])
         self._last = {name: int(state["last"][name]) for name in PROFILED}
         self._validation = state["validation"]
-        self._reads = None if state["reads"] is None else tuple(state["reads"])
+        self._judge.reads = None if state["reads"] is None else tuple(state["reads"])
         self._n_seen = int(state["n_seen"])
         if self._record is not None and state["ledger"] is not None:
             self._record.load_state_dict(state["ledger"])
@@ -433,25 +404,3 @@ def check_state(state: Mapping[str, Any]) -> None:
             "the state of this run in the checkpoint was written by another version of "
             "grokpredict; the run is trained on without looks"
         )
-
-
-def _unsettled(verdict: Verdict, *, awaits: bool) -> Verdict:
-    """Return a verdict without its threshold: what later looks read is not settled yet."""
-    if verdict.probability is None or (verdict.threshold is None and not awaits):
-        return verdict
-    chance = 100 * verdict.probability
-    return replace(
-        verdict,
-        action="abstain" if verdict.action == "abstain" else "continue",
-        threshold=None,
-        reason=verdict.reason
-        if verdict.action == "abstain"
-        else f"After {verdict.horizon} steps, P(generalises by {verdict.budget}) = {chance:.1f} %; "
-        "nothing is stopped before there are six evaluations.",
-    )
-
-
-def verdict_to_dict(verdict: Verdict) -> dict[str, Any]:
-    """Return a verdict in plain Python objects, from which ``Verdict(**...)`` makes it again."""
-    plain = {field.name: getattr(verdict, field.name) for field in fields(verdict)}
-    return {**plain, "features": dict(verdict.features), "reads": list(verdict.reads)}

@@ -62,20 +62,21 @@ class LookPolicy:
             return None
         return int(LOOKS[len(verdicts)])
 
-    def settles(self, reads: Reads, *, awaits: bool, stops: bool) -> bool:
-        """Whether all later looks read what this one can.
 
-        A threshold is for looks that read the same, so nothing is stopped before this is settled.
-        The first look that can read the training loss and a validation metric decides; so does
-        one that can read the loss alone, if it may stop a run and no validation is awaited.
+def settles(reads: Reads, *, awaits: bool, stops: bool) -> bool:
+    """Whether all later looks read what this one can.
 
-        Parameters
-        ----------
-        reads : tuple of str
-            Channels that this look can read.
-        awaits : bool
-            Whether there was an evaluation: six of them, and validation can be read.
-        stops : bool
-            Whether the classifier has a threshold for these channels at this step.
-        """
-        return may_stop(reads) or (LOSS in reads and stops and not awaits)
+    A threshold is for looks that read the same, so nothing is stopped before this is settled.
+    The first look that can read the training loss and a validation metric decides; so does
+    one that can read the loss alone, if it may stop a run and no validation is awaited.
+
+    Parameters
+    ----------
+    reads : tuple of str
+        Channels that this look can read.
+    awaits : bool
+        Whether there was an evaluation: six of them, and validation can be read.
+    stops : bool
+        Whether the classifier has a threshold for these channels at this step.
+    """
+    return may_stop(reads) or (LOSS in reads and stops and not awaits)

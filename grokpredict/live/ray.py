@@ -23,7 +23,7 @@ except ModuleNotFoundError as error:
 log = logging.getLogger(__name__)
 
 
-class GrokStopper(Stopper):  # type: ignore[misc,unused-ignore]
+class GrokStopper(Stopper):
     """Stops the trials whose run will not generalise within its budget.
 
     Every result must hold the training loss; ``training_iteration`` tells its step. A step that is

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from grokpredict.logs.assembly import sweep_of_table
 from grokpredict.logs.columns import CHANNEL_NAMES, KNOWN_NAMES, Columns, normalised, split_of
 from grokpredict.logs.errors import LogError
+from grokpredict.logs.from_table import sweep_of_table
 from grokpredict.logs.hparams import unnested
 from grokpredict.logs.plan import row_length
 from grokpredict.logs.table import Table, constant
@@ -71,7 +71,7 @@ def sweep_of_arrays(
         takes its steps from ``NAME_steps``, then from ``val_steps`` or ``train_steps``, then from
         ``steps`` or ``epochs``, where these are as long as it is.
     columns, hparams, name, remarks
-        As for :func:`~grokpredict.logs.assembly.sweep_of_table`.
+        As for :func:`~grokpredict.logs.from_table.sweep_of_table`.
 
     Raises
     ------

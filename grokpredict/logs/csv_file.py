@@ -9,11 +9,11 @@ from typing import Any
 
 import numpy as np
 
-from grokpredict.logs.assembly import sweep_of_table
 from grokpredict.logs.cells import Gathered, Lines, same
 from grokpredict.logs.columns import STEP_NAMES, Columns, normalised
 from grokpredict.logs.csv_text import blocks_of, breaks_off
 from grokpredict.logs.errors import LogError
+from grokpredict.logs.from_table import sweep_of_table
 from grokpredict.logs.hparams import hparams_beside
 from grokpredict.logs.source import STDIN, Text, open_text, shown, suffix
 from grokpredict.logs.table import Table, constant, is_number

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from grokpredict.logs.arrays import any_channel, has_loss, is_curve, sweep_of_arrays
-from grokpredict.logs.assembly import sweep_of_table
 from grokpredict.logs.columns import Columns, split_of
 from grokpredict.logs.errors import LogError
+from grokpredict.logs.from_table import sweep_of_table
 from grokpredict.logs.hparams import BESIDE, hparams_beside, unnested
 from grokpredict.logs.json_lines import Rows, flat
 from grokpredict.logs.source import STDIN, read_text, shown, suffix

@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from grokpredict.logs.arrays import sweep_of_arrays
-from grokpredict.logs.assembly import sweep_of_table
 from grokpredict.logs.cells import Gathered, Lines
 from grokpredict.logs.columns import CHANNEL_NAMES, Columns, normalised
 from grokpredict.logs.errors import LogError
+from grokpredict.logs.from_table import sweep_of_table
 from grokpredict.logs.hparams import hparams_beside, unnested
 from grokpredict.logs.source import STDIN, Text, open_text, shown, suffix
 from grokpredict.logs.table import Table, constant

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import numpy as np
 
-from grokpredict.logs.assembly import sweep_of_series
 from grokpredict.logs.columns import Columns
 from grokpredict.logs.errors import LogError
+from grokpredict.logs.from_series import sweep_of_series
 from grokpredict.logs.hparams import plain_value, read_hparams, unnested
 from grokpredict.logs.source import read_configuration, read_text
 from grokpredict.logs.table import Series

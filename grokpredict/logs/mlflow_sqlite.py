@@ -13,9 +13,9 @@ from pathlib import Path
 
 import numpy as np
 
-from grokpredict.logs.assembly import sweep_of_series
 from grokpredict.logs.columns import Columns
 from grokpredict.logs.errors import LogError
+from grokpredict.logs.from_series import sweep_of_series
 from grokpredict.logs.hparams import plain_value, unnested
 from grokpredict.logs.source import MAX_CONFIGURATION, check_regular, opened
 from grokpredict.logs.table import Series

@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from grokpredict._util.opening import unpacked_limit
-from grokpredict.logs.assembly import sweep_of_table
 from grokpredict.logs.cells import Gathered
 from grokpredict.logs.columns import Columns
 from grokpredict.logs.errors import LogError, refusing
+from grokpredict.logs.from_table import sweep_of_table
 from grokpredict.logs.hparams import hparams_beside
 from grokpredict.logs.needed import needed
 from grokpredict.logs.source import opened, too_large

@@ -105,6 +105,11 @@ def read_sweep(
     return Sweep(runs, left_out, findings)
 
 
+def as_sweep(sweep: Sweep | Paths, columns: Columns | None = None, *, jobs: int = 1) -> Sweep:
+    """Return a sweep as it is, or read one from paths as :func:`read_sweep`."""
+    return sweep if isinstance(sweep, Sweep) else read_sweep(sweep, columns, jobs=jobs)
+
+
 def iter_sweeps(
     paths: Paths,
     columns: Columns | None = None,

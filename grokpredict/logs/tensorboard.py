@@ -9,9 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from grokpredict.logs.assembly import sweep_of_series, sweep_of_table
 from grokpredict.logs.columns import Columns, normalised, split_of
 from grokpredict.logs.errors import LogError, refusing
+from grokpredict.logs.from_series import sweep_of_series
+from grokpredict.logs.from_table import sweep_of_table
 from grokpredict.logs.hparams import hparams_beside, unnested
 from grokpredict.logs.needed import needed
 from grokpredict.logs.source import check_regular

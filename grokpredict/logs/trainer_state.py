@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from grokpredict.logs.assembly import sweep_of_table
 from grokpredict.logs.columns import Columns
 from grokpredict.logs.errors import LogError
+from grokpredict.logs.from_table import sweep_of_table
 from grokpredict.logs.hparams import hparams_beside
 from grokpredict.logs.source import read_text
 from grokpredict.logs.table import Table

@@ -14,9 +14,9 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from grokpredict.logs.assembly import sweep_of_table
 from grokpredict.logs.columns import Columns
 from grokpredict.logs.errors import LogError, refusing
+from grokpredict.logs.from_table import sweep_of_table
 from grokpredict.logs.hparams import hparams_beside, unnested
 from grokpredict.logs.needed import needed
 from grokpredict.logs.source import opened

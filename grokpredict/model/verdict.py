@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
-from typing import Literal
+from dataclasses import dataclass, field, fields, replace
+from typing import Any, Literal
 
 import numpy as np
 
@@ -77,6 +77,11 @@ class Verdict:
 
     def _repr_html_(self) -> str:
         return str(reporting().verdict_html(self))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return it in plain Python objects, from which ``Verdict(**...)`` makes it again."""
+        plain = {item.name: getattr(self, item.name) for item in fields(self)}
+        return {**plain, "features": dict(self.features), "reads": list(self.reads)}
 
     def metrics(self, prefix: str = "grokpredict") -> dict[str, float]:
         """Return the look as numbers, for a logger of metrics.

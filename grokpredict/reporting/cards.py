@@ -155,12 +155,12 @@ def evaluation_html(evaluation: Evaluation) -> str:
 
 
 def _axis(name: str, column: Sequence[object]) -> tuple[object, ...]:
-    known = [value for value in column if value is not None]
-    number = len({str(value) for value in known})
-    if all(isinstance(value, int | float) for value in known):
-        return name, number, f"{min(known):.4g}", f"{max(known):.4g}"  # type: ignore[type-var]
-    ordered = sorted({str(value) for value in known})
-    return name, number, ordered[0], ordered[-1]
+    values = [value for value in column if value is not None]
+    texts = sorted({str(value) for value in values})
+    numbers = [value for value in values if isinstance(value, int | float)]
+    if len(numbers) == len(values):
+        return name, len(texts), f"{min(numbers):.4g}", f"{max(numbers):.4g}"
+    return name, len(texts), texts[0], texts[-1]
 
 
 def _tally(counts: Counter[str]) -> str:

@@ -105,7 +105,13 @@ class CurvesDisplay:
             # A marker at the end of each curve says the class once more, for who sees no colours.
             ends = np.array([line[-1] for line in lines])
             axis.scatter(
-                *ends.T, s=size, c=style.light, marker=style.marker, linewidths=0, zorder=3
+                ends[:, 0],
+                ends[:, 1],
+                s=size,
+                c=style.light,
+                marker=style.marker,
+                linewidths=0,
+                zorder=3,
             )
         axis.set_xscale("log")
         axis.autoscale_view()

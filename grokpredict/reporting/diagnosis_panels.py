@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -82,8 +83,7 @@ def _panels_of_network(found: Diagnosis) -> list[Draw]:
     panels: list[Draw] = [lambda axis: _eigenvalues(axis, found)]
     if any(each.sharpness is not None for each in found.curvatures):
         panels.append(lambda axis: _sharpness(axis, found))
-    for each in found.slices:
-        panels.append(lambda axis, each=each: _line(axis, each))  # type: ignore[misc]
+    panels.extend(partial(_line, found=line) for line in found.slices)
     if found.modes is not None:
         panels.append(lambda axis: _modes(axis, found))
         if found.plane is not None:

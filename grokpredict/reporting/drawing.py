@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure, SubFigure
+from matplotlib.gridspec import GridSpecBase
 from matplotlib.lines import Line2D
 
 from grokpredict.reporting.palette import FAINT, INK, Style
@@ -31,6 +32,7 @@ def panels(
     As scikit-learn's ``PartialDependenceDisplay`` does with a single axes.
     """
     figure: Figure | SubFigure
+    specification: GridSpecBase
     if ax is None:
         figure = plt.figure(figsize=size, layout="constrained", dpi=150)
         specification = figure.add_gridspec(rows, columns, **grid)
@@ -40,7 +42,7 @@ def panels(
         place = ax.get_subplotspec()
         if place is None:
             raise ValueError("ax must be a cell of a grid, such as plt.subplots() returns")
-        specification = place.subgridspec(rows, columns, **grid)  # type: ignore[assignment]
+        specification = place.subgridspec(rows, columns, **grid)
     return [
         figure.add_subplot(specification[row, column])
         for row in range(rows)

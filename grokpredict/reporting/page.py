@@ -13,7 +13,8 @@ from grokpredict._util.atomic import check_replaceable, replacing
 from grokpredict._util.errors import GrokpredictError
 from grokpredict._util.progress import Progress, showing
 from grokpredict.evaluation import evaluate, score_sweep
-from grokpredict.logs import Columns, read_sweep
+from grokpredict.logs import Columns
+from grokpredict.logs.reading import as_sweep
 from grokpredict.model.classifier import GrokClassifier, load_classifier
 from grokpredict.reporting.page_data import page_data
 from grokpredict.runs.sweep import Sweep, UnsuitableSweepError
@@ -71,8 +72,7 @@ def report(
     target = Path(path)
     check_replaceable(target)
     vega = _vega()
-    if not isinstance(sweep, Sweep):
-        sweep = read_sweep(sweep, columns, jobs=jobs)
+    sweep = as_sweep(sweep, columns, jobs=jobs)
     name = "built-in" if classifier == "default" else _name(classifier)
     classifier = load_classifier(classifier)
     options: dict[str, Any] = {"budget": budget, "max_false_abort": max_false_abort}

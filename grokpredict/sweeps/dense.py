@@ -6,7 +6,7 @@ import math
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F  # noqa: N812 (PyTorch's own name for it)
+from torch.nn import functional
 
 from grokpredict.sweeps.config import RunConfig
 from grokpredict.sweeps.layers import ACTIVATIONS, Dropout, Initial, Parameters, apply, linear
@@ -142,4 +142,4 @@ class OneLayerTransformer:
         if not self.norm:
             return x
         gain, shift = params[f"{name}.gain"], params[f"{name}.shift"]
-        return torch.addcmul(shift[:, None], F.layer_norm(x, x.shape[-1:]), gain[:, None])
+        return torch.addcmul(shift[:, None], functional.layer_norm(x, x.shape[-1:]), gain[:, None])

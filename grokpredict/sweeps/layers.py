@@ -13,13 +13,13 @@ from typing import Protocol
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F  # noqa: N812 (PyTorch's own name for it)
+from torch.nn import functional
 
 Parameters = Mapping[str, Tensor]
 Dropout = Callable[[Tensor], Tensor]
 ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
-    "relu": F.relu,
-    "gelu": F.gelu,
+    "relu": functional.relu,
+    "gelu": functional.gelu,
     "tanh": torch.tanh,
     "square": torch.square,
     "identity": lambda x: x,
@@ -99,12 +99,12 @@ def _offset(table: Tensor, tokens: Tensor) -> Tensor:
 
 def lookup(table: Tensor, tokens: Tensor) -> Tensor:
     """Rows of table (n_runs, n_rows, dim): (n_runs, batch, length, dim)."""
-    return F.embedding(_offset(table, tokens), table.reshape(-1, table.shape[2]))
+    return functional.embedding(_offset(table, tokens), table.reshape(-1, table.shape[2]))
 
 
 def lookup_sum(table: Tensor, tokens: Tensor) -> Tensor:
     """Sum each sample's rows of table (n_runs, n_rows, dim): (n_runs, batch, dim)."""
     n_runs, batch, length = tokens.shape
     rows = _offset(table, tokens).view(-1, length)
-    summed = F.embedding_bag(rows, table.reshape(-1, table.shape[2]), mode="sum")
+    summed = functional.embedding_bag(rows, table.reshape(-1, table.shape[2]), mode="sum")
     return summed.view(n_runs, batch, -1)

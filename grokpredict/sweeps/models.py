@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F  # noqa: N812 (PyTorch's own name for it)
+from torch.nn import functional
 
 from grokpredict.sweeps.config import RunConfig
 from grokpredict.sweeps.dense import DenseMLP, OneLayerTransformer
@@ -138,7 +138,7 @@ class Transformer:
 
     def __call__(self, params: Parameters, inputs: Tensor, dropout: Dropout) -> Tensor:
         """Map tokens (n_runs, batch, length) to (n_runs, batch, n_outputs)."""
-        tokens = F.pad(inputs, (0, 1), value=self.equals)
+        tokens = functional.pad(inputs, (0, 1), value=self.equals)
         x = lookup(params["embedding"], tokens) + params["position"].unsqueeze(1)
         for layer in range(self.depth):
             # Only the last token is read out: the last layer computes nothing for the others.
@@ -154,7 +154,7 @@ class Transformer:
             return x
         gain, shift = params[f"{name}.gain"], params[f"{name}.shift"]
         return torch.addcmul(
-            shift[:, None, None], F.layer_norm(x, x.shape[-1:]), gain[:, None, None]
+            shift[:, None, None], functional.layer_norm(x, x.shape[-1:]), gain[:, None, None]
         )
 
     def _map(self, params: Parameters, name: str, x: Tensor) -> Tensor:

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F  # noqa: N812 (PyTorch's own name for it)
+from torch.nn import functional
 
 from grokpredict.sweeps.config import RunConfig
 from grokpredict.sweeps.evaluation import EVALUATE_EVERY, evaluation_steps
@@ -155,10 +155,12 @@ class _Stack:
     def _losses(self, outputs: Tensor, targets: Tensor) -> Tensor:
         """Loss of each sample, (n_runs, batch)."""
         if self.loss == "cross_entropy":
-            losses = F.cross_entropy(outputs.flatten(0, 1), targets.flatten(), reduction="none")
+            losses = functional.cross_entropy(
+                outputs.flatten(0, 1), targets.flatten(), reduction="none"
+            )
             return losses.view(targets.shape)
         if not self.is_regression:
-            targets = F.one_hot(targets, self.n_outputs).to(outputs.dtype)
+            targets = functional.one_hot(targets, self.n_outputs).to(outputs.dtype)
         return (outputs - targets).square().mean(dim=2)
 
     def advance(self, start: int) -> None:

@@ -12,7 +12,8 @@ import numpy as np
 
 from grokpredict.features.columns import COLUMNS
 from grokpredict.features.recording import Recording, compute_signatures
-from grokpredict.logs import Paths, read_sweep
+from grokpredict.logs import Paths
+from grokpredict.logs.reading import as_sweep
 from grokpredict.model.calibration import Calibration
 from grokpredict.model.channels import Reads, all_reads, may_stop
 from grokpredict.model.classifier import GrokClassifier, load_classifier
@@ -84,8 +85,7 @@ def calibrate(
     if guarantee not in get_args(Wanted):
         raise ValueError(f"guarantee must be 'expectation' or 'confidence', got {guarantee!r}")
     classifier = load_classifier(classifier)
-    if not isinstance(sweep, Sweep):
-        sweep = read_sweep(sweep)
+    sweep = as_sweep(sweep)
     runs, lost = known_runs(sweep, budget)
     table = _looks_at(runs)
     counts = _counts(sweep, runs, lost, table)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 from sklearn.ensemble import HistGradientBoostingClassifier
-from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]  # it has no stubs
+from threadpoolctl import threadpool_limits
 
 from grokpredict.features.columns import BUDGET_COLUMN
 from grokpredict.model.trees import Trees

@@ -29,7 +29,7 @@ class Interval:
     high: float | None
 
 
-def auroc(generalised: BoolArray, score: FloatArray, weight: FloatArray | None = None) -> float:
+def auroc(generalised: BoolArray, score: FloatArray) -> float:
     """Return the area under the receiver operating characteristic.
 
     Parameters
@@ -38,8 +38,6 @@ def auroc(generalised: BoolArray, score: FloatArray, weight: FloatArray | None =
         Whether the run generalised.
     score : ndarray, shape (n_runs,)
         Finite scores; ties count one half.
-    weight : ndarray, shape (n_runs,), optional
-        How often each run counts.
 
     Returns
     -------
@@ -51,8 +49,7 @@ def auroc(generalised: BoolArray, score: FloatArray, weight: FloatArray | None =
     >>> auroc(np.array([True, False, True]), np.array([0.9, 0.1, 0.1]))
     0.75
     """
-    weights = np.ones(len(score)) if weight is None else np.asarray(weight, dtype=float)
-    return float(_aurocs(np.asarray(generalised), np.asarray(score), weights[None])[0])
+    return float(aurocs(np.asarray(generalised), np.asarray(score), np.ones((1, len(score))))[0])
 
 
 def enough(generalised: BoolArray) -> bool:
@@ -60,8 +57,11 @@ def enough(generalised: BoolArray) -> bool:
     return min(int(generalised.sum()), int((~generalised).sum())) >= MIN_RUNS
 
 
-def _aurocs(generalised: BoolArray, score: FloatArray, weights: FloatArray) -> FloatArray:
-    """Return the area for each row of weights, shape (n_resamples, n_runs)."""
+def aurocs(generalised: BoolArray, score: FloatArray, weights: FloatArray) -> FloatArray:
+    """Return the area for each row of weights, how often each run counts.
+
+    ``weights`` has the shape (n_resamples, n_runs).
+    """
     if not len(score):
         return np.full(len(weights), np.nan)
     order = np.argsort(score, kind="stable")
@@ -112,7 +112,7 @@ def auroc_intervals(
         size = min(_CHUNK, RESAMPLES - start)
         counts = rng.multinomial(n_clusters, np.full(n_clusters, 1 / n_clusters), size)
         weights = counts[:, own_cluster].astype(float)
-        drawn.append(np.stack([_aurocs(generalised, score, weights) for score in scores]))
+        drawn.append(np.stack([aurocs(generalised, score, weights) for score in scores]))
     resampled = np.concatenate(drawn, axis=1)
     points = np.array([auroc(generalised, score) for score in scores])
     return (

@@ -132,12 +132,3 @@ def to_floats(losses: Sequence[Any]) -> list[float | None]:
         next(copied) if isinstance(loss, Tensor) else None if loss is None else float(loss)
         for loss in losses
     ]
-
-
-def mean_over_processes(trainer: Any, losses: list[float]) -> list[float]:
-    """Return the mean of each loss over all processes, all of which must call this."""
-    if trainer.world_size == 1:
-        return losses
-    ours = torch.tensor(losses, dtype=torch.float64, device=trainer.strategy.root_device)
-    mean: list[float] = trainer.strategy.reduce(ours, reduce_op="mean").tolist()
-    return mean

@@ -16,7 +16,7 @@ from grokpredict.live.lightning.report import Report
 from grokpredict.live.lightning.resuming import check_state, planned_budget, why_not_watched
 from grokpredict.live.lightning.stopping import Stop, StoppingReason
 from grokpredict.live.lightning.watch import Watch
-from grokpredict.live.monitor import GrokMonitor, verdict_to_dict
+from grokpredict.live.monitor import GrokMonitor
 from grokpredict.live.trainer import never_stops, optimises
 from grokpredict.model.classifier import GrokClassifier, load_classifier
 from grokpredict.model.thresholds import check_max_false_abort
@@ -321,7 +321,7 @@ class GrokPredictor(_Callback):
             self._report.log_look(trainer, verdict)
         ended = answer.ending is not None and self._stop.carried_out(trainer, watch, answer.ending)
         if self.action == "checkpoint" and self.stopped_step is not None and trainer.should_stop:
-            self._save(trainer)
+            self._stop.save(trainer)
         if news or ended:
             self._write_record(watch)
 
@@ -336,27 +336,6 @@ class GrokPredictor(_Callback):
         elif ending is None:
             self._stop.warn(verdict.reason)
 
-    def _save(self, trainer: Any) -> None:
-        """Save a checkpoint of a run that is to end, and say how it goes on; all processes do.
-
-        Without the checkpoint it does not end.
-        """
-        path = Path(trainer.default_root_dir) / f"grokpredict-step={self.stopped_step}.ckpt"
-        failure = None
-        try:
-            trainer.save_checkpoint(path)
-        except Exception as error:  # a full disk, a value of the user's that cannot be saved
-            failure = described(error)
-        failure = trainer.strategy.broadcast(failure, src=0)
-        if failure is not None:
-            trainer.should_stop = False
-            self._stop.take_back()
-            message = f"not stopped: the checkpoint cannot be saved: {failure}"
-        else:
-            resume = f"To overrule it: trainer.fit(model, ckpt_path={str(path)!r})"
-            message = f"{self.stopping_reason_message} {resume}"
-        self._report.say(message, logging.WARNING)
-
     def _write_record(self, watch: Watch) -> None:
         monitor = watch.monitor
         record = {
@@ -367,7 +346,7 @@ class GrokPredictor(_Callback):
             "configuration": self._configuration.known(),
             "val_metric": self.val_metric,
             "recording": monitor.recording.state(),
-            "verdicts": [verdict_to_dict(verdict) for verdict in monitor.verdicts],
+            "verdicts": [verdict.to_dict() for verdict in monitor.verdicts],
         }
         self._report.write(record)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping
 from enum import Enum
+from pathlib import Path
 from typing import Any
 
 from grokpredict.live.lightning.agreement import Ending
@@ -86,9 +87,26 @@ class Stop:
         self.reason = StoppingReason.WARNED_ONLY
         self._report.say(f"would be stopped: {reason}", logging.WARNING)
 
-    def take_back(self) -> None:
-        """Take note that a fit that was to end goes on after all."""
-        self.step, self.reason = None, StoppingReason.NOT_STOPPED
+    def save(self, trainer: Any) -> None:
+        """Save a checkpoint of a fit that is to end, and say how it goes on; all processes do.
+
+        Without the checkpoint it does not end.
+        """
+        path = Path(trainer.default_root_dir) / f"grokpredict-step={self.step}.ckpt"
+        failure = None
+        try:
+            trainer.save_checkpoint(path)
+        except Exception as error:  # a full disk, a value of the user's that cannot be saved
+            failure = described(error)
+        failure = trainer.strategy.broadcast(failure, src=0)
+        if failure is not None:
+            trainer.should_stop = False
+            self.step, self.reason = None, StoppingReason.NOT_STOPPED
+            message = f"not stopped: the checkpoint cannot be saved: {failure}"
+        else:
+            resume = f"To overrule it: trainer.fit(model, ckpt_path={str(path)!r})"
+            message = f"{self._report.message} {resume}"
+        self._report.say(message, logging.WARNING)
 
     def resume(self, action: str, *, stricter: bool, step: int) -> None:
         """Go on after a resume, under arguments that may have been changed.

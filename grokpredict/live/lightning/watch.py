@@ -8,16 +8,12 @@ from typing import Any
 
 from grokpredict.live.lightning.agreement import Answer, Ending, agreed
 from grokpredict.live.lightning.guard import FailedEverywhereError, described
-from grokpredict.live.lightning.losses import (
-    LossBuffer,
-    mean_over_processes,
-    no_steps,
-    to_floats,
-)
+from grokpredict.live.lightning.losses import LossBuffer, no_steps
 from grokpredict.live.lightning.report import Report
 from grokpredict.live.lightning.sampling import Samples
+from grokpredict.live.lightning.shared_losses import SharedLosses
 from grokpredict.live.lightning.validation import Validation
-from grokpredict.live.monitor import GrokMonitor, verdict_to_dict
+from grokpredict.live.monitor import GrokMonitor
 from grokpredict.live.trainer import optimises, read_budget
 from grokpredict.model.verdict import Verdict
 
@@ -94,7 +90,7 @@ class Watch:
         self._report = report
         self._trainer: Any = trainer
         self._alone = trainer.world_size == 1
-        self._broken = False
+        self._shared = SharedLosses(report, alone=self._alone)
         self._sample_at: float = math.inf
         loop = trainer.fit_loop.epoch_loop
         # What ``trainer.global_step`` reads, ten times faster.
@@ -150,7 +146,7 @@ class Watch:
         if self._alone or isinstance(error, FailedEverywhereError):
             self.buffer = None
             self.waits = False
-        self._broken = True
+        self._shared.broken = True
 
     def until_next_look(self) -> int | None:
         """Return after how many steps to look, or to empty the buffer; None for never.
@@ -220,14 +216,15 @@ class Watch:
         """
         monitor = self.monitor
         before, n_seen = monitor.verdicts, monitor.n_seen
-        losses = self._reduced(trainer)
+        assert self.buffer is not None
+        losses = self._shared.losses(trainer, self.buffer)
 
         def decide() -> Answer:
             self._judge(trainer, losses)
             verdicts = monitor.verdicts[len(before) :]
             aborted = bool(verdicts) and verdicts[-1].action == "abort"
             return Answer(
-                verdicts=tuple(map(verdict_to_dict, verdicts)),
+                verdicts=tuple(verdict.to_dict() for verdict in verdicts),
                 due=self.until_next_look(),
                 ending=ending() if aborted else None,
             )
@@ -243,7 +240,7 @@ class Watch:
             self._await_sample()
         except Exception as failure:  # the answer holds, and the others act on it
             self._report.note(f"could not take over the verdict: {described(failure)}")
-            self._broken = True
+            self._shared.broken = True
         if answer.due is None:
             self.buffer = None
         if answer.error is not None:
@@ -299,36 +296,11 @@ class Watch:
                 return False
             if trainer.lightning_module._current_fx_name not in _TOGETHER:
                 return False
-        losses = self._reduced(trainer)
+        losses = self._shared.losses(trainer, buffer)
         self._samples.give(self.monitor)
         self.monitor.extend(losses)
         self._await_sample()
         return True
-
-    def _reduced(self, trainer: Any) -> list[float]:
-        """Return the losses since the last look, the mean over all processes."""
-        buffer = self.buffer
-        assert buffer is not None
-        n_steps = len(buffer)
-        try:
-            losses = buffer.drain()
-        except Exception as error:  # the other processes wait for as many numbers
-            self._report.note(f"could not read the losses: {described(error)}")
-            losses = []
-        if self._broken or len(losses) != n_steps:
-            losses = [math.nan] * n_steps
-        return losses if self._alone else mean_over_processes(trainer, losses)
-
-    def _shared(self, micro: list[Any]) -> list[float | None]:
-        try:
-            values = to_floats(micro)
-        except Exception as error:  # likewise
-            self._report.note(f"could not read the losses: {described(error)}")
-            values = [None] * len(micro)
-        if self._alone or not values:
-            return values
-        known = [math.nan if value is None else value for value in values]
-        return list(mean_over_processes(self._trainer, known))
 
     # ---------------------------------------------------------------- checkpoints
 
@@ -345,7 +317,9 @@ class Watch:
             # Up to which step the losses are known; None once no more are kept.
             "step": None if buffer is None else buffer.step,
             "complete": together,
-            "micro": [] if buffer is None or not together else self._shared(buffer.micro),
+            "micro": []
+            if buffer is None or not together
+            else self._shared.micro(self._trainer, buffer),
             "divided": 1 if buffer is None else buffer.divided,
         }
 
