@@ -11,7 +11,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import MaxNLocator, SymmetricalLogLocator
 
 from grokpredict.diagnosis.run import RunDiagnosis
 from grokpredict.runs.curve import Curve
@@ -149,8 +149,11 @@ def _eigenvalues(axis: Axes, found: Diagnosis) -> None:
     axis.plot(steps, rayleigh, "s--", ms=2.5, lw=0.7, color=OTHER, label="along the gradient")
     axis.axhline(0, color=FAINT, lw=0.6)
     top = max(abs(each.largest.value) for each in found.curvatures)
-    axis.set_yscale("symlog", linthresh=max(1e-3 * top, 1e-12))
-    axis.yaxis.get_major_locator().set_params(numticks=7)  # else labels about 0 overlap
+    linear = max(1e-3 * top, 1e-12)
+    axis.set_yscale("symlog", linthresh=linear)
+    ticks = SymmetricalLogLocator(base=10, linthresh=linear)
+    ticks.set_params(numticks=7)  # else labels about 0 overlap
+    axis.yaxis.set_major_locator(ticks)
     _finish(axis, "Curvature", "optimiser step", "eigenvalue of the Hessian", legend=True)
 
 
