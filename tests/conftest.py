@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,7 +10,10 @@ import pytest
 
 from grokpredict.model.classifier import GrokClassifier
 
-#: Files whose tests start a cluster; one is enough for a machine, and Ray joins one that runs.
+# Ray would join a cluster that somebody else has on this machine.
+os.environ["RAY_ADDRESS"] = "local"
+
+#: Files whose tests start a cluster; one at a time is enough for a machine.
 WITH_CLUSTERS = ("test_cluster", "test_examples", "test_integrations", "test_ray_cluster")
 
 
