@@ -20,7 +20,7 @@ demo: $(VENV)/.installed
 	$(BIN)/python examples/demo.py
 
 test: $(VENV)/.installed-test
-	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadgroup
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadgroup
 
 # The part that meets every dependency: features (NumPy, SciPy, MNE), training and its processes
 # (scikit-learn, joblib, threadpoolctl), the command line (click, tqdm), logs (PyYAML and the extras),
