@@ -153,7 +153,7 @@ def test_a_live_run_is_judged_as_its_log(
         for first in range(0, STEPS.size, chunk):
             part = slice(first, first + chunk)
             for name, curve in run.channels.items():
-                watch.take(name, curve.steps[part], curve.values[part])
+                watch.observed.take(name, curve.steps[part], curve.values[part])
             done = int(STEPS[part][-1]) + 1
             while (due := watch.next_look) is not None and due <= done:
                 watch.look()
@@ -262,7 +262,7 @@ def test_once_above_one_an_accuracy_is_a_percentage(
     own.saw_validation(0.97)
     assert own.extend(DOOMED)[0].action == "abort"
     own.saw_validation(97.0)
-    assert own.generalised is not None
+    assert own.observed.generalised is not None
 
 
 def test_accuracies_before_one_above_one_are_percentages_too(classifier: GrokClassifier) -> None:
@@ -280,7 +280,7 @@ def test_accuracies_before_one_above_one_are_percentages_too(classifier: GrokCla
 def test_a_training_accuracy_tells_that_it_is_percentages(classifier: GrokClassifier) -> None:
     own = monitor(classifier)
     own.saw_validation(0.97)
-    own.saw_percentages()
+    own.observed.saw_percentages()
     assert own.extend(DOOMED)[0].action == "abort"
 
 
@@ -364,8 +364,8 @@ def test_what_it_keeps_does_not_grow(classifier: GrokClassifier) -> None:
     for first in (0, 100_000, 900_000):
         steps = np.arange(first, first + 100_000)
         for name in PROFILED:
-            watch.take(name, steps, np.full(steps.size, 0.5))
-        sizes.append(len(pickle.dumps(watch.recording)))
+            watch.observed.take(name, steps, np.full(steps.size, 0.5))
+        sizes.append(len(pickle.dumps(watch.observed.recording)))
     assert sizes[0] == sizes[-1] < 50_000
     assert len(json.dumps(watch.state_dict())) < 120_000
 

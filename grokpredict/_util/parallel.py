@@ -28,8 +28,8 @@ def results(tasks: Iterable[Any], jobs: int, *, ordered: bool = True) -> Iterato
     kind = "generator" if ordered else "generator_unordered"
     found = Parallel(n_jobs=jobs, return_as=kind, pre_dispatch="2*n_jobs")(tasks)
     try:
-        for result in found:  # noqa: UP028 - closing a "yield from" would have joblib warn
-            yield result
+        # Around a generator: whoever closes this closes what it yields from, and joblib would warn.
+        yield from (result for result in found)
     finally:
         with warnings.catch_warnings():
             # Whoever stops in the middle knows that there are results that nobody takes.

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import functools
 import logging
-from collections.abc import Callable
-from contextlib import suppress
-from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
@@ -14,6 +11,7 @@ from torch import Tensor, nn
 from grokpredict.diagnosis.recorder import ON_DEVICE, Recorder
 from grokpredict.diagnosis.snapshots import Snapshot
 from grokpredict.diagnosis.trajectory import Trajectory, stacked
+from grokpredict.live.guard import guarded
 
 if TYPE_CHECKING:
     from pytorch_lightning import Callback as _Callback
@@ -26,25 +24,6 @@ else:
         _Callback = object
 
 _log = logging.getLogger("grokpredict")
-
-P = ParamSpec("P")
-
-
-def _guarded(
-    hook: Callable[Concatenate[TrajectoryProbe, P], None],
-) -> Callable[Concatenate[TrajectoryProbe, P], None]:
-    """Have an error in a hook end the recording, and never the user's training."""
-
-    @functools.wraps(hook)
-    def safe(probe: TrajectoryProbe, /, *args: P.args, **options: P.kwargs) -> None:
-        try:
-            hook(probe, *args, **options)
-        except Exception as error:  # a failure of ours must never end a user's training
-            # A handler of the user's log may raise as well; there is nobody left to tell.
-            with suppress(Exception):
-                probe._fail(error)
-
-    return safe
 
 
 class TrajectoryProbe(_Callback):
@@ -128,21 +107,21 @@ class TrajectoryProbe(_Callback):
         self._begin(module, optimizer)
         return self
 
-    @_guarded
+    @guarded
     def before_step(self, loss: Any = None) -> None:
         """Call when the gradients are there; ``loss`` is that of the batch (optional)."""
         recorder = self._active()
         if recorder is not None:
             recorder.before_step(loss)
 
-    @_guarded
+    @guarded
     def after_step(self) -> None:
         """Call when the optimiser has made its step."""
         recorder = self._active()
         if recorder is not None:
             recorder.after_step()
 
-    @_guarded
+    @guarded
     def finish(self) -> None:
         """Keep a snapshot of the end, if snapshots are kept."""
         recorder = self._active()
@@ -151,7 +130,7 @@ class TrajectoryProbe(_Callback):
 
     # ---------------------------------------------------------------- hooks of Lightning
 
-    @_guarded
+    @guarded
     def on_train_start(self, trainer: Any, pl_module: Any) -> None:
         """Begin, or say why not."""
         if trainer.fast_dev_run or not trainer.is_global_zero:
@@ -161,7 +140,7 @@ class TrajectoryProbe(_Callback):
             raise ValueError(f"one optimiser is followed, the fit has {len(trainer.optimizers)}")
         self._begin(pl_module, trainer.optimizers[0], int(trainer.global_step))
 
-    @_guarded
+    @guarded
     def on_before_backward(self, trainer: Any, pl_module: Any, loss: Any) -> None:
         """Add up the losses of micro-batches: Lightning has divided each by their number."""
         recorder = self._active()
@@ -169,7 +148,7 @@ class TrajectoryProbe(_Callback):
             loss = loss.detach()
             self._loss = loss if self._loss is None else self._loss + loss
 
-    @_guarded
+    @guarded
     def on_before_optimizer_step(self, trainer: Any, pl_module: Any, optimizer: Any) -> None:
         """Record parameters and gradients, and tell the loggers."""
         recorder = self._active()
@@ -208,12 +187,12 @@ class TrajectoryProbe(_Callback):
         """Keep the records for the fit that is about to start."""
         self._restored = dict(state_dict)
 
-    @_guarded
+    @guarded
     def _save_into(self, state: dict[str, Any]) -> None:
         if self._recorder is not None:
             state.update(self._recorder.state_dict())
 
-    @_guarded
+    @guarded
     def _begin(
         self, module: nn.Module, optimizer: torch.optim.Optimizer, step: int | None = None
     ) -> None:

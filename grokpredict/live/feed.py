@@ -6,22 +6,19 @@ ours ends a user's training or study.
 
 from __future__ import annotations
 
-import functools
 import logging
 import math
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Hashable, Mapping
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from grokpredict.live.ledger import SweepLedger, as_ledger
 from grokpredict.live.metrics import find_validation, found_channels, in_percent
 from grokpredict.live.monitor import GrokMonitor
 from grokpredict.model.classifier import GrokClassifier, load_classifier
 from grokpredict.model.verdict import Verdict
-
-Result = TypeVar("Result")
 
 #: Losses of a run that are kept, to compare: a run that is started again begins with others.
 MOST_COMPARED = 256
@@ -56,31 +53,6 @@ class Teller:
 
     def __getstate__(self) -> dict[str, Any]:
         return {"_log": self._log, "_said": set(self._said)}
-
-
-def leaves_alone(what: str, answer: Result) -> Callable[[Callable[..., Result]], Any]:
-    """Make a method with a ``teller`` log its errors once and return ``answer`` in their place.
-
-    Parameters
-    ----------
-    what : str
-        What is left alone then: the run, the trial.
-    answer : object
-        What lets the training go on.
-    """
-
-    def wrap(method: Callable[..., Result]) -> Callable[..., Result]:
-        @functools.wraps(method)
-        def safe(self: Any, *args: Any, **options: Any) -> Result:
-            try:
-                return method(self, *args, **options)
-            except Exception as error:  # a failure of ours must never end a user's run
-                self.teller.failed(error, what)
-                return answer
-
-        return safe
-
-    return wrap
 
 
 class Feed:
@@ -122,7 +94,7 @@ class Feed:
         n_verdicts = len(monitor.verdicts)
         rule = monitor.classifier.rule
         if in_percent(metrics):
-            monitor.saw_percentages()
+            monitor.observed.saw_percentages()
         monitor.saw(step, **found_channels(metrics))
         value = find_validation(metrics, rule)
         if value is not None:
@@ -168,7 +140,8 @@ class Feeds:
     budget : int
         Optimiser step by which a run has to generalise.
     max_false_abort : float
-        Largest share of the runs that would generalise that may be stopped, with 95 % confidence.
+        Largest share of the runs that would generalise that may be stopped, see
+        :class:`~grokpredict.GrokMonitor`.
     log : logging.Logger
         Is told why a trial is left alone.
     ledger : str, Path or SweepLedger, optional

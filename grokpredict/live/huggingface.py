@@ -8,7 +8,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from grokpredict.live.feed import Feed, Teller, leaves_alone
+from grokpredict.live.feed import Feed, Teller
+from grokpredict.live.guard import guarded
 from grokpredict.live.ledger import SweepLedger, as_ledger
 from grokpredict.live.metrics import find_validation, not_recognised
 from grokpredict.live.monitor import GrokMonitor
@@ -42,7 +43,8 @@ class GrokPredictorCallback(TrainerCallback):
     budget : int, optional
         Optimiser step by which the run has to generalise, by default the trainer's last.
     max_false_abort : float
-        Largest share of the runs that would generalise that may be stopped, with 95 % confidence.
+        Largest share of the runs that would generalise that may be stopped, see
+        :class:`~grokpredict.GrokMonitor`.
     ledger : str, Path or SweepLedger, optional
         Folder from which the runs of a sweep learn, see :class:`~grokpredict.SweepLedger`.
     name : str, optional
@@ -83,7 +85,7 @@ class GrokPredictorCallback(TrainerCallback):
         """One a look, of the latest training."""
         return list(self._feed.monitor.verdicts) if self._feed is not None else []
 
-    @leaves_alone("the run", None)
+    @guarded
     def on_train_begin(self, args: Any, state: Any, control: Any, **known: Any) -> None:
         """Begin to watch; take what a resumed run has logged before."""
         self.stopped_step = None
@@ -108,7 +110,7 @@ class GrokPredictorCallback(TrainerCallback):
             feed.take(entry, int(entry["step"]), _loss(entry))
         self._feed = feed
 
-    @leaves_alone("the run", None)
+    @guarded
     def on_log(
         self, args: Any, state: Any, control: Any, logs: dict[str, Any] | None = None, **known: Any
     ) -> None:
@@ -116,14 +118,17 @@ class GrokPredictorCallback(TrainerCallback):
         feed = self._feed
         if feed is None or not logs:
             return
-        self._feed = None  # whatever fails, the run is left alone from here on
         verdict = feed.take(logs, int(state.global_step), _loss(logs))
-        self._feed = feed
         if verdict is not None:
             self._act(verdict, state, control)
             logs.update(verdict.metrics())
         if "train_runtime" in logs and self.verdicts:  # the last entry
             logs["grokpredict/stopped"] = float(self.stopped_step is not None)
+
+    def _fail(self, error: Exception) -> None:
+        """Leave the run alone from here on, and say so once."""
+        self._feed = None
+        self.teller.failed(error, "the run")
 
     def _act(self, verdict: Verdict, state: Any, control: Any) -> None:
         """End the training on an abort, and say what was decided."""
@@ -134,13 +139,13 @@ class GrokPredictorCallback(TrainerCallback):
         else:
             log.info("grokpredict: %s: %s", verdict.action, verdict.reason)
 
-    @leaves_alone("the run", None)
+    @guarded
     def on_train_end(self, args: Any, state: Any, control: Any, **known: Any) -> None:
         """Tell the ledger how the run ended."""
         if self._feed is not None:
             self._feed.monitor.finish()
 
-    @leaves_alone("the run", None)
+    @guarded
     def on_evaluate(
         self, args: Any, state: Any, control: Any, metrics: Any = None, **known: Any
     ) -> None:

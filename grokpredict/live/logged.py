@@ -22,7 +22,7 @@ def looks_at(
         As for :class:`GrokMonitor`.
     """
     monitor = GrokMonitor(classifier, budget=budget, max_false_abort=max_false_abort)
-    monitor.recall(recording_of(run, budget))
+    monitor.observed.recording = recording_of(run, budget)
     metric = run.channels.get(classifier.rule.metric)
     last = run.last_step + 1
     while (step := monitor.next_look) is not None and step <= last:

@@ -14,17 +14,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from grokpredict.features.profile import PROFILED, looks_before
-from grokpredict.features.recording import ACCURACIES, Recording
+from grokpredict.features.recording import Recording
 from grokpredict.live.judging import Judge
 from grokpredict.live.ledger import SweepLedger, as_ledger
-from grokpredict.live.policy import LOSS, LookPolicy, left_alone
+from grokpredict.live.observed import Observed
+from grokpredict.live.policy import LOSS, LookPolicy
 from grokpredict.live.record import RunRecord
 from grokpredict.model.channels import READABLE, Reads
 from grokpredict.model.classifier import GrokClassifier, load_classifier
 from grokpredict.model.thresholds import check_max_false_abort
 from grokpredict.model.verdict import Verdict, judge
-from grokpredict.runs.curve import FloatArray, IntArray
-from grokpredict.runs.labels import PERCENT_ABOVE
 
 #: Of the state in a checkpoint; that of another version is refused.
 STATE_VERSION = 3
@@ -41,7 +40,8 @@ class GrokMonitor:
         Optimiser step by which the run has to generalise; one number for all looks.
     max_false_abort : float
         Largest share of the runs that would generalise that may ever be stopped, with 95 %
-        confidence, for runs like the classifier's calibration runs.
+        confidence, for runs like the classifier's calibration runs; in expectation where
+        :func:`~grokpredict.calibrate` set the thresholds so.
     ledger : str, Path or SweepLedger, optional
         Folder from which the runs of a sweep learn, see :class:`~grokpredict.SweepLedger`: the
         threshold comes from it, and an abort that must not stop the run is a continue. Tell it
@@ -54,6 +54,11 @@ class GrokMonitor:
     only_warns : str, optional
         Why no abort will stop the run, if none will; the ledger must know. The looks then go on
         after an abort.
+
+    Attributes
+    ----------
+    observed : Observed
+        What the run has told so far.
 
     Raises
     ------
@@ -92,9 +97,7 @@ class GrokMonitor:
         self.max_false_abort = max_false_abort
         self._verdicts: list[Verdict] = []
         self._n_seen = 0
-        self._recording = Recording()
-        self._last = dict.fromkeys(PROFILED, -1)
-        self._validation: float | None = None
+        self.observed = Observed(self.classifier.rule)
         self._policy = LookPolicy(budget, only_warns is not None)
         self.set_budget(budget)
         self._record: RunRecord | None = None
@@ -183,7 +186,7 @@ class GrokMonitor:
         at = self._n_seen + 1 if step is None else int(step)
         if at <= self._n_seen:
             return None
-        self.take(LOSS, np.array([at - 1]), np.array([float(loss)]))
+        self.observed.take(LOSS, np.array([at - 1]), np.array([float(loss)]))
         self._n_seen = at
         verdicts = self._reach(at)
         return verdicts[-1] if verdicts else None
@@ -199,31 +202,6 @@ class GrokMonitor:
         self._append(losses)
         return self._reach(self._n_seen)
 
-    def take(self, channel: str, steps: IntArray, values: FloatArray) -> None:
-        """Take samples of a channel, as they are logged; no look is taken by that.
-
-        Parameters
-        ----------
-        channel : str
-            Its name, as in :data:`grokpredict.runs.run.CHANNELS`; one that is not read is let go.
-        steps : ndarray of int, shape (n,)
-            Optimiser steps, from 0, increasing; one up to the channel's latest is passed over.
-        values : ndarray, shape (n,)
-            Accuracies as shares of 1, or all of the run as percentages.
-        """
-        if channel not in PROFILED:
-            return
-        later = steps > self._last[channel]
-        if not later.any():
-            return
-        steps, values = steps[later], values[later]
-        self._last[channel] = int(steps[-1])
-        self._recording.take(channel, steps, values)
-
-    def recall(self, recording: Recording) -> None:
-        """Take what was kept of a run before, in the place of what was taken so far."""
-        self._recording = recording
-
     def saw_validation(self, value: float | None) -> None:
         """Take the latest value of the metric that the classifier's rule names.
 
@@ -231,8 +209,7 @@ class GrokMonitor:
         accuracy was above 1, all of this run are percentages: guessing among a hundred classes is
         right in 1 % of the cases. None means that there is no value.
         """
-        self._validation = None if value is None else float(value)
-        self._recording.percent |= value is not None and float(value) > PERCENT_ABOVE
+        self.observed.saw_validation(value)
 
     def saw_evaluation(
         self, loss: float | None, accuracy: float | None, step: int | None = None
@@ -255,28 +232,13 @@ class GrokMonitor:
         self._reach(at)
         for channel, value in values.items():
             if value is not None:
-                self.take(channel, np.array([at - 1]), np.array([float(value)]))
+                self.observed.take(channel, np.array([at - 1]), np.array([float(value)]))
                 if self._record is not None and channel == self.classifier.rule.metric:
-                    self._record.evaluated(at, self._as_share(float(value)))
-
-    def saw_percentages(self) -> None:
-        """Take note that this run's accuracies are percentages."""
-        self._recording.percent = True
+                    self._record.evaluated(at, self.observed.as_share(float(value)))
 
     def trained_on(self, since: int, step: int) -> None:
         """Take note that the run went on from one of the trainer's steps, at the last look."""
         self._n_seen = round(self._n_seen * step / since)
-
-    @property
-    def generalised(self) -> str | None:
-        """A sentence, if the latest validation metric shows that the run has generalised."""
-        value = None if self._validation is None else self._as_share(self._validation)
-        return left_alone(self.classifier.rule, value)
-
-    def _as_share(self, value: float) -> float:
-        """Return a value of the metric that the rule names, which may be a percentage."""
-        percent = self._recording.percent and self.classifier.rule.metric in ACCURACIES
-        return value / 100 if percent else value
 
     @property
     def in_ledger(self) -> bool:
@@ -309,11 +271,11 @@ class GrokMonitor:
         step = self.next_look
         if step is None:
             raise ValueError("the last look was taken")
-        reason = self.generalised
+        reason = self.observed.generalised
         if reason is not None:
             verdict = Verdict("continue", reason, step, self.budget)
         else:
-            verdict = self._judge.look(self._recording, len(self._verdicts), self.budget)
+            verdict = self._judge.look(self.observed.recording, len(self._verdicts), self.budget)
         if self._record is not None:
             verdict = self._record.take(verdict, settled=self.reads is not None)
         self._verdicts.append(verdict)
@@ -343,7 +305,7 @@ class GrokMonitor:
         values = np.asarray(losses, dtype=float)
         if values.ndim != 1:
             raise ValueError(f"losses must be one-dimensional, got the shape {values.shape}")
-        self.take(LOSS, self._n_seen + np.arange(values.size), values)
+        self.observed.take(LOSS, self._n_seen + np.arange(values.size), values)
         self._n_seen += values.size
 
     def _reach(self, step: int) -> list[Verdict]:
@@ -353,11 +315,6 @@ class GrokMonitor:
             verdicts.append(self.look())
         return verdicts
 
-    @property
-    def recording(self) -> Recording:
-        """What is kept of the run."""
-        return self._recording
-
     # ---------------------------------------------------------------- checkpoints
 
     def state_dict(self) -> dict[str, Any]:
@@ -366,9 +323,7 @@ class GrokMonitor:
             "version": STATE_VERSION,
             "n_seen": self._n_seen,
             "budget": self.budget,
-            "recording": self._recording.state(),
-            "last": dict(self._last),
-            "validation": self._validation,
+            **self.observed.state_dict(),
             "reads": None if self.reads is None else list(self.reads),
             "verdicts": [verdict.to_dict() for verdict in self._verdicts],
             "ledger": None if self._record is None else self._record.state_dict(),
@@ -388,9 +343,7 @@ class GrokMonitor:
         self._verdicts = [Verdict(**fields_of) for fields_of in state["verdicts"]]
         if self._verdicts:
             self._policy = replace(self._policy, budget=int(state["budget"]))
-        self._recording.restore(state["recording"])
-        self._last = {name: int(state["last"][name]) for name in PROFILED}
-        self._validation = state["validation"]
+        self.observed.load_state_dict(state)
         self._judge.reads = None if state["reads"] is None else tuple(state["reads"])
         self._n_seen = int(state["n_seen"])
         if self._record is not None and state["ledger"] is not None:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import logging
 import math
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from grokpredict.live.feed import Feeds, leaves_alone
+from grokpredict.live.feed import Feeds
+from grokpredict.live.guard import guarded
 from grokpredict.live.policy import ended
 from grokpredict.model.classifier import GrokClassifier
 
@@ -37,7 +39,8 @@ class GrokPruner(optuna.pruners.BasePruner):
     budget : int
         Optimiser step by which a run has to generalise.
     max_false_abort : float
-        Largest share of the runs that would generalise that may be pruned, with 95 % confidence.
+        Largest share of the runs that would generalise that may be pruned, see
+        :class:`~grokpredict.GrokMonitor`.
     """
 
     def __init__(
@@ -50,7 +53,7 @@ class GrokPruner(optuna.pruners.BasePruner):
         self._feeds = Feeds(classifier, budget=budget, max_false_abort=max_false_abort, log=log)
         self.teller = self._feeds.teller
 
-    @leaves_alone("the trial", False)
+    @partial(guarded, otherwise=bool)
     def prune(self, study: optuna.Study, trial: optuna.trial.FrozenTrial) -> bool:
         """Say whether the trial's run was judged doomed.
 
@@ -65,6 +68,9 @@ class GrokPruner(optuna.pruners.BasePruner):
             # Optuna keeps a NaN as None.
             feed.take({}, step + 1, math.nan if value is None else float(value))
         return ended(feed.monitor.verdicts)
+
+    def _fail(self, error: Exception) -> None:
+        self.teller.failed(error, "the trial")
 
 
 def estimate_if_stopped(predictor: Any) -> float | None:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import logging
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from grokpredict.live.feed import Feeds, leaves_alone
+from grokpredict.live.feed import Feeds
+from grokpredict.live.guard import guarded
 from grokpredict.live.ledger import SweepLedger
 from grokpredict.live.monitor import GrokMonitor
 from grokpredict.logs.columns import shown
@@ -43,7 +45,8 @@ class GrokStopper(Stopper):
     stride : int
         Optimiser steps between two results.
     max_false_abort : float
-        Largest share of the runs that would generalise that may be stopped, with 95 % confidence.
+        Largest share of the runs that would generalise that may be stopped, see
+        :class:`~grokpredict.GrokMonitor`.
     ledger : str, Path or SweepLedger, optional
         Folder from which the trials learn, see :class:`~grokpredict.SweepLedger`; results must
         hold the validation metric then, for it tells how a trial ends.
@@ -73,7 +76,7 @@ class GrokStopper(Stopper):
         """One a trial, by its id; the verdicts are in there."""
         return {str(trial): monitor for trial, monitor in self._feeds.monitors.items()}
 
-    @leaves_alone("the trial", False)
+    @partial(guarded, otherwise=bool)
     def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
         """Take a result; say whether the trial is to be stopped."""
         feed = self._feeds.of(trial_id, result.get("config"))
@@ -87,6 +90,9 @@ class GrokStopper(Stopper):
         step = feed.monitor.n_seen + self._stride if count is None else int(count) * self._stride
         verdict = feed.take(result, step, float(result[self._loss_key]))
         return verdict is not None and verdict.action == "abort"
+
+    def _fail(self, error: Exception) -> None:
+        self.teller.failed(error, "the trial")
 
     def stop_all(self) -> bool:
         """Never ends the experiment."""

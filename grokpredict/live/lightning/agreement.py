@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from grokpredict.live.lightning.guard import described
+from grokpredict.live.guard import described
 from grokpredict.live.lightning.report import Report
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from grokpredict.live.lightning.guard import FailedEverywhereError
+from grokpredict.live.guard import FailedEverywhereError
 
 #: Batches without an optimiser step after which the callback gives up waiting for one.
 MOST_MICRO_BATCHES = 10_000
@@ -107,7 +107,8 @@ def _detached(loss: Any) -> Any:
             with torch._C.DisableTorchFunctionSubclass():  # the user's code
                 loss = loss.detach()
                 return loss.float().mean() if loss.ndim else loss.clone()
-        except Exception:  # the other processes count on this step: it has no loss
+        # A tensor class of the user's may raise anything; the other processes count on this step.
+        except Exception:
             return None
     return loss if isinstance(loss, (int, float, np.number)) else None
 

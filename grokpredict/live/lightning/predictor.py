@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from grokpredict.live.configuration import read_configuration, read_hparams
+from grokpredict.live.guard import described, guarded
 from grokpredict.live.ledger import SweepLedger, as_ledger
 from grokpredict.live.lightning.agreement import Answer, Ending
-from grokpredict.live.lightning.guard import described, guarded
 from grokpredict.live.lightning.namespaces import callback_bases
 from grokpredict.live.lightning.report import Report
 from grokpredict.live.lightning.resuming import check_state, planned_budget, why_not_watched
@@ -39,7 +39,8 @@ class GrokPredictor(_Callback):
         training.
     max_false_abort : float
         Largest share of the runs that would generalise that may ever be stopped, with 95 %
-        confidence, for runs like the classifier's calibration runs.
+        confidence, for runs like the classifier's calibration runs; in expectation where
+        :func:`~grokpredict.calibrate` set the thresholds so.
     budget : int, optional
         Optimiser step by which the run has to generalise. By default the last step of the fit,
         from ``max_steps`` and ``max_epochs``; where neither tells, nothing is stopped.
@@ -183,7 +184,7 @@ class GrokPredictor(_Callback):
         try:
             reason = self._begin(trainer, pl_module)
             ready, sound = reason is None, True
-        except Exception as error:  # a failure of ours must never end a user's run
+        except Exception as error:  # whatever it is: the other processes wait below
             self._fail(error)
         # One process that does not watch would leave the others waiting at the horizon.
         if trainer.world_size > 1:
@@ -230,7 +231,7 @@ class GrokPredictor(_Callback):
             return
         try:
             watch.validation.ended(trainer, watch.step)
-        except Exception as error:  # the look will say so
+        except Exception as error:  # a metric is the user's code; the losses are watched on
             self._report.trace("the validation metrics cannot be read", error)
 
     @guarded
@@ -345,7 +346,7 @@ class GrokPredictor(_Callback):
             "message": self.stopping_reason_message,
             "configuration": self._configuration.known(),
             "val_metric": self.val_metric,
-            "recording": monitor.recording.state(),
+            "recording": monitor.observed.recording.state(),
             "verdicts": [verdict.to_dict() for verdict in monitor.verdicts],
         }
         self._report.write(record)

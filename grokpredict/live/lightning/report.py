@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from grokpredict._util.atomic import replacing
-from grokpredict.live.lightning.guard import described
+from grokpredict.live.guard import described
 from grokpredict.live.lightning.namespaces import logger_beside
 from grokpredict.model.verdict import Verdict
 

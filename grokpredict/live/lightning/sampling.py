@@ -53,7 +53,7 @@ class Samples:
         n = len(steps)
         for channel, found in (("weight_norm", values[:n]), ("train_acc", values[n:])):
             samples = np.array([np.nan if value is None else value for value in found])
-            monitor.take(channel, np.array(steps) - 1, samples)
+            monitor.observed.take(channel, np.array(steps) - 1, samples)
 
 
 def weight_norm(parameters: list[Any]) -> Tensor | None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from grokpredict.live.lightning.guard import described
+from grokpredict.live.guard import described
 from grokpredict.live.lightning.losses import LossBuffer, to_floats
 from grokpredict.live.lightning.report import Report
 
@@ -41,7 +41,7 @@ class SharedLosses:
         n_steps = len(buffer)
         try:
             losses = buffer.drain()
-        except Exception as error:  # a failure in a device; the other processes wait
+        except Exception as error:  # whatever a device raises: the other processes wait
             self._report.note(f"could not read the losses: {described(error)}")
             losses = []
         if self.broken or len(losses) != n_steps:
@@ -52,7 +52,7 @@ class SharedLosses:
         """Return the losses of the step that is not complete; the buffer keeps them."""
         try:
             values = to_floats(buffer.micro)
-        except Exception as error:  # likewise
+        except Exception as error:  # whatever a device raises: the other processes wait
             self._report.note(f"could not read the losses: {described(error)}")
             values = [None] * len(buffer.micro)
         if self._alone or not values:

@@ -8,8 +8,8 @@ from enum import Enum
 from pathlib import Path
 from typing import Any
 
+from grokpredict.live.guard import described
 from grokpredict.live.lightning.agreement import Ending
-from grokpredict.live.lightning.guard import described
 from grokpredict.live.lightning.report import Report
 from grokpredict.live.lightning.watch import Watch
 from grokpredict.live.trainer import can_stop

@@ -53,7 +53,7 @@ class Validation:
         """Tell the monitor the latest validation metric, and return it; None if there is none."""
         metrics = trainer.callback_metrics
         if in_percent(metrics):
-            self._monitor.saw_percentages()
+            self._monitor.observed.saw_percentages()
         value = find_validation(metrics, self._rule, self._name)
         if value is not None:  # right after a resume there is none, and the last one counts
             self._monitor.saw_validation(value)
@@ -64,7 +64,7 @@ class Validation:
         value = self.see(trainer)
         if value is None and self._unrecognised is not None and self._name is not None:
             return self._unrecognised
-        return self._monitor.generalised
+        return self._monitor.observed.generalised
 
     @property
     def _rule(self) -> LabelRule:

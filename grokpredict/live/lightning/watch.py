@@ -6,8 +6,8 @@ import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from grokpredict.live.guard import FailedEverywhereError, described
 from grokpredict.live.lightning.agreement import Answer, Ending, agreed
-from grokpredict.live.lightning.guard import FailedEverywhereError, described
 from grokpredict.live.lightning.losses import LossBuffer, no_steps
 from grokpredict.live.lightning.report import Report
 from grokpredict.live.lightning.sampling import Samples
@@ -134,7 +134,7 @@ class Watch:
         try:
             self._samples.take(trainer, self.step)
             self._await_sample()
-        except Exception as error:
+        except Exception as error:  # whatever a device raises: the looks do without the norm
             self._report.trace("the weight norm cannot be read", error)
 
     def let_go(self) -> None:
@@ -192,10 +192,10 @@ class Watch:
         except Exception as error:  # a metric of the user's; what was decided stays
             self._report.trace("the validation metrics cannot be read", error)
             value = None
-        known = (
-            {} if value is None else {"generalised": float(self.monitor.generalised is not None)}
-        )
-        return {"stopped": float(stopped), **known}
+        outcome = {"stopped": float(stopped)}
+        if value is not None:
+            outcome["generalised"] = float(self.monitor.observed.generalised is not None)
+        return outcome
 
     # ---------------------------------------------------------------- looking
 
