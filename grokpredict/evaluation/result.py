@@ -95,9 +95,9 @@ class Evaluation:
 
     @property
     def best_rival(self) -> Account | None:
-        """Of the rules that no model here gave, the one that saves most at no more lost, if any.
+        """Of the rules that take no looks, the one that saves most at no more lost, if any.
 
-        Its setting was chosen on these runs.
+        The configuration alone is one of them. Its setting was chosen on these runs.
         """
         rivals = [
             account
